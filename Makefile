@@ -1,0 +1,60 @@
+# make plot    the main job: dictionaries of the default model, and the figure that compares them
+# make test    the whole test suite
+# make help    the other commands
+
+PYTHON ?= python3.11
+VENV := .venv
+RUN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help plot test lint format preset docs lock
+
+plot: $(VENV)/.installed
+	$(RUN)/snakemake --cores all results/plots/layer2_residual.png
+	@$(RUN)/python -m sparse_coding.closing
+
+test: $(VENV)/.test-installed
+	$(RUN)/python -m pytest
+
+lint: $(VENV)/.test-installed
+	$(RUN)/ruff check
+	$(RUN)/ruff format --check
+	$(RUN)/mypy
+
+format: $(VENV)/.test-installed
+	$(RUN)/ruff check --fix
+	$(RUN)/ruff format
+
+# Show what a preset changes, then copy it over params.yaml (the old one is kept as params.yaml.before).
+preset: $(VENV)/.installed
+	@$(RUN)/python -m sparse_coding.presets "$(NAME)"
+
+# The reference page of all settings, made from the schema.
+docs: $(VENV)/.installed
+	$(RUN)/python -m sparse_coding.reference > docs/params.md
+
+# Renew requirements*.txt from the .in files, in an environment of its own.
+lock:
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/pip install -q -r requirements.in
+	build/lock/bin/pip freeze | sed 's/+cpu//' > requirements.txt
+	build/lock/bin/pip install -q -r requirements-test.in -c requirements.txt
+	{ echo "-r requirements.txt"; build/lock/bin/pip freeze | sed 's/+cpu//' | grep -vxFf requirements.txt; } > requirements-test.txt
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+$(VENV)/.test-installed: requirements-test.txt $(VENV)/.installed
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	touch $@
+
+help:
+	@echo "make plot               train dictionaries on the default model and draw results/plots/layer2_residual.png"
+	@echo "make test               run the whole test suite"
+	@echo "make lint               ruff, format check, mypy"
+	@echo "make preset NAME=tiny   show what a preset changes and copy it over params.yaml"
+	@echo "make docs               renew docs/params.md from the schema"
+	@echo "snakemake --cores 8     all sites (inside the environment, or .venv/bin/snakemake)"

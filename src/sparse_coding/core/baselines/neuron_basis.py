@@ -1,0 +1,13 @@
+"""The neuron basis: the coordinate axes of the activation space, as the model has them."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sparse_coding.core.dictionary import Dictionary, signed
+
+
+def make(centre: Float[Tensor, " d_act"]) -> Dictionary:
+    """The axes around `centre`, +d and -d."""
+    axes = torch.eye(len(centre), dtype=centre.dtype)
+    return signed(axes, axes, centre)

@@ -1,0 +1,33 @@
+"""Principal components: orthonormal directions in order of variance (Pearson 1901; Hotelling 1933)."""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sparse_coding.core.dictionary import Dictionary, signed
+
+
+def fit(blocks: Iterable[Float[Tensor, "_ d_act"]], centre: Float[Tensor, " d_act"]) -> Dictionary:
+    """The principal components of all rows of `blocks`, +d and -d, largest variance first.
+
+    `centre` is the mean of the rows. An eigenvector has no sign of its own: its largest entry is made positive.
+    """
+    directions = torch.linalg.eigh(covariance(blocks, centre)).eigenvectors.T.flip(0)
+    largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
+    directions = (directions * largest.sign()).to(centre.dtype)
+    return signed(directions, directions, centre)
+
+
+def covariance(
+    blocks: Iterable[Float[Tensor, "_ d_act"]], centre: Float[Tensor, " d_act"]
+) -> Float[Tensor, "d_act d_act"]:
+    """The mean of (x - centre)(x - centre)^T over all rows, in float64; one block is in memory at a time."""
+    total = centre.new_zeros(len(centre), len(centre), dtype=torch.float64)
+    n_rows = 0
+    for block in blocks:
+        centred = block.double() - centre.double()
+        total.addmm_(centred.T, centred)
+        n_rows += len(block)
+    return total / n_rows

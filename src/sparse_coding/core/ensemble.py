@@ -1,0 +1,107 @@
+"""Many dictionaries of one shape on one stream of batches, each trained whole by one thread.
+
+A member's weights are a function of its own settings and of the stream: no arithmetic is shared between members
+or split between threads, so the same bytes come out alone and in company, with one thread or many.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from sparse_coding.core.adam import Adam
+from sparse_coding.core.architectures.contract import Architecture, Gradients, Penalty
+
+STEPS_A_TURN = 16  # a member's weights and moments stay in the cache for so many batches
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Linear warm-up of the rate and of the L1 penalty, linear decay of the rate at the end, in steps."""
+
+    steps: int
+    lr: float
+    warmup: int
+    decay: int
+    l1_warmup: int
+
+    def rate(self, step: int) -> float:
+        """The learning rate of step `step`, from 0."""
+        up = (step + 1) / self.warmup if self.warmup else 1.0
+        down = (self.steps - step) / self.decay if self.decay else 1.0
+        return self.lr * min(up, down, 1.0)
+
+    def l1_factor(self, step: int) -> float:
+        """The factor on the L1 penalty in step `step`, from 0."""
+        return min((step + 1) / self.l1_warmup, 1.0) if self.l1_warmup else 1.0
+
+
+class NotFinite(ArithmeticError):
+    """A member's loss is infinite or not a number."""
+
+    def __init__(self, member: str, step: int) -> None:
+        super().__init__(f"{member}: the loss is not finite at step {step}; lower dictionaries.lr")
+
+
+class Member:
+    """One dictionary in training."""
+
+    def __init__(
+        self,
+        name: str,
+        architecture: Architecture,
+        shape: tuple[int, int],
+        penalty: Penalty,
+        seed: int,
+        schedule: Schedule,
+        adam: tuple[float, float, float],
+        log_steps: int,
+    ) -> None:
+        """shape: (n_feat, d_act); adam: (beta1, beta2, eps)."""
+        self.name, self.architecture, self.penalty, self.schedule = name, architecture, penalty, schedule
+        self.parameters = architecture.init(*shape, torch.Generator().manual_seed(seed))
+        self.adam = Adam(list(self.parameters.values()), *adam)
+        self.log: list[dict[str, float]] = []
+        self.log_steps = log_steps
+        self.step = 0
+
+    def train(self, batches: Iterable[Tensor]) -> None:
+        """One optimiser step a batch; batches are [vector, d_act], normalised. Raises NotFinite."""
+        for batch in batches:
+            penalty = Penalty(self.penalty.l1 * self.schedule.l1_factor(self.step), self.penalty.k)
+            rate = self.schedule.rate(self.step)
+            seen = self.architecture.gradients(self.parameters, batch, penalty)
+            self.adam.step([seen.parameters[name] for name in self.parameters], rate)
+            self.architecture.constrain(self.parameters)
+            if self.step % self.log_steps == 0 or self.step == self.schedule.steps - 1:
+                self._note(seen, rate)
+            self.step += 1
+
+    def _note(self, seen: Gradients, rate: float) -> None:
+        loss, mse, l1_norm = float(seen.loss), float(seen.mse), float(seen.l1_norm)
+        l0 = float((seen.codes > 0).sum() / len(seen.codes))
+        self.log.append({"step": self.step, "loss": loss, "mse": mse, "l1": l1_norm, "l0": l0, "lr": rate})
+        if not math.isfinite(loss):
+            raise NotFinite(self.name, self.step)
+
+
+def train(
+    members: list[Member], batches: Iterator[Tensor], threads: int, advance: Callable[[int], None] = lambda steps: None
+) -> None:
+    """Train all members on the same batches, `threads` of them at a time; `advance` hears of finished steps.
+
+    Raises NotFinite for the first member that diverges.
+    """
+    previous = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            while turn := list(islice(batches, STEPS_A_TURN)):
+                for _ in pool.map(lambda member, turn=turn: member.train(turn), members):
+                    advance(len(turn))
+    finally:
+        torch.set_num_threads(previous)

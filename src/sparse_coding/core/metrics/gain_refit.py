@@ -1,0 +1,75 @@
+"""One factor a feature against shrinkage: the L1 penalty pulls every code down, least squares pulls it back.
+
+With the codes c and atoms d of a dictionary held still, find the gains g >= 0 that
+
+    minimise  sum over vectors ||x - centre - sum_i g_i c_i d_i||^2.
+
+This is a quadratic in g, with  A_ij = (sum c_i c_j) (d_i . d_j)  and  b_i = sum c_i (x - centre) . d_i :
+
+    minimise  g A g - 2 b g   over  g >= 0.
+
+Which codes are zero stays as it is, so L0 and interpretability scores do not change, save for a feature whose
+best gain is 0. Wright & Sharkey 2024 ("Addressing feature suppression in SAEs") refit with the same aim.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from scipy.optimize import lsq_linear
+from torch import Tensor
+
+from sparse_coding.core.dictionary import Dictionary
+
+
+def gain_refit(dictionary: Dictionary, batches: Iterable[Float[Tensor, "batch d_act"]]) -> Float[Tensor, " n_feat"]:
+    """The best gain of each feature, at least 0, over the vectors of `batches`; for `Dictionary.with_gain`.
+
+    Sums are float64; memory is n_feat^2 of them. Where the best gains are not unique (a feature that never
+    fires, two equal features) they are the ones nearest to 1, that is to no change.
+    """
+    atoms = dictionary.atoms.double()
+    gram = torch.zeros(dictionary.n_feat, dictionary.n_feat, dtype=torch.float64)
+    target = torch.zeros(dictionary.n_feat, dtype=torch.float64)
+    for x in batches:
+        codes = dictionary.encode(x).double()
+        gram.addmm_(codes.T, codes)
+        target += (codes * ((x.double() - dictionary.centre.double()) @ atoms.T)).sum(dim=0)
+    normal = gram.mul_(atoms @ atoms.T)
+    gain = nonnegative_gains(normal.numpy(), target.numpy())
+    return torch.from_numpy(gain).to(dictionary.gain.dtype)
+
+
+def nonnegative_gains(normal: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """argmin over g >= 0 of g A g - 2 b g for `normal` A, positive semidefinite, and `target` b.
+
+    Codes must stay non-negative, so a gain must be. Setting negative gains to 0 afterwards would leave the others
+    wrong; they are solved for together. Unknown is the change h = g - 1, scaled to make the diagonal of A 1; the
+    smallest h is taken where A is singular.
+    """
+    scale = np.sqrt(np.diag(normal))
+    fires = scale > 0
+    gain = np.ones_like(target)
+    if not fires.any():
+        return gain
+    scale = scale[fires]
+    correlation = normal[np.ix_(fires, fires)] / np.outer(scale, scale)
+    rest = (target - normal.sum(axis=1))[fires] / scale
+    gain[fires] += _bounded(correlation, rest, lower=-scale) / scale
+    return np.maximum(gain, 0)  # a bound that is met is met to rounding only
+
+
+def _bounded(
+    matrix: NDArray[np.float64], target: NDArray[np.float64], lower: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The smallest argmin over z >= `lower` of z M z - 2 t z, for a positive semidefinite M of unit diagonal."""
+    values, vectors = np.linalg.eigh(matrix)
+    kept = values > len(values) * np.finfo(np.float64).eps * values[-1]
+    root, vectors = np.sqrt(values[kept]), vectors[:, kept]
+    factor, seen = (vectors * root).T, (vectors.T @ target) / root
+    free = vectors @ (seen / root)
+    if (free >= lower).all():
+        return free
+    return lsq_linear(factor, seen, bounds=(lower, np.inf), method="bvls").x

@@ -1,0 +1,1 @@
+"""Figures: tables in, a matplotlib figure out. No files, no torch."""

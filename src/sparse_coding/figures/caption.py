@@ -1,0 +1,155 @@
+"""The words under the figure: how it was made, and what it does not show. Every number comes from the data."""
+
+import pandas as pd
+
+from sparse_coding.figures.curves import HIGHEST_FVU, LOWEST_RECOVERED, Curve, pca_crossings
+from sparse_coding.figures.frequencies import Frequencies
+from sparse_coding.figures.scores import Scores
+from sparse_coding.figures.subject import Subject
+
+MOST_NAMED = 6  # more lines than this are counted, not named
+_EXCLUDED = {"dead": "dead", "too_few": "firing in too few fragments", "truth_constant": "with constant activation"}
+
+
+def text(
+    subject: Subject, evaluation: pd.DataFrame, lines: list[Curve], scores: list[Scores], frequencies: list[Frequencies]
+) -> str:
+    """The caption: a paragraph for a and b, one for c, one for d, one for what is missing."""
+    paragraphs = [_curves(subject, evaluation, lines), _scores(subject, scores), _frequencies(frequencies)]
+    missing = _missing(subject, lines, scores)
+    return "\n".join([*paragraphs, *([missing] if missing else [])])
+
+
+def _curves(subject: Subject, evaluation: pd.DataFrame, lines: list[Curve]) -> str:
+    sentences = [
+        f"(a, b) {subject.held_out:,} held-out vectors. A point is a dictionary; L1 or k varies along a line; r is the "
+        "number of features per activation dimension; thin bars are 95 % intervals."
+    ]
+    if any(line.seeds > 1 for line in lines):
+        sentences.append("Several seeds: their mean.")
+    sentences += _crossings(subject, lines)
+    sentences += _not_drawn(evaluation, lines)
+    if subject.ce_clean is not None and subject.ce_ablated is not None:
+        sentences.append(
+            "(b) Loss recovered is against mean ablation: 0 is the model with this site at its mean (cross-entropy "
+            f"{subject.ce_ablated:.2f} nats), 1 the model as it is ({subject.ce_clean:.2f}). The ablated model is so "
+            "bad that a high share can hide a large loss: read the right axis too."
+        )
+        if any(line.refit for line in lines):
+            sentences.append("Gain refit: one least-squares factor per feature, which undoes the shrinkage by L1.")
+    return " ".join(sentences)
+
+
+def _crossings(subject: Subject, lines: list[Curve]) -> list[str]:
+    places = pca_crossings(lines)
+    lose = {label: place for label, place in places.items() if place is not None}
+    highest = {line.label: line.points["l0"].max() for line in lines if not line.refit}
+    keep = [f"{label} (up to L0 {highest[label]:.0f})" for label in places if label not in lose]
+    sentences = []
+    if lose:
+        span = _range(min(lose.values()), max(lose.values()), ".0f")
+        names = ", ".join(f"{label}: L0 {place:.0f}" for label, place in lose.items())
+        where = names if len(lose) <= MOST_NAMED else f"{len(lose)} lines: L0 {span}"
+        share = _range(min(lose.values()) / subject.d_act, max(lose.values()) / subject.d_act, ".2f")
+        sentences.append(
+            f"PCA top-k has the lower FVU above a crossing ({where}; {share} of d_act = {subject.d_act}): with so many "
+            "codes a basis that is only as large as d_act is already nearly complete."
+        )
+    if keep:
+        names = ", ".join(keep) if len(keep) <= MOST_NAMED else f"{len(keep)} other lines"
+        sentences.append(f"No crossing with PCA in the measured range: {names}.")
+    return sentences
+
+
+def _range(low: float, high: float, form: str) -> str:
+    first, last = format(low, form), format(high, form)
+    return first if first == last else f"{first} to {last}"
+
+
+def _not_drawn(evaluation: pd.DataFrame, lines: list[Curve]) -> list[str]:
+    sentences = []
+    nmf = evaluation[(evaluation["kind"] == "nmf") & (evaluation["variant"] == "plain")]
+    if len(nmf):
+        row = nmf.iloc[0]
+        sentences.append(f"NMF is dense (L0 {row['l0']:.0f}, FVU {row['fvu']:.2f}) and stands in c only.")
+    beyond = sum(
+        int((line.points["fvu"] > HIGHEST_FVU).sum() + (line.points["loss_recovered"] < LOWEST_RECOVERED).sum())
+        for line in lines
+    )
+    if beyond:
+        sentences.append(f"{beyond} points lie outside the axes (FVU > {HIGHEST_FVU}, recovered < {LOWEST_RECOVERED}).")
+    return sentences
+
+
+def _scores(subject: Subject, scores: list[Scores]) -> str:
+    if not scores:
+        return "(c) No dictionary was scored."
+    sentences = [
+        f"(c) Scorer: {subject.scorer_name}. For a uniform sample of features, the correlation of true and predicted "
+        "activation; dot and bar: mean and 95 % bootstrap interval over features; n: features scored of those "
+        "sampled; dashed line: random directions."
+    ]
+    if subject.scorer == "token-rules":
+        sentences.append(
+            "It measures surface repeatability (does a feature fire on the same tokens again?), not meaning."
+        )
+    shown = sum(row.group == "learned" for row in scores)
+    if shown < subject.n_learned:
+        sentences.append(
+            f"Shown: {shown} of {subject.n_learned} scored learned dictionaries, of middle L1 or k and evenly spaced; "
+            "the table has all."
+        )
+    excluded = ", ".join(f"{_count(scores, status)} {words}" for status, words in _EXCLUDED.items())
+    sentences.append(f"Left out: {excluded}; a constant prediction counts as 0 ({_count(scores, 'pred_constant')}).")
+    sentences.append(
+        "PCA, ICA, the neuron basis and random directions hold each direction as +d and −d, codes rectified."
+    )
+    return " ".join([*sentences, *_controls(scores)])
+
+
+def _count(scores: list[Scores], status: str) -> int:
+    return sum(row.statuses.get(status, 0) for row in scores)
+
+
+def _controls(scores: list[Scores]) -> list[str]:
+    """The random-weights control, beside the same dictionary on the trained model."""
+    sentences = []
+    for row in scores:
+        if not row.label.startswith("random-weights"):
+            continue
+        same = next((other for other in scores if other.group == "learned" and other.name == row.name), None)
+        sentence = f"Control: the same dictionary on the model with random weights scores {_interval(row)}"
+        if same is not None:
+            sentence += f", on the trained model {_interval(same)}"
+        if same is not None and row.mean >= same.low:
+            sentence += (
+                ", so a high score shows that sparse dictionaries find repeatable directions, not that the model "
+                "learned them"
+            )
+        sentences.append(sentence + ".")
+    return sentences
+
+
+def _interval(row: Scores) -> str:
+    return f"{row.mean:z.3f} [{row.low:z.3f}, {row.high:z.3f}]"
+
+
+def _frequencies(frequencies: list[Frequencies]) -> str:
+    if not frequencies:
+        return "(d) No firing frequencies."
+    return (
+        "(d) How often a feature fires, on held-out tokens: the learned dictionaries of c, and each top-k baseline at "
+        "the L0 nearest to theirs. Violins: features that fire at all; dot and bar: median and quartiles."
+    )
+
+
+def _missing(subject: Subject, lines: list[Curve], scores: list[Scores]) -> str:
+    missing = []
+    if subject.ce_clean is None:
+        missing.append("panel b (imported activations, no model to splice the reconstruction into)")
+    if not any(line.look.dashes != "-" for line in lines):
+        missing.append("top-k variants of the baselines in a and b")
+    present = {row.label.split(",")[0] for row in scores if row.group == "controls"}
+    wanted = ("random directions", "shuffled null", "random-weights model")
+    missing += [f"the control {control}" for control in wanted if control not in present]
+    return f"Missing here: {'; '.join(missing)}." if missing else ""

@@ -1,0 +1,101 @@
+"""How figures look: one colour, marker and line a method, the same in every panel, also in grey.
+
+A learned architecture has a hue of the Okabe-Ito palette and a marker of its own, lighter for smaller ratios;
+baselines are grey, each with its own dashes and marker. So hue is never the only difference.
+"""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+DESIGN_WIDTH = 12.0  # inch; panels and fonts are laid out for this width and scale with it
+SMALL, TEXT, LARGE = 9.0, 10.0, 13.0  # points at the design width
+
+LEARNED = ("tied", "untied", "topk")
+NAMES = {
+    "tied": "tied",
+    "untied": "untied",
+    "topk": "TopK",
+    "pca": "PCA",
+    "ica": "ICA",
+    "nmf": "NMF",
+    "neuron_basis": "neuron basis",
+    "random": "random directions",
+}
+# Okabe & Ito, "Color Universal Design" (2008), for the learned ones.
+_COLOURS = {
+    "tied": "#0072B2",
+    "untied": "#009E73",
+    "topk": "#D55E00",
+    "pca": "#111111",
+    "ica": "#555555",
+    "nmf": "#777777",
+    "neuron_basis": "#8c8c8c",
+    "random": "#aaaaaa",
+}
+_MARKERS = {
+    "tied": "o",
+    "untied": "s",
+    "topk": "^",
+    "pca": "D",
+    "ica": "X",
+    "nmf": "P",
+    "neuron_basis": "v",
+    "random": "*",
+}
+_DASHES: dict[str, Any] = {"pca": (0, (5, 2)), "ica": (0, (5, 2, 1, 2)), "neuron_basis": (0, (2, 2))}
+
+RC: Any = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
+    "font.size": TEXT,
+    "axes.titlesize": TEXT,
+    "axes.labelsize": TEXT,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#444444",
+    "axes.linewidth": 0.8,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+    "hatch.linewidth": 0.6,
+    "hatch.color": "#777777",
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one method is drawn everywhere."""
+
+    colour: tuple[float, float, float]
+    marker: str
+    dashes: Any
+
+
+def look(kind: str, ratio: float | None, ratios: list[float]) -> Look:
+    """The look of a method; among the `ratios` of its architecture, the largest has the full colour."""
+    place = (sorted(ratios).index(ratio) + 1) / len(ratios) if ratio in ratios else 1.0
+    white = 0.6 * (1 - place)
+    red, green, blue = (channel + (1 - channel) * white for channel in to_rgb(_COLOURS[kind]))
+    return Look((red, green, blue), _MARKERS[kind], _DASHES.get(kind, "-"))
+
+
+def method(kind: str, ratio: float | None) -> str:
+    """A method's short name, e.g. `tied r4` with 4 features per activation dimension."""
+    return NAMES[kind] if ratio is None else f"{NAMES[kind]} r{ratio:g}"
+
+
+def png(figure: Figure, width: float, dpi: int) -> bytes:
+    """The figure as PNG, `width` inch wide: the same bytes for the same figure, with no date and no program name."""
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure)
+    scale = width / figure.get_figwidth()
+    figure.savefig(buffer, format="png", dpi=dpi * scale, metadata={"Software": None}, pil_kwargs={"dpi": (dpi, dpi)})
+    return buffer.getvalue()

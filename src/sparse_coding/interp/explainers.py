@@ -1,0 +1,54 @@
+"""What explains a feature: from fragments with activations to a sentence."""
+
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+from jaxtyping import Float, Int
+
+LEVELS = 10
+
+
+@dataclass(frozen=True)
+class Records:
+    """Fragments and the activations of one feature on them, at least 0; tokens are numbers in the vocabulary."""
+
+    tokens: Int[np.ndarray, "record token"]
+    activations: Float[np.ndarray, "record token"]
+
+
+class Explanation(Protocol):
+    """What an explainer found: words for people, and whatever its simulator needs."""
+
+    @property
+    def text(self) -> str:
+        """The explanation as people read it."""
+        ...
+
+    @property
+    def n_rules(self) -> int | None:
+        """How many rules it has; None where it is not made of rules."""
+        ...
+
+
+E_co = TypeVar("E_co", bound=Explanation, covariant=True)
+
+
+class Explainer(Protocol[E_co]):
+    """Looks at fragments on which a feature is most active. A language model can take this place."""
+
+    def explain(self, records: Records) -> E_co:
+        """Say when the feature is active, knowing only these records."""
+        ...
+
+
+def discretise(activations: Float[np.ndarray, "record token"]) -> Int[np.ndarray, "record token"]:
+    """Levels 0 to 10, min(10, floor(10 relu(x) / max)), max over the records shown; all 0 where nothing is positive.
+
+    Bills et al. 2023; what an explainer sees of the activations.
+    """
+    rectified = np.maximum(activations.astype(np.float64), 0)
+    highest = rectified.max(initial=0)
+    if highest == 0:
+        return np.zeros(activations.shape, np.int64)
+    return np.minimum(LEVELS, np.floor(LEVELS * rectified / highest)).astype(np.int64)

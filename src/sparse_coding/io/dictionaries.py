@@ -1,0 +1,69 @@
+"""Dictionaries on disk: one safetensors file each, with its settings and a checksum in the header."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from sparse_coding.core.dictionary import Dictionary
+from sparse_coding.errors import BadInput
+from sparse_coding.io.atomic import whole_file
+
+FORMAT = "sparse_coding dictionary 1"
+TENSORS = ("encoder", "bias", "decoder", "centre", "gain")
+
+
+def save(path: Path, dictionary: Dictionary, settings: dict) -> None:
+    """Write `dictionary` whole; `settings` (JSON) says how it was made and enters the header.
+
+    The bytes depend on the arguments alone. A tied decoder is stored once.
+    """
+    tensors = {name: getattr(dictionary, name).contiguous() for name in TENSORS}
+    if torch.equal(tensors["encoder"], tensors["decoder"]):
+        del tensors["encoder"]
+    shape = {"activation": dictionary.activation, "k": dictionary.k, "iterations": dictionary.iterations}
+    header = {
+        "format": FORMAT,
+        "dictionary": json.dumps(shape, sort_keys=True),
+        "settings": json.dumps(settings, sort_keys=True),
+        "sha256": _sha256(tensors),
+    }
+    with whole_file(path) as temporary:
+        # One header entry: safetensors writes several in an order of its own.
+        save_file(tensors, temporary, metadata={"sparse_coding": json.dumps(header, sort_keys=True)})
+
+
+def load(path: Path) -> Dictionary:
+    """Read a dictionary. Raises BadInput, naming the file, where it is cut short, edited or something else."""
+    return load_with_settings(path)[0]
+
+
+def load_with_settings(path: Path) -> tuple[Dictionary, dict]:
+    """A dictionary and the settings it was saved with. Raises as `load`."""
+    wanted = "a dictionary that sparse_coding wrote"
+    if not path.exists():
+        raise BadInput(path, "no such file", wanted)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("sparse_coding", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise BadInput(path, f"a damaged file ({error})", wanted + "; remove it and make it again") from None
+    if header.get("format") != FORMAT:
+        raise BadInput(path, f"format {header.get('format')!r}", repr(FORMAT))
+    if _sha256(tensors) != header["sha256"]:
+        raise BadInput(path, "numbers that were changed after it was written", "its own checksum; make it again")
+    tensors.setdefault("encoder", tensors["decoder"])
+    return Dictionary(**tensors, **json.loads(header["dictionary"])), json.loads(header["settings"])
+
+
+def _sha256(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
+        digest.update(tensors[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,271 @@
+"""What `params.yaml` may hold: one section a stage, each field with its unit, its source and its default.
+
+Frozen, nothing unknown allowed, and no torch: the Snakefile reads this module at every parse. A field marked
+`changes_results=False` may be set freely without making any artifact stale.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from sparse_coding import sites
+from sparse_coding.errors import BadInput
+
+Architecture = Literal["tied", "untied", "topk"]
+Baseline = Literal["pca", "ica", "nmf", "neuron_basis", "random"]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def setting(
+    default: Any, doc: str, *, unit: str = "", source: str = "", changes_results: bool = True, **constraints: Any
+) -> Any:
+    """A documented field; the reference page docs/params.md is made from these words."""
+    extra: dict[str, Any] = {"unit": unit, "source": source, "changes_results": changes_results}
+    return Field(default=default, description=doc, json_schema_extra=extra, **constraints)
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), validate_default=True)
+
+
+class Only(Section):
+    """One allowed part of the grid; a list left out allows every value."""
+
+    sites: tuple[str, ...] | None = None
+    architectures: tuple[Architecture, ...] | None = None
+    ratios: tuple[Positive, ...] | None = None
+
+
+class Grid(Section):
+    """Which dictionaries to train: the product of the lists, narrowed by `only`."""
+
+    sites: tuple[str, ...] = setting(("layer2_residual", "layer4_residual"), "Places in the model, layers from 0.")
+    architectures: tuple[Architecture, ...] = setting(
+        ("tied", "untied", "topk"),
+        "`tied` and `untied` are ReLU with an L1 penalty, `topk` keeps the k largest codes.",
+        source="Cunningham et al. 2023; Gao et al. 2024 for TopK",
+    )
+    ratios: tuple[Positive, ...] = setting((1, 2, 4), "Features per activation dimension.", unit="features / dimension")
+    l1: tuple[NonNegative, ...] = setting(
+        (3e-4, 5e-4, 8e-4, 1.3e-3, 2e-3, 3e-3),
+        "Weights of the L1 penalty, on activations scaled to unit mean norm (ReLU architectures).",
+        unit="loss / code",
+    )
+    k: tuple[Count, ...] = setting((4, 8, 16, 32), "Codes kept for each vector (TopK).", unit="codes / vector")
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = setting((0,), "Seeds of the initial weights.")
+    only: tuple[Only, ...] = setting((), "Parts of the product to train; empty means all of it.")
+
+    @field_validator("sites", "architectures", "ratios", "l1", "k", "seeds")
+    @classmethod
+    def _filled_and_distinct(cls, values: tuple) -> tuple:
+        if not values:
+            raise ValueError("needs at least one value")
+        if len(set(values)) != len(values):
+            raise ValueError("has a value twice")
+        return values
+
+
+class Model(Section):
+    """The language model whose activations are taken apart."""
+
+    name: str = setting("models/pydocs-6l", "A folder in Hugging Face format, or a name on the model hub.", min_length=1)
+    revision: str | None = setting(None, "Branch, tag or commit on the hub.")
+    trust_remote_code: bool = setting(False, "Run code that comes with the model.")
+
+
+class Dataset(Section):
+    """Token blocks and interpretation fragments, from a corpus."""
+
+    corpus: str = setting("pydocs", "`pydocs`, a folder of .txt/.md, a .jsonl or .parquet file, or a data hub name.")
+    text_field: str = setting("text", "Column of the text in .jsonl, .parquet and hub corpora.")
+    held_out_share: Share = setting(0.05, "Documents held out, for a corpus without a split of its own.", unit="share")
+    context: Annotated[int, Field(ge=2)] = setting(128, "Length of a block, BOS included.", unit="tokens")
+    bos: Literal["auto", "always", "never"] = setting("auto", "Begin blocks with BOS; `auto`: if the tokenizer has one.")
+    train_tokens: Count = setting(1_000_000, "Text tokens whose activations dictionaries train on.", unit="tokens")
+    held_out_tokens: Count = setting(65_536, "Held-out text tokens that evaluation reads.", unit="tokens")
+    fragments: Count = setting(4_000, "Interpretation fragments.", unit="fragments")
+    fragment_tokens: Annotated[int, Field(ge=2)] = setting(64, "Length of a fragment, BOS not counted.", unit="tokens")
+    seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the order of documents and the choice of fragments.")
+
+
+class Activations(Section):
+    """One HDF5 file a site, all sites in one forward pass."""
+
+    dtype: Literal["float16", "bfloat16", "float32"] = setting("float16", "Stored number format.")
+    block_rows: Count = setting(4096, "Vectors under one checksum.", unit="vectors")
+    batch_tokens: Count = setting(4096, "Tokens in one forward pass.", unit="tokens", changes_results=False)
+    imported: dict[str, str] = setting({}, "Site name -> folder of .npy or .safetensors vectors made elsewhere.")
+
+
+class LearningRates(Section):
+    tied: Positive = setting(2e-2, "Peak rate, tied.", source="docs/decisions.md: default grid")
+    untied: Positive = setting(1e-2, "Peak rate, untied.", source="docs/decisions.md: default grid")
+    topk: Positive = setting(4e-3, "Peak rate, TopK.", source="docs/decisions.md: default grid")
+
+
+class Dictionaries(Section):
+    """How a sparse autoencoder is trained."""
+
+    steps: Count = setting(1000, "Optimiser steps.", unit="steps")
+    batch: Count = setting(1024, "Vectors in a step.", unit="vectors")
+    lr: LearningRates = setting(LearningRates(), "Peak learning rates of Adam, by architecture.")
+    warmup_share: Share = setting(0.05, "Steps of linear warm-up of the rate.", unit="share of steps")
+    decay_share: Share = setting(0.3, "Last steps, of linear decay of the rate to zero.", unit="share of steps")
+    l1_warmup_share: Share = setting(0.1, "Steps of linear warm-up of the L1 penalty.", unit="share of steps")
+    beta1: Annotated[float, Field(ge=0, lt=1)] = setting(0.9, "Adam's decay of the first moment.", source="Kingma & Ba 2015")
+    beta2: Annotated[float, Field(ge=0, lt=1)] = setting(0.999, "Adam's decay of the second moment.", source="Kingma & Ba 2015")
+    eps: Positive = setting(1e-8, "Adam's epsilon.", source="Kingma & Ba 2015")
+    normalise: bool = setting(True, "Centre activations and scale them to unit mean norm; folded into the saved file.")
+    shuffle_seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the order in which vectors are read.")
+    buffer_rows: Count = setting(131_072, "Vectors that are mixed with one another.", unit="vectors")
+    log_steps: Count = setting(20, "Steps between lines of the training log.", unit="steps")
+
+
+class Baselines(Section):
+    """Dictionaries that are not learned by gradient descent."""
+
+    methods: tuple[Baseline, ...] = setting(("pca", "ica", "nmf", "neuron_basis", "random"), "Baselines to make.")
+    topk: tuple[Count, ...] = setting((4, 8, 16, 32, 64), "Codes kept in the top-k variants.", unit="codes / vector")
+    topk_methods: tuple[Literal["pca", "ica", "neuron_basis", "random"], ...] = setting(
+        ("pca", "ica", "neuron_basis"), "Baselines with top-k variants."
+    )
+    ica_rows: Count = setting(60_000, "Vectors that ICA is fitted on.", unit="vectors")
+    ica_iterations: Count = setting(200, "Most iterations of FastICA.", unit="iterations")
+    nmf_rows: Count = setting(20_000, "Vectors that NMF is fitted on.", unit="vectors")
+    nmf_iterations: Count = setting(200, "Most iterations of NMF's coordinate descent.", unit="iterations")
+    nmf_encode_iterations: Count = setting(100, "Iterations of NMF's non-negative least squares.", unit="iterations")
+    seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of ICA, NMF and random directions.")
+
+
+class Evaluation(Section):
+    """Reconstruction and spliced-model metrics on held-out data."""
+
+    splice_blocks: Count = setting(128, "Held-out blocks with the reconstruction spliced in.", unit="blocks")
+    gain_refit_rows: Count = setting(60_000, "Training vectors that the gain refit is fitted on.", unit="vectors")
+    alive_share: Share = setting(1e-4, "A feature is alive if it fires on more held-out vectors than this.", unit="share")
+    batch_rows: Count = setting(8192, "Vectors encoded at a time.", unit="vectors", changes_results=False)
+    batch_blocks: Count = setting(16, "Blocks in one spliced pass.", unit="blocks", changes_results=False)
+
+
+class Nearest(Section):
+    """In each cell, the members nearest to these (on a log scale)."""
+
+    l1: Positive = setting(2e-3, "For architectures with an L1 penalty.", unit="loss / code")
+    k: Count = setting(8, "For TopK.", unit="codes / vector")
+
+
+class RandomWeights(Section):
+    """The dictionary that is trained on the model with random weights."""
+
+    architecture: Architecture = setting("tied", "Its architecture.")
+    ratio: Positive = setting(4, "Its size.", unit="features / dimension")
+    l1: NonNegative = setting(2e-3, "Its L1 penalty (ReLU architectures).", unit="loss / code")
+    k: Count = setting(8, "Its k (TopK).", unit="codes / vector")
+    seed: Annotated[int, Field(ge=0)] = setting(0, "Its seed; the model's random weights use it too.")
+
+
+class Autointerp(Section):
+    """Explanations of features, and how well they predict the activations."""
+
+    scorer: Literal["token-rules"] = setting("token-rules", "Explainer and simulator; token-rules needs no language model.")
+    members: Literal["all"] | Nearest = setting(Nearest(), "Dictionaries to score: `all`, or the nearest in each cell.")
+    features: Count = setting(100, "Features of each dictionary, a seeded uniform sample.", unit="features")
+    rules: Count = setting(3, "Most rules in an explanation.", unit="rules", source="docs/decisions.md: K")
+    mode: Literal["nonzero"] = setting("nonzero", "Random fragments: those where the feature fires, the top 20 left out.")
+    random_weights: RandomWeights | None = setting(RandomWeights(), "Control on the random-weights model; null: none.")
+    bootstrap: Count = setting(10_000, "Resamples of features for an interval.", unit="resamples")
+    seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the samples of features and fragments.")
+
+
+class Plots(Section):
+    """How figures look."""
+
+    dpi: Annotated[int, Field(ge=50, le=1200)] = setting(200, "Resolution.", unit="dots / inch")
+    width: Positive = setting(12.0, "Width of a figure.", unit="inch")
+
+
+class Transformer(Section):
+    """The small language model that is trained here, into models/<name>."""
+
+    name: Annotated[str, Field(pattern=r"[a-z0-9][a-z0-9._-]*")] = setting("pydocs-6l", "Folder under models/.")
+    corpus: str = setting("pydocs", "As dataset.corpus.")
+    vocabulary: Annotated[int, Field(ge=257)] = setting(4096, "Entries of the byte-level BPE.", unit="tokens")
+    d_model: Count = setting(128, "Width of the residual stream.", unit="dimensions")
+    layers: Count = setting(6, "Blocks.", unit="blocks")
+    heads: Count = setting(4, "Attention heads.", unit="heads")
+    context: Annotated[int, Field(ge=2)] = setting(128, "Length of a block, BOS included.", unit="tokens")
+    batch: Count = setting(16, "Blocks in a step.", unit="blocks")
+    steps: Count = setting(12_000, "Optimiser steps.", unit="steps")
+    warmup_steps: Count = setting(200, "Steps of linear warm-up; then linear decay to zero.", unit="steps")
+    lr_muon: Positive = setting(0.02, "Peak rate of Muon, for weight matrices.", source="Jordan et al. 2024")
+    lr_adamw: Positive = setting(3e-3, "Peak rate of AdamW, for embeddings, biases and norms.")
+    precision: Literal["float32", "bfloat16"] = setting("float32", "bfloat16 where the CPU has fast bf16 products.")
+    checkpoint_steps: Count = setting(500, "Steps between checkpoints and held-out losses.", unit="steps")
+    seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the initial weights and the order of blocks.")
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    grid: Grid = Grid()
+    model: Model = Model()
+    dataset: Dataset = Dataset()
+    activations: Activations = Activations()
+    dictionaries: Dictionaries = Dictionaries()
+    baselines: Baselines = Baselines()
+    evaluation: Evaluation = Evaluation()
+    autointerp: Autointerp = Autointerp()
+    plots: Plots = Plots()
+    transformer: Transformer = Transformer()
+
+    @model_validator(mode="after")
+    def _known_sites(self) -> "Params":
+        for name in self.grid.sites:
+            if name in self.activations.imported:
+                continue
+            try:
+                site = sites.parse(name)
+            except BadInput as error:
+                raise ValueError(f"grid.sites: {error}, or a name under activations.imported") from None
+            if site.random_weights:
+                raise ValueError(f"grid.sites: {name} comes with autointerp.random_weights; name {site.trained.name}")
+        return self
+
+
+def load(path: Path) -> Params:
+    """Read and check a params file. Raises BadInput naming the file, the field, the value and what is wanted."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(path, "no such file", "a params file; `make preset NAME=tiny` makes one") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(path, f"text that is not YAML ({' '.join(str(error).split())})", "YAML") from None
+    if not isinstance(raw, dict):
+        raise BadInput(path, f"{type(raw).__name__} {raw!r}", "sections such as grid: and dataset:")
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        raise _first_problem(path, error) from None
+
+
+def _first_problem(path: Path, error: ValidationError) -> BadInput:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return BadInput(f"{path}: {place}", f"an unknown key (value {first['input']!r})", _known_keys(first["loc"]))
+    return BadInput(f"{path}: {place}", repr(first["input"]), first["msg"].removeprefix("Value error, "))
+
+
+def _known_keys(location: tuple) -> str:
+    model: Any = Params
+    for part in location[:-1]:
+        annotation = model.model_fields[part].annotation if isinstance(part, str) and part in model.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return "a key that docs/params.md lists"
+        model = annotation
+    return "one of " + ", ".join(model.model_fields)

@@ -1,0 +1,59 @@
+"""docs/params.md, made from the schema: every section, field, unit, default and source."""
+
+import types
+import typing
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from sparse_coding.params import Params
+
+HEADER = """# Settings: params.yaml
+
+Made from `src/sparse_coding/params.py` by `make docs`; a test fails when the two differ. A field that is left out
+keeps its default. Fields marked * change no result: setting them makes nothing stale.
+"""
+
+
+def page() -> str:
+    """The whole reference page, Markdown."""
+    return "\n".join([HEADER, *(_section(name, field) for name, field in Params.model_fields.items())])
+
+
+def _section(name: str, field: FieldInfo) -> str:
+    model = typing.cast(type[BaseModel], field.annotation)
+    rows = _rows(model, prefix="")
+    title = f"## {name}\n\n{(model.__doc__ or '').strip()}\n"
+    return "\n".join([title, "| field | unit | default | meaning |", "|---|---|---|---|", *rows, ""])
+
+
+def _rows(model: type[BaseModel], prefix: str) -> list[str]:
+    rows = []
+    for name, field in model.model_fields.items():
+        extra: dict[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        nested = _nested(field.annotation)
+        star = "" if extra.get("changes_results", True) else "*"
+        meaning = (field.description or "").replace("|", "\\|")
+        if extra.get("source"):
+            meaning += f" ({extra['source']})"
+        default = "" if nested else f"`{_plain(field.default)}`"
+        rows.append(f"| `{prefix}{name}`{star} | {extra.get('unit', '')} | {default} | {meaning} |")
+        if nested:
+            rows += _rows(nested, f"{prefix}{name}.")
+    return rows
+
+
+def _nested(annotation: Any) -> type[BaseModel] | None:
+    options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    return next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(_plain(item) for item in value)}]"
+    return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,102 @@
+"""Stage activations: the residual stream of a language model, one HDF5 file a site.
+
+1. Read the tokens; load the model, or its architecture with random weights.
+2. Run it over training blocks, held-out blocks and fragments, all sites in one forward pass.
+3. Drop the vectors of special tokens; write the rest. No file appears before all are complete.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from sparse_coding import sites
+from sparse_coding.errors import BadInput
+from sparse_coding.io import tokens as token_files
+from sparse_coding.io.activations import ActivationsWriter, Header, SplitName
+from sparse_coding.io.tokens import Blocks, Tokens
+from sparse_coding.lm.model import LanguageModel
+from sparse_coding.sites import Site
+from sparse_coding.slices import ActivationsSlice
+
+
+def run(settings: ActivationsSlice, *, tokens: Path, output: Path, threads: int) -> None:
+    """Write `<output>/<site>.h5` for each site of `settings`.
+
+    Raises BadInput where the tokens are not this model's, a site is not in the model, or a vector cannot be
+    stored; then no file is written.
+    """
+    torch.set_num_threads(threads)
+    corpus = token_files.load(tokens)
+    wanted = [sites.parse(name) for name in settings.sites]
+    model = LanguageModel.load(settings.model, settings.random_seed)
+    _check(corpus, model, tokens)
+    for site in wanted:
+        model.check(site)
+    splits = _splits(corpus)
+    rows: dict[SplitName, int] = {name: int(corpus.is_text(blocks.tokens).sum()) for name, blocks in splits.items()}
+    with ExitStack() as stack:
+        writers = {
+            site: stack.enter_context(
+                ActivationsWriter(output / f"{site.name}.h5", _header(settings, site, corpus, model), rows)
+            )
+            for site in wanted
+        }
+        with tqdm(total=sum(blocks.tokens.size for blocks in splits.values()), desc="activations", unit="token") as bar:
+            for name, blocks in splits.items():
+                for batch in _batches(blocks, settings.activations.batch_tokens):
+                    _append(name, batch, corpus.is_text(batch.tokens), model, writers)
+                    bar.update(batch.tokens.size)
+        for writer in writers.values():
+            writer.finish()
+
+
+def _check(corpus: Tokens, model: LanguageModel, path: Path) -> None:
+    if corpus.model != model.name:
+        raise BadInput(path, f"tokens of model {corpus.model}", f"tokens of {model.name}")
+    if len(corpus.vocabulary) > model.n_vocabulary:
+        raise BadInput(path, f"a vocabulary of {len(corpus.vocabulary)}", f"at most the model's {model.n_vocabulary}")
+
+
+def _splits(corpus: Tokens) -> dict[SplitName, Blocks]:
+    documents = np.broadcast_to(corpus.fragments_document[:, None], corpus.fragments.shape)
+    fragments = Blocks(corpus.fragments, documents)
+    return {"train": corpus.train, "held_out": corpus.held_out, "fragments": fragments}
+
+
+def _header(settings: ActivationsSlice, site: Site, corpus: Tokens, model: LanguageModel) -> Header:
+    return Header(
+        site=site.name,
+        model=model.name,
+        corpus=corpus.corpus,
+        dtype=settings.activations.dtype,
+        d_act=model.d_model,
+        block_rows=settings.activations.block_rows,
+        n_layers=model.n_layers,
+    )
+
+
+def _batches(blocks: Blocks, batch_tokens: int) -> Iterator[Blocks]:
+    """Whole blocks of at most `batch_tokens` tokens together, at least one."""
+    size = max(1, batch_tokens // blocks.tokens.shape[1])
+    for start in range(0, len(blocks.tokens), size):
+        yield Blocks(blocks.tokens[start : start + size], blocks.document[start : start + size])
+
+
+def _append(
+    split: SplitName,
+    batch: Blocks,
+    text: NDArray[np.bool_],
+    model: LanguageModel,
+    writers: dict[Site, ActivationsWriter],
+) -> None:
+    """Write the vectors of the tokens that are `text`; a position counts from the first token of the block."""
+    residual = model.harvest(torch.from_numpy(batch.tokens.astype(np.int64)), list(writers))
+    position = np.broadcast_to(np.arange(text.shape[1]), text.shape)[text]
+    for site, writer in writers.items():
+        vectors = residual[site.name][torch.from_numpy(text)]
+        writer.append(split, vectors, batch.tokens[text], batch.document[text], position)

@@ -1,0 +1,261 @@
+"""Stage evaluation: what each dictionary of a site keeps of the activations, on held-out data.
+
+1. Refit the gains of every trained dictionary on training vectors: a second variant of it.
+2. Pass the held-out vectors through each variant: L0, FVU, MSE, cosine, dead and alive features.
+3. Splice each reconstruction into the language model, on held-out blocks: cross-entropy, KL, loss recovered.
+4. Write a row file a dictionary, then the tables gathered from all of them.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from sparse_coding import sites
+from sparse_coding.core.dictionary import Dictionary
+from sparse_coding.core.metrics.gain_refit import gain_refit
+from sparse_coding.core.metrics.ratios import Ratio, clusters
+from sparse_coding.core.metrics.reconstruction import Reconstruction
+from sparse_coding.core.metrics.splice import Spliced
+from sparse_coding.errors import BadInput
+from sparse_coding.io import dictionaries as dictionary_files
+from sparse_coding.io import gains, tables
+from sparse_coding.io import tokens as token_file
+from sparse_coding.io.activations import ActivationsFile, Split, open_activations
+from sparse_coding.lm.model import LanguageModel
+from sparse_coding.lm.splicing import splice
+from sparse_coding.params import Architecture, Evaluation
+from sparse_coding.slices import Described, EvaluationSlice
+
+TRAINED = get_args(Architecture)
+RUN_ROWS = 256  # the gain refit reads runs of this many vectors from all over the training split
+IN_METRICS = ("l0", "fvu", "dead", "ce", "kl", "loss_recovered")
+IN_POINTS = ("name", "kind", "ratio", "variant", "l0", "fvu", "loss_recovered")
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A dictionary in one variant, and what came of it on held-out vectors."""
+
+    described: Described
+    path: Path
+    variant: str  # "plain" or "gain_refit"
+    dictionary: Dictionary
+    gain: Tensor | None
+    reconstruction: Reconstruction
+
+
+def run(
+    settings: EvaluationSlice,
+    *,
+    activations: Path,
+    tokens: Path,
+    dictionaries: list[Path],
+    output: Path,
+    threads: int,
+) -> None:
+    """Evaluate `dictionaries`, in the order of settings.dictionaries; write the tables of a site into `output`.
+
+    Raises BadInput for a control site, and where activations, dictionaries and settings do not belong together.
+    """
+    with _one_torch_thread(), open_activations(activations) as file:
+        _check(settings, file, dictionaries)
+        subjects = _reconstruct(settings, file, dictionaries, threads)
+        spliced = _splice(settings, file.mean, tokens, subjects, threads)
+    rows = [_row(settings, subject, result) for subject, result in zip(subjects, spliced, strict=True)]
+    _write(output, settings, subjects, rows)
+
+
+def _check(settings: EvaluationSlice, file: ActivationsFile, dictionaries: list[Path]) -> None:
+    if settings.model is not None and sites.parse(settings.site).random_weights:
+        raise BadInput("site", settings.site, "a site of the trained model: its control is only interpreted")
+    if file.site != settings.site:
+        raise BadInput(file.path, f"activations of {file.site}", f"activations of {settings.site}")
+    if len(dictionaries) != len(settings.dictionaries):
+        raise BadInput("--dictionaries", f"{len(dictionaries)} files", f"{len(settings.dictionaries)}, as in settings")
+
+
+def _reconstruct(
+    settings: EvaluationSlice, file: ActivationsFile, dictionaries: list[Path], threads: int
+) -> list[Subject]:
+    """Steps 1 and 2: the variants of all dictionaries, in order; a dictionary a thread."""
+    held_out = HeldOut.of(file.split("held_out"), settings.evaluation.batch_rows)
+    measure = partial(_variants, settings.evaluation, file, held_out)
+    subjects: list[Subject] = []
+    with ThreadPoolExecutor(threads) as pool:
+        measured = pool.map(measure, settings.dictionaries, dictionaries)
+        label = f"evaluation {settings.site}: reconstruction"
+        for variants in tqdm(measured, total=len(dictionaries), desc=label, unit="dictionary"):
+            subjects += variants
+    return subjects
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """The held-out vectors, with their mean [d_act] and the cluster of each [row]: its document."""
+
+    split: Split
+    batch_rows: int
+    mean: Tensor
+    cluster: Tensor
+
+    @staticmethod
+    def of(split: Split, batch_rows: int) -> "HeldOut":
+        """Find the mean, in float64, and the clusters of `split`."""
+        total = sum(x.sum(dim=0, dtype=torch.float64) for x in _batches(split, 0, split.n_rows, batch_rows))
+        cluster = torch.from_numpy(clusters(split.document))
+        return HeldOut(split, batch_rows, torch.as_tensor(total) / split.n_rows, cluster)
+
+    def measure(self, dictionary: Dictionary) -> Reconstruction:
+        """Pass all vectors through `dictionary`."""
+        result = Reconstruction(self.mean, dictionary.n_feat, int(self.cluster[-1]) + 1)
+        batches = _batches(self.split, 0, self.split.n_rows, self.batch_rows)
+        for x, cluster in zip(batches, self.cluster.split(self.batch_rows), strict=True):
+            codes = dictionary.encode(x)
+            result.add(x, codes, dictionary.decode(codes), cluster)
+        return result
+
+
+def _variants(
+    settings: Evaluation, file: ActivationsFile, held_out: HeldOut, described: Described, path: Path
+) -> list[Subject]:
+    dictionary = dictionary_files.load(path)
+    if dictionary.d_act != file.d_act:
+        raise BadInput(path, f"atoms of {dictionary.d_act} dimensions", f"{file.d_act}, as in {file.path}")
+    subjects = [Subject(described, path, "plain", dictionary, None, held_out.measure(dictionary))]
+    if described.kind in TRAINED:
+        rows = spread(file.split("train"), settings.gain_refit_rows, settings.batch_rows)
+        gain = gain_refit(dictionary, rows)
+        refitted = dictionary.with_gain(gain)
+        subjects.append(Subject(described, path, "gain_refit", refitted, gain, held_out.measure(refitted)))
+    return subjects
+
+
+def spread(split: Split, rows: int, batch_rows: int) -> Iterator[Tensor]:
+    """About `rows` vectors of the split, all of it if it has fewer, in runs with equal gaps; the same for any batch."""
+    runs = np.arange(0, split.n_rows, RUN_ROWS)
+    chosen = runs[np.linspace(0, len(runs) - 1, min(-(-rows // RUN_ROWS), len(runs))).astype(int)]
+    at_a_time = max(batch_rows // RUN_ROWS, 1)
+    for first in range(0, len(chosen), at_a_time):
+        starts = chosen[first : first + at_a_time]
+        yield torch.cat([split.read(start, min(start + RUN_ROWS, split.n_rows)) for start in starts.tolist()])
+
+
+def _batches(split: Split, start: int, stop: int, rows: int) -> Iterator[Tensor]:
+    for first in range(start, stop, rows):
+        yield split.read(first, min(first + rows, stop))
+
+
+def _splice(
+    settings: EvaluationSlice, mean: Tensor, tokens: Path, subjects: list[Subject], threads: int
+) -> list[Spliced] | list[None]:
+    """Step 3: what the model loses with each subject; Nones for activations that were imported, without model."""
+    if settings.model is None:
+        return [None] * len(subjects)
+    corpus, model = token_file.load(tokens), LanguageModel.load(settings.model)
+    if model.d_model != len(mean):
+        raise BadInput(f"model {model.name}", f"d_model {model.d_model}", f"{len(mean)}, as in the activations")
+    return splice(
+        model,
+        sites.parse(settings.site),
+        torch.from_numpy(corpus.held_out.tokens[: settings.evaluation.splice_blocks]).long(),
+        corpus.special,
+        mean,
+        [subject.dictionary.reconstruct for subject in subjects],
+        batch_blocks=settings.evaluation.batch_blocks,
+        threads=threads,
+    )
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Threads work on dictionaries or batches instead: no result then depends on how many there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _row(settings: EvaluationSlice, subject: Subject, spliced: Spliced | None) -> dict[str, Any]:
+    """A row of the evaluation table."""
+    found, dictionary, share = subject.reconstruction, subject.dictionary, settings.evaluation.alive_share
+    row = {
+        **subject.described.model_dump(),
+        "site": settings.site,
+        "variant": subject.variant,
+        "path": subject.path.as_posix(),
+        "n_feat": dictionary.n_feat,
+        "d_act": dictionary.d_act,
+        **_with_interval("l0", found.l0),
+        **_with_interval("fvu", found.fvu),
+        "mse": found.mse,
+        "cosine": found.cosine,
+        "dead": found.dead,
+        "alive": found.alive(share),
+        "alive_share": share,
+        "n_vectors": found.n_vectors,
+        **_spliced_columns(spliced),
+    }
+    return {column: row.get(column) for column in tables.EVALUATION.names}
+
+
+def _spliced_columns(spliced: Spliced | None) -> dict[str, Any]:
+    if spliced is None:
+        return {}
+    references = spliced.references
+    return {
+        **_with_interval("ce", spliced.ce),
+        "ce_clean": references.ce(references.clean).value,
+        "ce_mean_ablated": references.ce(references.mean_ablated).value,
+        "ce_zero_ablated": references.ce(references.zero_ablated).value,
+        "perplexity": spliced.perplexity,
+        **_with_interval("kl", spliced.kl),
+        **_with_interval("loss_recovered", spliced.loss_recovered),
+        "loss_recovered_zero": spliced.loss_recovered_zero.value,
+        "n_tokens": int(references.n_tokens.sum()),
+    }
+
+
+def _with_interval(name: str, ratio: Ratio) -> dict[str, float | None]:
+    low, high = ratio.interval()
+    return {name: ratio.value, f"{name}_low": low, f"{name}_high": high}
+
+
+def _write(output: Path, settings: EvaluationSlice, subjects: list[Subject], rows: list[dict[str, Any]]) -> None:
+    """Step 4. The gathered tables come last: while they are there, all that they name is there."""
+    for described in settings.dictionaries:
+        own = [row for row in rows if row["name"] == described.name]
+        tables.write_json(output / "rows" / f"{described.name}.json", own)
+    for subject in subjects:
+        if subject.gain is not None:
+            gains.save(output / "gains" / f"{subject.described.name}.safetensors", subject.gain, subject.path)
+    frequencies = [
+        {"site": settings.site, "name": subject.described.name, "feature": feature, "frequency": frequency}
+        for subject in subjects
+        if subject.variant == "plain"
+        for feature, frequency in enumerate(subject.reconstruction.frequency.tolist())
+    ]
+    tables.write(output / "frequency.parquet", frequencies, tables.FREQUENCY)
+    tables.write_json(output / "metrics.json", _metrics(rows))
+    points = sorted(rows, key=lambda row: (row["kind"], row["ratio"] or 0, row["variant"], row["l0"], row["name"]))
+    tables.write_csv(output / "points.csv", points, IN_POINTS)
+    tables.write(output / "table.parquet", rows, tables.EVALUATION)
+
+
+def _metrics(rows: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
+    """{name: {variant: {metric: value}}}; what is not defined is left out."""
+    nested: dict[str, dict[str, dict[str, float]]] = {}
+    for row in rows:
+        found = {metric: row[metric] for metric in IN_METRICS if row[metric] is not None}
+        nested.setdefault(row["name"], {})[row["variant"]] = found
+    return nested

@@ -1,0 +1,145 @@
+"""Stage activations, for vectors made elsewhere: a folder of .npy or .safetensors files becomes an activations file.
+
+1. Look at each file: one array or tensor, [row, d_act], the same d_act everywhere.
+2. Hold out the last rows of each file; the others are for training.
+3. Copy in portions. Token, document and position of a vector: -1, the index of its file, its row in that file.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from tqdm import tqdm
+
+from sparse_coding.errors import BadInput
+from sparse_coding.io.activations import ActivationsWriter, Header, SplitName
+from sparse_coding.params import Activations, Section
+
+NO_TOKEN = -1
+NO_MODEL = ""
+PORTION_ROWS = 65_536
+_WANTED = "a two-dimensional array of floating-point numbers, [row, d_act]"
+
+
+class ImportSlice(Section):
+    """A site whose vectors were made elsewhere."""
+
+    site: str
+    activations: Activations
+    held_out_share: float
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One array on disk; `read(start, stop)` gives rows as float32."""
+
+    place: str
+    n_rows: int
+    d_act: int
+    read: Callable[[int, int], Tensor]
+
+
+def run(settings: ImportSlice, *, folder: Path, output: Path) -> None:
+    """Write the vectors under `folder` as `output`, files in the order of their names.
+
+    Raises BadInput, naming the file, where it is not such an array, its d_act differs from the first file's, or a
+    value is not finite or too large for the dtype; and where the folder has no file.
+    """
+    sources = [source for path in _files(folder) for source in _open(path)]
+    for source in sources:
+        if source.d_act != sources[0].d_act:
+            wanted = f"{sources[0].d_act} as in {sources[0].place}"
+            raise BadInput(source.place, f"vectors of {source.d_act} numbers", wanted)
+    held_out = [round(source.n_rows * settings.held_out_share) for source in sources]
+    rows: dict[SplitName, int] = {"train": sum(source.n_rows for source in sources) - sum(held_out)}
+    if sum(held_out):
+        rows["held_out"] = sum(held_out)
+    header = Header(
+        site=settings.site,
+        model=NO_MODEL,
+        corpus=folder.name,
+        dtype=settings.activations.dtype,
+        d_act=sources[0].d_act,
+        block_rows=settings.activations.block_rows,
+    )
+    with (
+        ActivationsWriter(output, header, rows) as writer,
+        tqdm(total=sum(rows.values()), desc="import", unit="vector") as bar,
+    ):
+        for index, (source, n_held_out) in enumerate(zip(sources, held_out, strict=True)):
+            first_held_out = source.n_rows - n_held_out
+            _copy(source, 0, first_held_out, index, "train", writer, bar)
+            _copy(source, first_held_out, source.n_rows, index, "held_out", writer, bar)
+
+
+def _copy(
+    source: _Source, first: int, last: int, document: int, split: SplitName, writer: ActivationsWriter, bar: tqdm
+) -> None:
+    for start in range(first, last, PORTION_ROWS):
+        stop = min(start + PORTION_ROWS, last)
+        vectors = source.read(start, stop)
+        if not vectors.isfinite().all():
+            row = start + int((~vectors.isfinite().all(1)).nonzero()[0])
+            raise BadInput(f"{source.place}: row {row}", "a value that is not finite", "finite activations")
+        size = stop - start
+        writer.append(split, vectors, np.full(size, NO_TOKEN), np.full(size, document), np.arange(start, stop))
+        bar.update(size)
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise BadInput(folder, "no such folder", "a folder of .npy or .safetensors files")
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".npy", ".safetensors"))
+    if not files:
+        raise BadInput(folder, "no .npy or .safetensors file", "at least one")
+    return files
+
+
+def _open(path: Path) -> list[_Source]:
+    sources = [_open_npy(path)] if path.suffix == ".npy" else _open_safetensors(path)
+    for source in sources:
+        if source.n_rows < 1 or source.d_act < 1:
+            raise BadInput(source.place, f"shape {[source.n_rows, source.d_act]}", "at least one row and one dimension")
+    return sources
+
+
+def _open_npy(path: Path) -> _Source:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadInput(path, f"a file that numpy cannot read ({error})", _WANTED) from None
+    if array.ndim != 2 or array.dtype.kind != "f":
+        raise BadInput(path, f"shape {list(array.shape)}, {array.dtype}", _WANTED)
+
+    def read(start: int, stop: int) -> Tensor:
+        return torch.from_numpy(np.array(array[start:stop], dtype=np.float32))
+
+    return _Source(str(path), array.shape[0], array.shape[1], read)
+
+
+def _open_safetensors(path: Path) -> list[_Source]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = {name: file.get_slice(name) for name in sorted(file.keys())}
+            shapes = {name: (part.get_shape(), part.get_dtype()) for name, part in found.items()}
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+        raise BadInput(path, f"a file that safetensors cannot read ({error})", _WANTED) from None
+    if not shapes:
+        raise BadInput(path, "no tensor", _WANTED)
+    return [_open_tensor(path, name, shape, dtype) for name, (shape, dtype) in shapes.items()]
+
+
+def _open_tensor(path: Path, name: str, shape: list[int], dtype: str) -> _Source:
+    if len(shape) != 2 or dtype not in ("F64", "F32", "F16", "BF16"):
+        raise BadInput(f"{path}: {name}", f"shape {shape}, {dtype}", _WANTED)
+
+    def read(start: int, stop: int) -> Tensor:
+        with safe_open(path, framework="pt") as file:
+            return file.get_slice(name)[start:stop].float()
+
+    return _Source(f"{path}: {name}", shape[0], shape[1], read)

@@ -1,0 +1,99 @@
+"""Stage plots: the figure that compares all dictionaries of a site, and its caption as text.
+
+1. Read the tables of evaluation and autointerp, and of the random-weights control where there is one.
+2. Refuse what cannot stand on one axis: other sites, two scorers, nothing at all.
+3. Take lines, scores with their bootstrap intervals, and firing frequencies from them.
+4. Draw, and write the figure and its caption.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from sparse_coding import sites
+from sparse_coding.errors import BadInput
+from sparse_coding.figures import caption as captions
+from sparse_coding.figures import comparison, curves, frequencies, scores, style
+from sparse_coding.figures.subject import Subject, losses
+from sparse_coding.interp.statistics import mean_interval
+from sparse_coding.io import tables
+from sparse_coding.io.atomic import whole_file, write_text
+from sparse_coding.slices import PlotsSlice
+
+BOOTSTRAP_SEED = 0  # intervals are the same on every run
+SCORER_COLUMNS = ["scorer", "simulator", "mode"]
+
+
+def run(
+    settings: PlotsSlice,
+    *,
+    evaluation: Path,
+    frequency: Path,
+    autointerp: Path,
+    output: Path,
+    caption: Path,
+    control: Path | None = None,
+) -> None:
+    """Draw the figure of one site into `output` (PNG) and write its caption into `caption`.
+
+    Raises BadInput for a table that is damaged, empty or of another site, and for scores of more than one scorer.
+    """
+    evaluated = _read(evaluation, tables.EVALUATION, settings.site)
+    fired = _read(frequency, tables.FREQUENCY, settings.site)
+    scored = _read(autointerp, tables.AUTOINTERP, settings.site)
+    by_file, untrained = {autointerp: scored}, None
+    if control is not None:
+        untrained = _read(control, tables.AUTOINTERP, sites.parse(settings.site).control.name)
+        by_file[control] = untrained
+    scorer = _scorer(by_file)
+
+    interval = partial(mean_interval, resamples=settings.bootstrap, seed=BOOTSTRAP_SEED)
+    lines = curves.curves(evaluated)
+    score_rows = scores.rows(scored, untrained, interval)
+    learned = [row.name for row in score_rows if row.group == "learned"]
+    frequency_rows = frequencies.rows(fired, evaluated, learned)
+    subject = _subject(settings, evaluated, scorer, scores.n_learned(scored))
+    words = captions.text(subject, evaluated, lines, score_rows, frequency_rows)
+
+    drawn = comparison.figure(subject, lines, score_rows, frequency_rows, words)
+    picture = style.png(drawn, settings.plots.width, settings.plots.dpi)
+    write_text(caption, words + "\n")
+    with whole_file(output) as temporary:
+        temporary.write_bytes(picture)
+
+
+def _read(path: Path, schema: pa.Schema, site: str) -> pd.DataFrame:
+    table = tables.read(path, schema).to_pandas()
+    if not len(table):
+        raise BadInput(path, "a table without rows", f"the rows of {site}")
+    others = sorted(set(table["site"]) - {site})
+    if others:
+        raise BadInput(f"{path}: site", ", ".join(others), site)
+    return table
+
+
+def _scorer(scored: dict[Path, pd.DataFrame]) -> str:
+    """The one scorer of all tables: scores of two never stand on one axis."""
+    kinds = {tuple(row) for table in scored.values() for row in table[SCORER_COLUMNS].drop_duplicates().to_numpy()}
+    if len(kinds) > 1:
+        found = " and ".join(" / ".join(kind) for kind in sorted(kinds))
+        raise BadInput(", ".join(map(str, scored)), found, f"one {' / '.join(SCORER_COLUMNS)} on one axis")
+    return kinds.pop()[0]
+
+
+def _subject(settings: PlotsSlice, evaluated: pd.DataFrame, scorer: str, n_learned: int) -> Subject:
+    ce_clean, ce_ablated = losses(evaluated)
+    return Subject(
+        site=settings.site,
+        model=settings.model,
+        corpus=settings.corpus,
+        train_tokens=None,
+        held_out=int(evaluated["n_vectors"].max()),
+        d_act=int(evaluated["d_act"].iloc[0]),
+        scorer=scorer,
+        ce_clean=ce_clean,
+        ce_ablated=ce_ablated,
+        n_learned=n_learned,
+    )

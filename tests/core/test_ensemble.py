@@ -1,0 +1,67 @@
+"""A member's weights depend on its own settings and on the stream alone."""
+
+import pytest
+import torch
+
+from sparse_coding.core import ensemble
+from sparse_coding.core.architectures import BY_NAME
+from sparse_coding.core.architectures.contract import Penalty
+from tests.reference import train_reference
+
+SCHEDULE = ensemble.Schedule(steps=60, lr=1e-2, warmup=5, decay=20, l1_warmup=10)
+
+
+def member(name, l1=1e-3, k=4, seed=0, shape=(96, 32), schedule=SCHEDULE):
+    penalty = Penalty(l1=l1, k=k)
+    return ensemble.Member(f"{name} {l1} {k} {seed}", BY_NAME[name], shape, penalty, seed, schedule, (0.9, 0.999, 1e-8), 1)
+
+
+def stream(steps=60, batch=128, d_act=32, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(batch, d_act, generator=generator) / d_act**0.5 for _ in range(steps)]
+
+
+def weights(trained):
+    return {key: value.numpy().tobytes() for key, value in trained.parameters.items()}
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_bytes_are_the_same_alone_in_company_and_on_any_number_of_threads(name):
+    alone = member(name)
+    ensemble.train([alone], iter(stream()), threads=1)
+    for threads in (1, 2, 3):
+        company = [member(name, l1=3e-4, k=2), member(name), member(name, seed=1), member(name, l1=1e-2, k=9)]
+        ensemble.train(company, iter(stream()), threads)
+        assert weights(company[1]) == weights(alone)
+        assert weights(company[2]) != weights(alone)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_training_follows_autograd_and_torch_adam_in_float64(name):
+    ours = member(name)
+    initial = {key: value.clone() for key, value in ours.parameters.items()}
+    ensemble.train([ours], iter(stream()), threads=1)
+    _, losses = train_reference(name, initial, stream(), ours.penalty, SCHEDULE)
+    found = torch.tensor([line["loss"] for line in ours.log], dtype=torch.float64)
+    torch.testing.assert_close(found, torch.tensor(losses, dtype=torch.float64), rtol=1e-4, atol=1e-9)
+
+
+def test_schedule_warms_up_holds_and_decays():
+    schedule = ensemble.Schedule(steps=100, lr=1.0, warmup=10, decay=20, l1_warmup=50)
+    rates = [schedule.rate(step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9] == rates[79] == 1.0
+    assert rates[99] == pytest.approx(0.05)
+    assert schedule.l1_factor(24) == pytest.approx(0.5)
+    assert schedule.l1_factor(50) == 1.0
+    flat = ensemble.Schedule(steps=3, lr=0.5, warmup=0, decay=0, l1_warmup=0)
+    assert [flat.rate(step) for step in range(3)] == [0.5] * 3
+    assert flat.l1_factor(0) == 1.0
+
+
+def test_a_member_that_diverges_is_named():
+    bad = member("tied")
+    batches = stream(3)
+    batches[1][0, 0] = float("nan")
+    with pytest.raises(ensemble.NotFinite, match=r"tied 0\.001 4 0: the loss is not finite at step 1"):
+        ensemble.train([bad], iter(batches), threads=1)

@@ -1,0 +1,265 @@
+from typing import get_args
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from sparse_coding.figures import caption, comparison, curves, frequencies, scores, style
+from sparse_coding.figures.curves import Curve
+from sparse_coding.figures.subject import Subject, losses
+from sparse_coding.params import Architecture, Baseline
+from tests.figures import tables
+
+
+def interval(values: np.ndarray) -> tuple[float, float, float]:
+    half = 1.96 * values.std() / np.sqrt(len(values))
+    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
+
+
+def drawn(
+    evaluation: pd.DataFrame | None = None,
+    autointerp: pd.DataFrame | None = None,
+    control: pd.DataFrame | None = None,
+    frequency: pd.DataFrame | None = None,
+) -> tuple[Figure, str]:
+    evaluation = tables.evaluation() if evaluation is None else evaluation
+    autointerp = tables.autointerp() if autointerp is None else autointerp
+    frequency = tables.frequency() if frequency is None else frequency
+    lines = curves.curves(evaluation)
+    rows = scores.rows(autointerp, control, interval)
+    fired = frequencies.rows(frequency, evaluation, [row.name for row in rows if row.group == "learned"])
+    ce_clean, ce_ablated = losses(evaluation)
+    subject = Subject(
+        site="layer2_residual",
+        model="pydocs-6l",
+        corpus="pydocs",
+        train_tokens=1_000_000,
+        held_out=65_024,
+        d_act=128,
+        scorer="token-rules",
+        ce_clean=ce_clean,
+        ce_ablated=ce_ablated,
+        n_learned=scores.n_learned(autointerp),
+    )
+    words = caption.text(subject, evaluation, lines, rows, fired)
+    return comparison.figure(subject, lines, rows, fired, words), words
+
+
+def ticks(figure: Figure, panel: int) -> list[str]:
+    return [label.get_text() for label in figure.axes[panel].get_yticklabels()]
+
+
+@pytest.fixture(scope="module")
+def whole() -> tuple[Figure, str]:
+    return drawn(control=tables.control())
+
+
+def test_four_panels_name_their_quantity_and_unit(whole: tuple[Figure, str]) -> None:
+    a, b, c, d = whole[0].axes
+    assert "FVU (fraction of variance" in a.get_ylabel()
+    assert "against mean ablation" in b.get_ylabel()
+    assert "L0" in b.get_xlabel()
+    assert "log scale" in b.get_xlabel()
+    assert a.get_xscale() == b.get_xscale() == "log"
+    assert a.get_xlim() == b.get_xlim()
+    assert "token-rules (no LLM)" in c.get_xlabel()
+    assert "top-and-random correlation" in c.get_xlabel()
+    assert "share of held-out tokens" in d.get_xlabel()
+    assert "nats" in b.child_axes[0].get_ylabel()
+
+
+def test_every_method_is_named(whole: tuple[Figure, str]) -> None:
+    (legend,) = whole[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        *("tied r1", "tied r2", "tied r4", "untied r4", "TopK r4"),
+        *("PCA top-k", "ICA top-k", "neuron basis top-k", "with gain refit (b)"),
+    ]
+    assert ticks(whole[0], 2) == [
+        *("tied r1, L1 0.002", "tied r2, L1 0.002", "tied r4, L1 0.002", "untied r4, L1 0.002", "TopK r4, k 8"),
+        *("ICA", "PCA", "NMF", "neuron basis"),
+        *("random directions", "shuffled null,\ntied r1, L1 0.002", "random-weights model,\ntied r4, L1 0.002"),
+    ]
+    assert ticks(whole[0], 3)[5:] == ["PCA top-8", "ICA top-8", "neuron basis top-8"]
+
+
+def test_title_says_what_and_how_much(whole: tuple[Figure, str]) -> None:
+    words = " ".join(text.get_text() for text in whole[0].texts)
+    for fact in ("layer2_residual", "pydocs-6l", "corpus pydocs", "1,000,000 tokens", "65,024", "token-rules (no LLM)"):
+        assert fact in words
+
+
+def test_no_words_overlap_or_leave_the_figure(whole: tuple[Figure, str]) -> None:
+    figure = whole[0]
+    FigureCanvasAgg(figure).draw()
+    c, d = figure.axes[2:]
+    parts = [*figure.texts, *figure.legends, *c.texts, *d.texts, *c.get_yticklabels(), *d.get_yticklabels()]
+    parts += [axes.yaxis.label for axes in (*figure.axes[:2], *figure.axes[1].child_axes)]
+    parts += [axes.xaxis.label for axes in figure.axes[1:]]
+    boxes = [part.get_window_extent() for part in parts]
+    for index, box in enumerate(boxes):
+        assert figure.bbox.x0 <= box.x0, parts[index]
+        assert box.x1 <= figure.bbox.x1, parts[index]
+        assert figure.bbox.y0 <= box.y0, parts[index]
+        assert box.y1 <= figure.bbox.y1, parts[index]
+        for other, name in zip(boxes[:index], parts, strict=False):
+            assert not box.overlaps(other), (parts[index], name)
+
+
+def test_caption_states_the_caveats_with_their_numbers(whole: tuple[Figure, str]) -> None:
+    words = whole[1]
+    random = tables.control()["top_and_random"].dropna().mean()
+    for part in (
+        *("mean ablation: 0 is", "8.28 nats", "surface repeatability", "+d and −d", "rectified", "random directions"),
+        f"same dictionary on the model with random weights scores {random:.3f}",
+        *("not that the model learned them", "tied r4: L0 37", "d_act = 128", "TopK r4 (up to L0 32)"),
+        "11 dead, 11 firing in too few fragments, 0 with constant activation; a constant prediction counts as 0 (11)",
+    ):
+        assert part in words
+    assert "Missing" not in words
+
+
+def test_bytes_are_the_same_and_nothing_global_changes() -> None:
+    mpl.get_backend()  # chosen when first asked for
+    before, figures = mpl.rcParams.copy(), plt.get_fignums()
+    first, second = (style.png(drawn(control=tables.control())[0], 12, 40) for _ in range(2))
+    assert first == second
+    assert plt.get_fignums() == figures
+    assert mpl.rcParams == before
+
+
+def test_figure_without_control_null_and_topk_variants() -> None:
+    autointerp = tables.autointerp()
+    evaluation = tables.evaluation()
+    figure, words = drawn(
+        evaluation[evaluation["k"].isna() | (evaluation["kind"] == "topk")],
+        autointerp[autointerp["condition"] == "plain"],
+    )
+    style.png(figure, 12, 40)
+    assert words.endswith(
+        "Missing here: top-k variants of the baselines in a and b; the control shuffled null; the control "
+        "random-weights model."
+    )
+    assert "crossing" not in words
+    assert ticks(figure, 2)[-1] == "random directions"
+
+
+def test_imported_activations_have_no_panel_b() -> None:
+    figure, words = drawn(tables.imported())
+    style.png(figure, 12, 40)
+    assert any("not measured" in text.get_text() for text in figure.axes[1].texts)
+    assert "Missing here: panel b (imported activations" in words
+    assert "mean ablation" not in words
+    assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
+    assert figure.axes[1].get_xscale() == "log"
+
+
+def test_a_large_grid_is_cut_to_rows_that_can_be_read() -> None:
+    part = tables.autointerp(features=10)
+    plain = part[part["name"] == "tied_r4_l1-0.002_s0"]
+    many = [
+        plain.assign(kind=kind, ratio=ratio, name=f"{kind}_r{ratio:g}_l1-{l1:g}_s{seed}", l1=l1, seed=seed)
+        for kind in ("tied", "untied")
+        for ratio in (0.5, 1, 2, 4, 8, 16, 32)
+        for l1 in (1e-3, 2e-3, 3e-3)
+        for seed in (0, 1)
+    ]
+    kept = scores.chosen(pd.concat(many), keep=["tied_r4_l1-0.003_s1"])
+    assert len(kept) == scores.MOST_LEARNED
+    assert "tied_r4_l1-0.003_s1" in kept
+    names = scores.chosen(pd.concat(many))
+    assert len(names) == scores.MOST_LEARNED
+    assert all(name.endswith("_l1-0.002_s0") for name in names)
+    figure, words = drawn(autointerp=pd.concat([*many, part[part["kind"] == "pca"]]))
+    assert "Shown: 9 of 84 scored learned dictionaries" in words
+    assert len(ticks(figure, 2)) == scores.MOST_LEARNED + 1
+    assert (names[0], names[-1]) == ("tied_r0.5_l1-0.002_s0", "untied_r32_l1-0.002_s0")
+
+
+def test_scores_follow_the_status() -> None:
+    table = pd.DataFrame(
+        {
+            "status": ["ok", "ok", "pred_constant", "dead", "too_few", "truth_constant"],
+            "top_and_random": [0.5, 0.7, 0.9, 0.9, 0.9, 0.9],  # only the status may decide
+        }
+    ).assign(name="pca", kind="pca", condition="plain", ratio=None, l1=None, k=None, seed=0)
+    (row,) = scores.rows(table, None, interval)
+    assert sorted(row.values) == [0.0, 0.5, 0.7]
+    assert row.mean == pytest.approx(0.4)
+    assert (row.sampled, row.group) == (6, "baselines")
+
+
+def test_a_dictionary_without_scores_is_still_a_row() -> None:
+    autointerp = tables.autointerp()
+    dead = autointerp["name"] == "pca"
+    autointerp.loc[dead, "status"] = "dead"
+    autointerp.loc[dead, "top_and_random"] = None
+    figure, _ = drawn(autointerp=autointerp)
+    style.png(figure, 12, 40)
+    assert "PCA" in ticks(figure, 2)
+    assert "none scored" in [text.get_text() for text in figure.axes[2].texts]
+
+
+def line(l0: list[float], fvu: list[float], kind: str = "tied") -> Curve:
+    points = pd.DataFrame({"l0": l0, "fvu": fvu, "loss_recovered": 0.5})
+    return Curve(kind, None, False, 1, points, style.look(kind, None, []))
+
+
+def test_crossing_is_where_both_lines_meet() -> None:
+    falling, flat = line([1, 100], [1.0, 0.0], "pca"), line([1, 100], [0.25, 0.25])
+    assert curves.crossing(flat, falling) == pytest.approx(100**0.75)  # a quarter is left three quarters of the way
+    assert curves.crossing(falling, flat) is None
+    assert curves.crossing(line([2, 50], [1.0, 1.0]), falling) == pytest.approx(2)  # worse from the beginning
+    assert curves.crossing(line([200, 300], [0.1, 0.1]), falling) is None  # no shared range
+    assert curves.crossing(line([1, 4, 16, 100], [0.9, 0.9, 0.1, 0.3]), falling) > 16  # the last of three counts
+
+
+def test_many_crossings_are_counted_not_named() -> None:
+    evaluation = tables.evaluation()
+    tied = evaluation[(evaluation["kind"] == "tied") & (evaluation["ratio"] == 4)]
+    _, words = drawn(pd.concat([evaluation, *(tied.assign(ratio=ratio) for ratio in (8, 16, 32))]))
+    assert "7 lines: L0 26 to 37; 0.20 to 0.29 of d_act" in words
+
+
+def test_seeds_are_averaged() -> None:
+    one = tables.evaluation()
+    two = one.assign(seed=1, fvu=one["fvu"] + 0.1)
+    first = curves.curves(one)[0]
+    mean = curves.curves(pd.concat([one, two]))[0]
+    assert mean.seeds == 2
+    np.testing.assert_allclose(mean.points["fvu"], first.points["fvu"] + 0.05)
+
+
+def test_every_architecture_and_baseline_has_a_look() -> None:
+    looks = [style.look(kind, None, []) for kind in (*get_args(Architecture), *get_args(Baseline))]
+    assert len({look.marker for look in looks}) == len(looks)
+    assert set(get_args(Architecture)) == set(style.LEARNED)
+
+
+def test_larger_ratios_are_darker_in_grey() -> None:
+    greys = [np.dot(to_rgb(style.look("tied", ratio, [4, 1, 2]).colour), [0.299, 0.587, 0.114]) for ratio in (1, 2, 4)]
+    assert greys == sorted(greys, reverse=True)
+
+
+def test_interval_columns_may_be_empty() -> None:
+    evaluation = tables.evaluation()
+    evaluation[[name for name in evaluation if name.endswith(("_low", "_high"))]] = None
+    style.png(drawn(evaluation)[0], 12, 40)
+
+
+def test_points_outside_the_axes_are_counted() -> None:
+    evaluation = tables.evaluation()
+    evaluation.loc[evaluation["name"] == "pca_top4", ["fvu", "loss_recovered"]] = [3.0, -2.0]
+    figure, words = drawn(evaluation)
+    assert "2 points lie outside the axes" in words
+    assert figure.axes[0].get_ylim()[1] == curves.HIGHEST_FVU
+
+
+def test_missing_rows_in_one_panel_do_not_stop_the_others() -> None:
+    subject = Subject("features", None, None, None, 10, 128, "token-rules", None, None, 0)
+    figure = comparison.figure(subject, [], [], [], "nothing")
+    assert style.png(figure, 12, 40)

@@ -1,0 +1,147 @@
+"""io/dictionaries.py: what is written is read again, and nothing else is read at all."""
+
+from dataclasses import fields, replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from sparse_coding.core.dictionary import Dictionary, signed
+from sparse_coding.errors import BadInput
+from sparse_coding.io import dictionaries
+
+MADE = {"site": "layer2_residual", "l1": 1e-05, "nested": {"b": [1, 2], "a": None}}
+
+
+def random_dictionary(n_feat=3, d_act=2, seed=0, dtype=torch.float32, **changes):
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {"encoder": (n_feat, d_act), "bias": (n_feat,), "decoder": (n_feat, d_act), "centre": (d_act,)}
+    parts = {name: torch.randn(*shape, generator=generator, dtype=dtype) for name, shape in shapes.items()}
+    return Dictionary(**parts, gain=torch.ones(n_feat, dtype=dtype), **changes)
+
+
+def assert_same(found, wanted):
+    for each in fields(Dictionary):
+        mine, other = getattr(found, each.name), getattr(wanted, each.name)
+        assert torch.equal(mine, other) if isinstance(mine, torch.Tensor) else mine == other, each.name
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.integers(1, 6),
+    st.integers(1, 6),
+    st.sampled_from([torch.float32, torch.float64]),
+    st.sampled_from([{}, {"activation": "topk", "k": 3}, {"activation": "nnls", "iterations": 7}]),
+)
+def test_a_dictionary_comes_back_as_it_was(tmp_path_factory, n_feat, d_act, dtype, kind):
+    path = tmp_path_factory.mktemp("round") / "one.safetensors"
+    dictionary = random_dictionary(n_feat, d_act, dtype=dtype, **kind)
+    dictionaries.save(path, dictionary, MADE)
+    found, made = dictionaries.load_with_settings(path)
+    assert_same(found, dictionary)
+    assert made == MADE
+    assert_same(dictionaries.load(path), dictionary)
+
+
+def test_the_bytes_depend_on_the_arguments_alone(tmp_path):
+    one, two, three, four = (tmp_path / f"{i}.safetensors" for i in range(4))
+    dictionaries.save(one, random_dictionary(), MADE)
+    dictionaries.save(two, random_dictionary(), dict(reversed(MADE.items())))
+    dictionaries.save(three, random_dictionary(), MADE | {"l1": 2e-05})
+    dictionaries.save(four, random_dictionary(activation="topk", k=2), MADE)
+    assert one.read_bytes() == two.read_bytes()
+    assert len({path.read_bytes() for path in (one, three, four)}) == 3
+
+
+def test_a_tied_decoder_is_stored_once(tmp_path):
+    untied = random_dictionary(64, 16)
+    tied = replace(untied, encoder=untied.decoder)
+    for name, dictionary in (("tied", tied), ("untied", untied)):
+        dictionaries.save(tmp_path / name, dictionary, {})
+    sizes = [(tmp_path / name).stat().st_size for name in ("untied", "tied")]
+    assert sizes[0] - sizes[1] > 64 * 16 * 4
+    assert_same(dictionaries.load(tmp_path / "tied"), tied)
+
+
+def test_slices_of_stacked_and_turned_tensors_are_saved(tmp_path):
+    stack = torch.randn(2, 3, 2, generator=torch.Generator().manual_seed(0))
+    turned = torch.randn(2, 3, generator=torch.Generator().manual_seed(1)).T
+    dictionary = replace(random_dictionary(), encoder=stack[0], decoder=turned)
+    dictionaries.save(tmp_path / "one", dictionary, {})
+    assert_same(dictionaries.load(tmp_path / "one"), dictionary)
+    assert (tmp_path / "one").stat().st_size < 2000
+
+
+def test_parameters_that_want_gradients_are_saved(tmp_path):
+    dictionary = replace(random_dictionary(), encoder=torch.nn.Parameter(torch.ones(3, 2)))
+    dictionaries.save(tmp_path / "one", dictionary, {})
+    assert torch.equal(dictionaries.load(tmp_path / "one").encoder, torch.ones(3, 2))
+
+
+def test_nothing_is_left_behind_by_a_failed_save(tmp_path):
+    path = tmp_path / "one.safetensors"
+    dictionaries.save(path, random_dictionary(), MADE)
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        dictionaries.save(path, random_dictionary(seed=1), {"not JSON": object()})
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_file_cut_short_anywhere_is_refused(tmp_path):
+    path = tmp_path / "one.safetensors"
+    dictionaries.save(path, random_dictionary(), MADE)
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(BadInput, match=r"one\.safetensors"):
+            dictionaries.load(path)
+    path.write_bytes(whole + b"\0")
+    with pytest.raises(BadInput, match=r"one\.safetensors"):
+        dictionaries.load(path)
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x20, 0x80])  # 0x20 turns 1e-05 into 1E-05 and letters into the other case
+def test_each_edited_byte_is_noticed(tmp_path, mask):
+    path = tmp_path / "one.safetensors"
+    dictionaries.save(path, random_dictionary(activation="topk", k=2), MADE)
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ mask]) + whole[at + 1 :])
+        with pytest.raises(BadInput, match=r"one\.safetensors"):
+            dictionaries.load(path)
+
+
+def test_an_edited_k_is_noticed(tmp_path):
+    path = tmp_path / "one.safetensors"
+    dictionaries.save(path, random_dictionary(activation="topk", k=2), MADE)
+    edited = path.read_bytes().replace(rb"\\\"k\\\": 2", rb"\\\"k\\\": 3")
+    assert edited != path.read_bytes()
+    path.write_bytes(edited)
+    with pytest.raises(BadInput, match="changed"):
+        dictionaries.load(path)
+
+
+@pytest.mark.parametrize("metadata", [None, {"sparse_coding": "[1]"}, {"sparse_coding": "{"}, {"sparse_coding": "{}"}])
+def test_a_foreign_safetensors_file_is_refused(tmp_path, metadata):
+    save_file({"weight": torch.ones(2, 2)}, tmp_path / "one", metadata=metadata)
+    with pytest.raises(BadInput, match="one: found"):
+        dictionaries.load(tmp_path / "one")
+
+
+def test_other_files_and_missing_ones_are_refused(tmp_path):
+    (tmp_path / "text").write_text("not a dictionary")
+    (tmp_path / "folder").mkdir()
+    for name in ("text", "folder", "missing"):
+        with pytest.raises(BadInput, match=f"{name}: found"):
+            dictionaries.load(tmp_path / name)
+
+
+def test_a_baseline_file_holds_plain_named_tensors(tmp_path):
+    axes = torch.eye(2)
+    dictionaries.save(tmp_path / "one", signed(axes, axes, torch.zeros(2)), {})
+    tensors = load_file(tmp_path / "one")
+    assert set(tensors) == {"bias", "decoder", "centre", "gain"}
+    assert torch.equal(tensors["decoder"], torch.cat([axes, -axes]))

@@ -1,0 +1,93 @@
+"""Training a small language model: its parts, each against something independent."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from sparse_coding.lm import pretraining
+from sparse_coding.params import Transformer
+
+TINY = Transformer(d_model=16, layers=2, heads=2, vocabulary=260, context=12, batch=4, steps=6, warmup_steps=2)
+
+
+def tokens(rows: int = 10, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, TINY.vocabulary, (rows, TINY.context), dtype=np.int32)
+
+
+def test_the_rate_warms_up_and_falls_to_zero() -> None:
+    rates = [pretraining.schedule(step, 100, 10) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9] == rates[10] == 1
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[100] == 0
+    assert max(rates) == 1
+
+
+def test_each_epoch_has_every_block_once_and_resuming_goes_on() -> None:
+    blocks = np.arange(8)[:, None]
+    stream = pretraining.batches(blocks, 2, seed=3, first=0)
+    seen = [next(stream).ravel().tolist() for _ in range(12)]
+    epochs = [sum(seen[start : start + 4], []) for start in (0, 4, 8)]
+    assert all(sorted(epoch) == list(range(8)) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+    for first in range(12):
+        assert next(pretraining.batches(blocks, 2, seed=3, first=first)).ravel().tolist() == seen[first]
+
+
+def test_the_loss_is_the_mean_over_predicted_tokens() -> None:
+    model = pretraining.new_model(TINY)
+    ids = torch.from_numpy(tokens().astype(np.int64))
+    with torch.no_grad():
+        log_p = model(ids).logits.log_softmax(-1)
+    wanted = -np.mean([float(log_p[b, t, ids[b, t + 1]]) for b in range(10) for t in range(TINY.context - 1)])
+    assert float(pretraining.mean_loss(model, tokens(), "float32").detach()) == pytest.approx(wanted, rel=1e-5)
+    assert pretraining.held_out_loss(model, tokens(), size=3) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_new_weights_depend_on_the_seed_alone() -> None:
+    one, same = pretraining.new_model(TINY).state_dict(), pretraining.new_model(TINY).state_dict()
+    other = pretraining.new_model(TINY.model_copy(update={"seed": 1})).state_dict()
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_training_learns_and_a_restored_run_goes_on_the_same() -> None:
+    def steps(run: pretraining.Run, n: int) -> list[float]:
+        batches = pretraining.batches(tokens(), TINY.batch, 0, first=run.step)
+        return [run.train_step(next(batches)) for _ in range(n)]
+
+    settings = TINY.model_copy(update={"steps": 40})
+    whole = pretraining.Run(pretraining.new_model(settings), settings)
+    losses = steps(whole, 20)
+    whole.note_held_out(losses[-1], 1.0)
+    stored = {name: value.clone() for name, value in whole.tensors().items()}
+    losses += steps(whole, 20)
+    assert losses[0] == pytest.approx(math.log(TINY.vocabulary), abs=0.2)
+    assert losses[-1] < losses[0] - 1
+
+    resumed = pretraining.Run(pretraining.new_model(settings), settings, step=20)
+    resumed.load(stored)
+    assert steps(resumed, 20) == losses[20:]
+    assert all(torch.equal(stored[f"best.{name}"], value) for name, value in resumed.best.items())
+
+
+def test_the_best_weights_are_kept() -> None:
+    run = pretraining.Run(pretraining.new_model(TINY), TINY)
+    run.note_held_out(5.0, 4.0)
+    best = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.train_step(tokens(4))
+    run.note_held_out(4.0, 4.5)
+    assert run.best_loss == 4.0
+    assert [point["held_out_loss"] for point in run.curve] == [4.0, 4.5]
+    assert all(torch.equal(run.best[name], best[name]) for name in best)
+    assert not all(torch.equal(run.model.state_dict()[name], best[name]) for name in best)
+
+
+def test_the_tokenizer_gives_text_back() -> None:
+    tokenizer = pretraining.train_tokenizer(["def f(x):\n    return x"] * 5, 270)
+    text = "def g(y):\n\treturn \u00e9\u4e2d"
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    assert tokenizer.bos_token_id == tokenizer.eos_token_id == 0
+    assert len(tokenizer) == 270

@@ -1,0 +1,185 @@
+"""The stage on real files: a dictionary whose features follow tokens, and directions that mean nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sparse_coding.core.dictionary import Dictionary, signed
+from sparse_coding.errors import BadInput
+from sparse_coding.io import dictionaries as dictionary_files
+from sparse_coding.io import tables
+from sparse_coding.io import tokens as token_files
+from sparse_coding.io.activations import ActivationsWriter, Header
+from sparse_coding.io.tokens import Blocks, Tokens
+from sparse_coding.params import Autointerp
+from sparse_coding.slices import AutointerpSlice, Described
+from sparse_coding.stages import autointerp
+from tests.interp import planted
+
+SITE = "layer2_residual"
+D_ACT = len(planted.VOCABULARY) + 1  # one dimension a token
+N_FEAT = 30
+SETTINGS = Autointerp(features=12, seed=3)
+DESCRIBED = (
+    Described(name="tied_r4_l1-0.002_s0", kind="tied", ratio=4, l1=2e-3, seed=0),
+    Described(name="topk_r4_k8_s0", kind="topk", ratio=4, k=8, seed=0),
+    Described(name="random", kind="random", seed=0),
+)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> Path:
+    """tokens.h5 and the activations and dictionaries of a site, in a folder."""
+    folder = tmp_path_factory.mktemp("inputs")
+    ids = planted.tokens() + 1  # token 0 is BOS
+    bos = np.zeros((len(ids), 1), np.int32)
+    block = Blocks(np.zeros((1, 65), np.int32), np.zeros((1, 65), np.int32))
+    fragments = np.concatenate([bos, ids], axis=1)
+    vocabulary = ["<bos>", *planted.VOCABULARY]
+    document = np.arange(len(ids), dtype=np.int32)
+    token_files.save(
+        folder / "tokens.h5",
+        Tokens(block, block, fragments, document, vocabulary, "m", "c", 0, (0,), 0, "0" * 64, 0.0, 1, 1, len(ids)),
+    )
+    vectors = torch.eye(D_ACT)[torch.from_numpy(ids.ravel()).long()]
+    vectors += 0.01 * torch.randn(vectors.shape, generator=torch.Generator().manual_seed(0))
+    position = np.tile(np.arange(1, 65), len(ids))
+    columns = (ids.ravel(), np.repeat(document, 64), position)
+    header = Header(SITE, "m", "c", "float32", D_ACT, 4096)
+    with ActivationsWriter(folder / "site.h5", header, {"train": 64, "fragments": len(vectors)}) as writer:
+        writer.append("train", vectors[:64], *(column[:64] for column in columns))
+        writer.append("fragments", vectors, *columns)
+    for name, dictionary in _dictionaries().items():
+        dictionary_files.save(folder / f"{name}.safetensors", dictionary, {})
+    return folder
+
+
+def _dictionaries() -> dict[str, Dictionary]:
+    """Features 2, 5, 8, ... of the first two are dead; the others fire on one token each."""
+    atoms = torch.eye(D_ACT)[1 : N_FEAT + 1]
+    bias = torch.full((N_FEAT,), -0.5)
+    bias[2::3] = -5
+    zeros, ones = torch.zeros(D_ACT), torch.ones(N_FEAT)
+    directions = torch.randn(20, D_ACT, generator=torch.Generator().manual_seed(1))
+    return {
+        DESCRIBED[0].name: Dictionary(atoms, bias, atoms, zeros, ones),
+        DESCRIBED[1].name: Dictionary(atoms, bias, atoms, zeros, ones, "topk", k=8),
+        DESCRIBED[2].name: signed(directions, directions, torch.full((D_ACT,), 1 / D_ACT)),
+    }
+
+
+def run(inputs: Path, output: Path, described=DESCRIBED, null=DESCRIBED[0].name, threads=1, **changes) -> list[dict]:
+    settings = AutointerpSlice(
+        site=SITE, dictionaries=described, shuffled_null=null, autointerp=SETTINGS.model_copy(update=changes)
+    )
+    paths = [inputs / f"{row.name}.safetensors" for row in described]
+    files = {"activations": inputs / "site.h5", "tokens": inputs / "tokens.h5", "dictionaries": paths}
+    autointerp.run(settings, **files, output=output, threads=threads)
+    return tables.read(output / "table.parquet", tables.AUTOINTERP).to_pylist()
+
+
+@pytest.fixture(scope="module")
+def outcome(inputs, tmp_path_factory) -> tuple[Path, list[dict]]:
+    output = tmp_path_factory.mktemp("output")
+    return output, run(inputs, output)
+
+
+def rows_of(rows: list[dict], name: str, condition: str = "plain") -> list[dict]:
+    return [row for row in rows if (row["name"], row["condition"]) == (name, condition)]
+
+
+def test_each_sampled_feature_has_a_row_with_a_status(outcome):
+    _, rows = outcome
+    assert len(rows) == 4 * 12
+    for described in DESCRIBED:
+        found = rows_of(rows, described.name)
+        assert len({row["feature"] for row in found}) == 12
+        assert {(row["kind"], row["ratio"], row["l1"], row["k"]) for row in found} == {
+            (described.kind, described.ratio, described.l1, described.k)
+        }
+    learned = rows_of(rows, DESCRIBED[0].name)
+    assert {row["status"] for row in learned} == {"ok", "dead"}
+    for row in learned:
+        dead = row["feature"] % 3 == 2
+        assert (row["status"] == "dead") == dead
+        assert (row["top_and_random"] is None) == dead == (row["explanation"] is None)
+
+
+def test_what_follows_tokens_scores_high_and_its_null_zero(outcome):
+    _, rows = outcome
+    scores = [row["top_and_random"] for row in rows_of(rows, DESCRIBED[0].name) if row["status"] == "ok"]
+    assert min(scores) > 0.95
+    null = rows_of(rows, DESCRIBED[0].name, "shuffled_null")
+    assert len([row for row in null if row["status"] == "dead"]) == 12 - len(scores)
+    assert abs(np.mean([row["top_and_random"] for row in null if row["status"] != "dead"])) < 0.05
+    random = [row["top_and_random"] for row in rows_of(rows, "random")]
+    assert np.mean(random) < 0.8
+
+
+def test_rows_say_what_made_them(outcome):
+    _, rows = outcome
+    about = {(row["scorer"], row["simulator"], row["mode"], row["site"]) for row in rows}
+    assert about == {("token-rules", "rules", "nonzero", SITE)}
+    assert all(row["explanation"].startswith("[token rules, no LLM]") for row in rows if row["explanation"])
+    feature, text = next(
+        (row["feature"], row["explanation"]) for row in rows_of(rows, DESCRIBED[0].name) if row["status"] == "ok"
+    )
+    assert f"'{planted.VOCABULARY[feature].strip()}'" in text
+
+
+def test_a_file_for_each_dictionary_and_one_of_all(outcome):
+    output, rows = outcome
+    names = [f"{described.name}.parquet" for described in DESCRIBED]
+    null = f"{DESCRIBED[0].name}.shuffled_null.parquet"
+    assert {path.name for path in output.iterdir()} == {*names, null, "table.parquet"}
+    parts = [row for name in (*names, null) for row in tables.read(output / name, tables.AUTOINTERP).to_pylist()]
+    assert parts == rows
+
+
+def test_company_order_and_threads_change_no_byte(inputs, outcome, tmp_path):
+    output, _ = outcome
+    run(inputs, tmp_path / "reversed", described=DESCRIBED[::-1], threads=2)
+    for path in output.iterdir():
+        if path.name != "table.parquet":
+            assert path.read_bytes() == (tmp_path / "reversed" / path.name).read_bytes()
+    run(inputs, tmp_path / "alone", described=DESCRIBED[1:2], null=None)
+    name = f"{DESCRIBED[1].name}.parquet"
+    assert (tmp_path / "alone" / name).read_bytes() == (output / name).read_bytes()
+
+
+def test_more_features_leave_the_first_ones_as_they_are(inputs, outcome, tmp_path):
+    _, rows = outcome
+    more = run(inputs, tmp_path, features=20)
+    for described in DESCRIBED:
+        assert rows_of(more, described.name)[:12] == rows_of(rows, described.name)
+        assert len(rows_of(more, described.name)) == 20
+
+
+def test_files_that_do_not_belong_together(inputs, tmp_path):
+    with pytest.raises(BadInput, match=r"dictionaries: found .* wanted in this order"):
+        _run_with(inputs, tmp_path, paths=["topk_r4_k8_s0", "tied_r4_l1-0.002_s0"])
+    with pytest.raises(BadInput, match="shuffled_null: found pca"):
+        run(inputs, tmp_path, null="pca")
+    narrow = signed(torch.eye(4), torch.eye(4), torch.zeros(4))
+    dictionary_files.save(tmp_path / "random.safetensors", narrow, {})
+    with pytest.raises(BadInput, match=f"d_act 4; wanted {D_ACT}"):
+        _run_with(inputs, tmp_path, paths=[tmp_path / "random"], described=DESCRIBED[2:])
+    tokens = token_files.load(inputs / "tokens.h5")
+    tokens.fragments[0, 5] += 1
+    token_files.save(tmp_path / "tokens.h5", tokens)
+    with pytest.raises(BadInput, match="fragments: found other tokens"):
+        _run_with(inputs, tmp_path, paths=["random"], described=DESCRIBED[2:], tokens=tmp_path / "tokens.h5")
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def _run_with(inputs: Path, output: Path, paths: list, described=DESCRIBED[:2], tokens: Path | None = None) -> None:
+    autointerp.run(
+        AutointerpSlice(site=SITE, dictionaries=described, shuffled_null=None, autointerp=SETTINGS),
+        activations=inputs / "site.h5",
+        tokens=tokens or inputs / "tokens.h5",
+        dictionaries=[inputs / f"{path}.safetensors" for path in paths],
+        output=output,
+        threads=1,
+    )

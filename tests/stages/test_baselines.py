@@ -1,0 +1,120 @@
+"""Stage baselines on a real activations file."""
+
+import numpy as np
+import pytest
+import torch
+
+from sparse_coding import grid
+from sparse_coding.errors import BadInput
+from sparse_coding.io import dictionaries
+from sparse_coding.io.activations import ActivationsWriter, Header, open_activations
+from sparse_coding.params import Baselines
+from sparse_coding.slices import BaselinesSlice
+from sparse_coding.stages import baselines as stage
+
+SITE, D, ROWS = "layer2_residual", 12, 9000  # more rows than the stage reads at a time
+
+
+@pytest.fixture(scope="module")
+def activations(tmp_path_factory):
+    path = tmp_path_factory.mktemp("activations") / f"{SITE}.h5"
+    generator = np.random.default_rng(0)
+    mixing = generator.standard_normal((D, D))
+    header = Header(site=SITE, model="none", corpus="none", dtype="float32", d_act=D, block_rows=1000)
+    with ActivationsWriter(path, header, {"train": ROWS, "held_out": 500}) as writer:
+        for split, rows in (("train", ROWS), ("held_out", 500)):
+            x = torch.from_numpy(generator.laplace(size=(rows, D)) @ mixing + 3).float()
+            column = np.arange(rows)
+            writer.append(split, x, column, column, column)
+    return path
+
+
+def settings(**changes):
+    small = {"topk": (2, D), "ica_rows": 3000, "nmf_rows": 1000, "nmf_iterations": 50}
+    return BaselinesSlice(site=SITE, baselines=Baselines(**(small | changes)))
+
+
+@pytest.fixture(scope="module")
+def made(activations, tmp_path_factory):
+    output = tmp_path_factory.mktemp("made")
+    stage.run(settings(), activations=activations, output=output, threads=2)
+    return output
+
+
+def test_there_is_a_file_for_each_name_and_no_other(made):
+    names = grid.baseline_names(settings().baselines)
+    assert sorted(file.name for file in made.iterdir()) == sorted(f"{name}.safetensors" for name in names)
+
+
+def test_each_reconstructs_held_out_vectors_as_it_should(made, activations):
+    with open_activations(activations) as file:
+        x = file.split("held_out").read(0, 500)
+        centred = x - file.mean
+    errors = {}
+    for path in made.iterdir():
+        error = (dictionaries.load(path).reconstruct(x) - x).square().sum() / centred.square().sum()
+        errors[path.stem] = float(error)
+    for method in ("pca", "ica", "neuron_basis", "random"):
+        assert errors[method] < 1e-10
+    for method in ("pca", "ica", "neuron_basis"):
+        assert errors[f"{method}_top{D}"] < 1e-10
+        assert 0.05 < errors[f"{method}_top2"] < 1.2
+    assert errors["nmf"] < 0.1
+    assert errors["pca_top2"] < errors["neuron_basis_top2"]
+
+
+def test_each_file_says_how_it_was_made(made):
+    def said(name):
+        return dictionaries.load_with_settings(made / f"{name}.safetensors")[1]
+
+    assert said("pca") == {"site": SITE, "method": "pca", "k": None, "fit_rows": ROWS}
+    assert said("neuron_basis") == {"site": SITE, "method": "neuron_basis", "k": None}
+    assert said("random") == {"site": SITE, "method": "random", "k": None, "seed": 0}
+    assert said("nmf") == {"site": SITE, "method": "nmf", "k": None, "seed": 0, "fit_rows": 1000, "iterations": 50}
+    ica = said("ica_top2")
+    assert (ica["method"], ica["k"], ica["fit_rows"], ica["converged"]) == ("ica", 2, 3000, True)
+    assert 1 < ica["iterations"] < 200
+
+
+def test_threads_change_no_byte(made, activations, tmp_path):
+    stage.run(settings(), activations=activations, output=tmp_path, threads=1)
+    for path in made.iterdir():
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+
+
+def test_the_terminal_is_quiet_and_the_file_says_that_ica_did_not_converge(activations, tmp_path, recwarn, capsys):
+    only_ica = settings(methods=("ica",), topk_methods=(), ica_iterations=2)
+    stage.run(only_ica, activations=activations, output=tmp_path, threads=1)
+    made_by = dictionaries.load_with_settings(tmp_path / "ica.safetensors")[1]
+    assert (made_by["iterations"], made_by["converged"]) == (2, False)
+    assert not [warning for warning in recwarn if "converge" in str(warning.message)]
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "baselines layer2_residual" in printed.err
+
+
+def test_topk_variants_do_not_need_the_full_method(activations, tmp_path):
+    stage.run(settings(methods=("random",), topk_methods=("pca",)), activations=activations, output=tmp_path, threads=1)
+    assert {file.stem for file in tmp_path.iterdir()} == {"random", "pca_top2", f"pca_top{D}"}
+
+
+def test_more_codes_than_dimensions_are_refused_before_any_work(activations, tmp_path):
+    with pytest.raises(BadInput, match=f"baselines.topk: found {D + 1}; wanted at most {D}"):
+        stage.run(settings(topk=(2, D + 1)), activations=activations, output=tmp_path / "out", threads=1)
+    assert not (tmp_path / "out").exists()
+    alone = settings(topk=(D + 1,), topk_methods=(), methods=("neuron_basis",))
+    stage.run(alone, activations=activations, output=tmp_path / "out", threads=1)
+
+
+def test_a_sample_is_drawn_from_everywhere_once_each(activations):
+    with open_activations(activations) as file:
+        train = file.split("train")
+        sample, again, other = (stage._sample(train, 2000, seed) for seed in (0, 0, 1))
+        everything = train.read(0, ROWS)
+        assert torch.equal(stage._sample(train, ROWS + 1, 0), everything)
+    row_of = {tuple(row): i for i, row in enumerate(everything.tolist())}
+    rows = [row_of[tuple(row)] for row in sample.tolist()]
+    assert len(set(rows)) == 2000
+    assert 3500 < np.mean(rows) < 5500
+    assert torch.equal(sample, again)
+    assert not torch.equal(sample, other)

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sparse_coding import slices
+from sparse_coding.__main__ import main
+from sparse_coding.errors import BadInput
+from sparse_coding.io import tables as files
+from sparse_coding.params import Params, Plots
+from sparse_coding.stages import plots
+from tests.figures import tables
+
+SITE = "layer2_residual"
+SETTINGS = slices.plots(Params(plots=Plots(dpi=50)), SITE).model_copy(update={"bootstrap": 300})
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> dict[str, Path]:
+    return {
+        "evaluation": tables.write(tmp_path / "evaluation.parquet", tables.evaluation(), files.EVALUATION),
+        "frequency": tables.write(tmp_path / "frequency.parquet", tables.frequency(), files.FREQUENCY),
+        "autointerp": tables.write(tmp_path / "autointerp.parquet", tables.autointerp(), files.AUTOINTERP),
+        "control": tables.write(tmp_path / "control.parquet", tables.control(), files.AUTOINTERP),
+        "output": tmp_path / "plots" / f"{SITE}.png",
+        "caption": tmp_path / "plots" / f"{SITE}.txt",
+    }
+
+
+def test_command_line_makes_the_same_figure_twice(inputs: dict[str, Path]) -> None:
+    words = [word for name, path in inputs.items() for word in (f"--{name}", str(path))]
+    assert main(["plots", "--settings", SETTINGS.model_dump_json(), *words]) == 0
+    first, caption = inputs["output"].read_bytes(), inputs["caption"].read_text(encoding="utf-8")
+    plots.run(SETTINGS, **inputs)
+    assert inputs["output"].read_bytes() == first
+    assert inputs["caption"].read_text(encoding="utf-8") == caption
+    assert "random weights" in caption
+    with Image.open(inputs["output"]) as picture:
+        assert picture.width == round(SETTINGS.plots.width * SETTINGS.plots.dpi)
+        assert set(picture.info) <= {"dpi"}  # no date, no program name
+    assert sorted(path.name for path in inputs["output"].parent.iterdir()) == [f"{SITE}.png", f"{SITE}.txt"]
+
+
+def test_bootstrap_comes_from_the_settings(inputs: dict[str, Path]) -> None:
+    plots.run(SETTINGS, **inputs)
+    few = inputs["caption"].read_text(encoding="utf-8")
+    plots.run(SETTINGS.model_copy(update={"bootstrap": 20}), **inputs)
+    assert inputs["caption"].read_text(encoding="utf-8") != few
+
+
+def test_without_control_the_figure_says_so(inputs: dict[str, Path]) -> None:
+    del inputs["control"]
+    plots.run(SETTINGS, **inputs)
+    assert inputs["output"].exists()
+    assert "Missing here: the control random-weights model." in inputs["caption"].read_text(encoding="utf-8")
+
+
+def test_two_scorers_never_share_an_axis(inputs: dict[str, Path]) -> None:
+    other = tables.control().assign(scorer="gpt-4")
+    tables.write(inputs["control"], other, files.AUTOINTERP)
+    with pytest.raises(BadInput, match=r"gpt-4 / rules / nonzero and token-rules / rules / nonzero"):
+        plots.run(SETTINGS, **inputs)
+    assert not inputs["output"].exists()
+
+
+@pytest.mark.parametrize("table", ["evaluation", "autointerp", "frequency", "control"])
+def test_empty_table_is_refused(inputs: dict[str, Path], table: str) -> None:
+    schema = {"evaluation": files.EVALUATION, "frequency": files.FREQUENCY}.get(table, files.AUTOINTERP)
+    files.write(inputs[table], [], schema)
+    with pytest.raises(BadInput, match=f"{table}.parquet: found a table without rows"):
+        plots.run(SETTINGS, **inputs)
+
+
+def test_table_of_another_site_is_refused(inputs: dict[str, Path]) -> None:
+    tables.write(inputs["evaluation"], tables.evaluation("layer4_residual"), files.EVALUATION)
+    with pytest.raises(BadInput, match="found layer4_residual; wanted layer2_residual"):
+        plots.run(SETTINGS, **inputs)

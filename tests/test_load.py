@@ -1,0 +1,134 @@
+"""load_dictionary: by path, and by what is wanted."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from sparse_coding.core.dictionary import Dictionary
+from sparse_coding.errors import BadInput
+from sparse_coding.io import dictionaries, gains, tables
+from sparse_coding.load import load_dictionary
+
+SITE = "layer2_residual"
+# name, kind, ratio, L0
+MEMBERS = [
+    ("tied_r1_l1-0.001_s0", "tied", 1.0, 12.0),
+    ("tied_r4_l1-0.001_s0", "tied", 4.0, 20.0),
+    ("tied_r4_l1-0.002_s0", "tied", 4.0, 9.0),
+    ("pca", "pca", None, 64.0),
+    ("pca_top8", "pca", None, 8.0),
+]
+
+
+def _dictionary(index: int) -> Dictionary:
+    atoms = normalize(torch.randn(6, 4, generator=torch.Generator().manual_seed(index)), dim=1)
+    return Dictionary(atoms, torch.zeros(6), atoms, torch.zeros(4), torch.ones(6))
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    root, rows = tmp_path / "project", []
+    for index, (name, kind, ratio, l0) in enumerate(MEMBERS):
+        path = f"results/{'dictionaries' if ratio else 'baselines'}/{SITE}/{name}.safetensors"
+        dictionaries.save(root / path, _dictionary(index), {})
+        row: dict[str, Any] = {column.name: None if column.nullable else 0 for column in tables.EVALUATION}
+        row |= {"site": SITE, "name": name, "kind": kind, "ratio": ratio, "path": path, "l0": l0, "variant": "plain"}
+        rows.append(row)
+        if ratio:
+            rows.append(row | {"variant": "gain_refit", "l0": 100.0})
+            gain = root / f"results/evaluation/{SITE}/gains/{name}.safetensors"
+            gains.save(gain, torch.full((6,), index + 2.0), root / path)
+    tables.write(root / f"results/evaluation/{SITE}/table.parquet", rows, tables.EVALUATION)
+    return root / "results"
+
+
+def chosen(dictionary: Dictionary) -> str:
+    (name,) = [
+        name for index, (name, *_) in enumerate(MEMBERS) if torch.equal(_dictionary(index).atoms, dictionary.atoms)
+    ]
+    return name
+
+
+@pytest.mark.parametrize(
+    ("architecture", "l0", "ratio", "name"),
+    [
+        ("tied", 8, None, "tied_r4_l1-0.002_s0"),
+        ("tied", 13, None, "tied_r1_l1-0.001_s0"),
+        ("tied", 13, 4, "tied_r4_l1-0.002_s0"),
+        ("tied", 99, 4, "tied_r4_l1-0.001_s0"),  # not the refitted row of L0 100
+        ("tied", None, 1, "tied_r1_l1-0.001_s0"),
+        ("pca", 10, None, "pca_top8"),
+        ("pca", 40, None, "pca"),
+    ],
+)
+def test_the_nearest_l0_is_taken(
+    results: Path, architecture: str, l0: float | None, ratio: float | None, name: str
+) -> None:
+    found = load_dictionary(site=SITE, architecture=architecture, l0=l0, ratio=ratio, results=results)
+    assert chosen(found) == name
+    assert found.gain.tolist() == [1] * 6
+
+
+def test_gain_refit_by_path_and_by_choice(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = results / "dictionaries" / SITE / "tied_r4_l1-0.002_s0.safetensors"
+    x = torch.randn(5, 4)
+    for found in (
+        load_dictionary(path, gain_refit=True, results=results),
+        load_dictionary(site=SITE, architecture="tied", l0=9, gain_refit=True, results=results),
+    ):
+        assert found.gain.tolist() == [4] * 6
+        torch.testing.assert_close(found.encode(x), 4 * load_dictionary(path).encode(x))
+    monkeypatch.chdir(results.parent)
+    by_text = load_dictionary(f"results/dictionaries/{SITE}/tied_r4_l1-0.002_s0.safetensors", gain_refit=True)
+    assert by_text.gain.tolist() == [4] * 6
+    assert chosen(load_dictionary(site=SITE, architecture="tied", l0=12)) == "tied_r1_l1-0.001_s0"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"site": "layer9_residual", "architecture": "tied"}, "site: found 'layer9_residual'; wanted one of layer2"),
+        ({"site": SITE, "architecture": "tyed"}, "architecture: found 'tyed'; wanted one of tied, pca"),
+        ({"site": SITE, "architecture": "tied", "ratio": 3}, "ratio: found 3; wanted one of 1, 4"),
+        ({"site": SITE, "architecture": "pca", "ratio": 3}, "ratio: found 3; wanted one of none"),
+        ({"site": SITE, "architecture": "tied"}, r"l0: found none; wanted a number: .* 9.0, 12.0, 20.0"),
+        ({"site": SITE, "architecture": "pca", "l0": 8, "gain_refit": True}, "gain_refit: found none for pca_top8"),
+        ({"site": SITE}, "architecture=None"),
+        ({}, "site=None"),
+        ({"path": "x.safetensors", "site": SITE}, "a path and a choice"),
+        ({"path": "x.safetensors"}, "no such file"),
+        ({"path": "x.safetensors", "gain_refit": True}, "not evaluated"),
+    ],
+)
+def test_what_is_not_there_is_named(results: Path, arguments: dict, words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        load_dictionary(**arguments, results=results)
+
+
+def test_nothing_evaluated_yet(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="nothing evaluated yet"):
+        load_dictionary(site=SITE, architecture="tied", results=tmp_path / "results")
+
+
+def test_gains_of_an_older_dictionary_are_refused(results: Path) -> None:
+    path = results / "dictionaries" / SITE / "tied_r1_l1-0.001_s0.safetensors"
+    dictionaries.save(path, _dictionary(99), {})
+    with pytest.raises(BadInput, match="gains of another dictionary"):
+        load_dictionary(path, gain_refit=True, results=results)
+
+
+def test_damaged_and_foreign_gains_are_refused(results: Path) -> None:
+    path = results / "dictionaries" / SITE / "tied_r1_l1-0.001_s0.safetensors"
+    gain = results / "evaluation" / SITE / "gains" / path.name
+    gain.write_bytes(gain.read_bytes()[:-3])
+    with pytest.raises(BadInput, match="damaged"):
+        load_dictionary(path, gain_refit=True, results=results)
+    gain.write_bytes(path.read_bytes())
+    with pytest.raises(BadInput, match="sparse_coding dictionary 1"):
+        load_dictionary(path, gain_refit=True, results=results)
+    gain.unlink()
+    with pytest.raises(BadInput, match="no such file"):
+        load_dictionary(path, gain_refit=True, results=results)
