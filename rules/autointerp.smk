@@ -23,7 +23,7 @@ for site in sites_with_controls():
             f"results/logs/autointerp_{site}.log",
         benchmark:
             f"results/logs/autointerp_{site}.benchmark.tsv"
-        threads: 1
+        threads: 2
         priority: 5
         shell:
             "{STEP} autointerp --settings {params.settings:q} --activations {input.activations:q}"

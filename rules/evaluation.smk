@@ -21,6 +21,11 @@ for site in PARAMS.grid.sites:
             f"results/evaluation/{site}/metrics.json",
             f"results/evaluation/{site}/points.csv",
             [f"results/evaluation/{site}/rows/{row.name}.json" for row in slices.evaluation(PARAMS, site).dictionaries],
+            [
+                f"results/evaluation/{site}/gains/{row.name}.safetensors"
+                for row in slices.evaluation(PARAMS, site).dictionaries
+                if row.ratio is not None
+            ],
         params:
             settings=as_json(slices.evaluation(PARAMS, site)),
             folder=f"results/evaluation/{site}",
@@ -29,7 +34,7 @@ for site in PARAMS.grid.sites:
             f"results/logs/evaluation_{site}.log",
         benchmark:
             f"results/logs/evaluation_{site}.benchmark.tsv"
-        threads: 1
+        threads: 2
         priority: 5
         shell:
             "{STEP} evaluation --settings {params.settings:q} --activations {input.activations:q} {params.tokens}"

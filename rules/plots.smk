@@ -1,7 +1,7 @@
 """Stage plots: one comparison figure a site.
 
 in:  the tables of evaluation and autointerp, and the table of the random-weights control
-out: results/plots/<site>.png
+out: results/plots/<site>.png, and its caption as text beside it
 """
 
 for site in grid.harvested_sites(PARAMS):
@@ -15,7 +15,8 @@ for site in grid.harvested_sites(PARAMS):
             autointerp=table("autointerp", site),
             control=[table("autointerp", control) for control in [grid.control_site(PARAMS, site)] if control],
         output:
-            figure(site),
+            figure=figure(site),
+            caption=f"results/plots/{site}.txt",
         params:
             settings=as_json(slices.plots(PARAMS, site)),
             control=lambda wildcards, input: f"--control {input.control}" if input.control else "",
@@ -24,4 +25,4 @@ for site in grid.harvested_sites(PARAMS):
         shell:
             "{STEP} plots --settings {params.settings:q} --evaluation {input.evaluation:q}"
             " --frequency {input.frequency:q} --autointerp {input.autointerp:q} {params.control}"
-            " --output {output:q} 2> {log:q}"
+            " --output {output.figure:q} --caption {output.caption:q} 2> {log:q}"

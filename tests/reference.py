@@ -3,9 +3,30 @@
 import torch
 
 from sparse_coding.core.architectures.contract import Penalty
-from tests.core.test_architectures import paper_loss
 
 ATOMS = {"tied": "atoms", "untied": "decoder", "topk": "decoder"}
+
+
+def paper_codes(name, parameters, z, penalty):
+    """Codes and reconstruction, with unit rows made inside, so that autograd sees the constraint."""
+    if name == "tied":
+        atoms = torch.nn.functional.normalize(parameters["atoms"], dim=1)
+        codes = torch.relu(z @ atoms.T + parameters["bias"])
+        return codes, codes @ atoms
+    decoder = torch.nn.functional.normalize(parameters["decoder"], dim=1)
+    centred = z - parameters["decoder_bias"]
+    codes = torch.relu(centred @ parameters["encoder"].T + parameters["bias"])
+    if name == "topk":
+        threshold = codes.topk(min(penalty.k, codes.shape[1]), dim=1).values[:, -1:]
+        codes = codes * (codes >= threshold)
+    return codes, codes @ decoder + parameters["decoder_bias"]
+
+
+def paper_loss(name, parameters, z, penalty):
+    """The loss as the papers write it; also the mean squared error and the codes."""
+    codes, z_hat = paper_codes(name, parameters, z, penalty)
+    mse = ((z_hat - z) ** 2).mean()
+    return mse + (0 if name == "topk" else penalty.l1) * codes.sum(1).mean(), mse, codes
 
 
 def train_reference(name, initial, batches, penalty, schedule, betas=(0.9, 0.999), eps=1e-8):

@@ -32,14 +32,17 @@ class Cell:
 
     @property
     def name(self) -> str:
+        """E.g. `tied_r4`."""
         return f"{self.architecture}_r{self.ratio:g}"
 
     def member_name(self, member: Member) -> str:
+        """E.g. `tied_r4_l1-0.002_s0`."""
         strength = f"l1-{member.l1:g}" if member.k is None else f"k{member.k}"
         return f"{self.name}_{strength}_s{member.seed}"
 
     @property
     def member_names(self) -> list[str]:
+        """The names of the members, in their order."""
         return [self.member_name(member) for member in self.members]
 
 
@@ -79,6 +82,7 @@ def _wanted(params: Params, site: str, architecture: Architecture, ratio: float)
 
 
 def is_grid_site(params: Params, site: str) -> bool:
+    """Whether params.yaml names the site; otherwise it is a control."""
     return site in params.grid.sites
 
 

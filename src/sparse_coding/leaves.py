@@ -54,7 +54,9 @@ def check(params: Params) -> None:
             raise BadInput("params.yaml: grid.sites", name, f"a layer from 0 to {n_layers - 1}: {params.model.name}")
     for ratio in params.grid.ratios:
         if d_model is not None and round(ratio * d_model) < 1:
-            raise BadInput("params.yaml: grid.ratios", f"{ratio:g}", f"at least {1 / d_model:g}: one feature of {d_model}")
+            raise BadInput(
+                "params.yaml: grid.ratios", f"{ratio:g}", f"at least {1 / d_model:g}: one feature of {d_model}"
+            )
 
 
 def _config(params: Params) -> dict[str, Any] | None:
@@ -66,7 +68,9 @@ def _config(params: Params) -> dict[str, Any] | None:
     try:
         return json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise BadInput(f"params.yaml: model.name: {folder}", "no config.json", "a model in Hugging Face format") from None
+        raise BadInput(
+            f"params.yaml: model.name: {folder}", "no config.json", "a model in Hugging Face format"
+        ) from None
     except ValueError as error:
         raise BadInput(folder / "config.json", f"damaged JSON ({error})", "a model in Hugging Face format") from None
 

@@ -30,6 +30,8 @@ def setting(
 
 
 class Section(BaseModel):
+    """A part of params.yaml: frozen, and closed to unknown keys."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), validate_default=True)
 
 
@@ -73,7 +75,9 @@ class Grid(Section):
 class Model(Section):
     """The language model whose activations are taken apart."""
 
-    name: str = setting("models/pydocs-6l", "A folder in Hugging Face format, or a name on the model hub.", min_length=1)
+    name: str = setting(
+        "models/pydocs-6l", "A folder in Hugging Face format, or a name on the model hub.", min_length=1
+    )
     revision: str | None = setting(None, "Branch, tag or commit on the hub.")
     trust_remote_code: bool = setting(False, "Run code that comes with the model.")
 
@@ -85,7 +89,9 @@ class Dataset(Section):
     text_field: str = setting("text", "Column of the text in .jsonl, .parquet and hub corpora.")
     held_out_share: Share = setting(0.05, "Documents held out, for a corpus without a split of its own.", unit="share")
     context: Annotated[int, Field(ge=2)] = setting(128, "Length of a block, BOS included.", unit="tokens")
-    bos: Literal["auto", "always", "never"] = setting("auto", "Begin blocks with BOS; `auto`: if the tokenizer has one.")
+    bos: Literal["auto", "always", "never"] = setting(
+        "auto", "Begin blocks with BOS; `auto`: if the tokenizer has one."
+    )
     train_tokens: Count = setting(1_000_000, "Text tokens whose activations dictionaries train on.", unit="tokens")
     held_out_tokens: Count = setting(65_536, "Held-out text tokens that evaluation reads.", unit="tokens")
     fragments: Count = setting(4_000, "Interpretation fragments.", unit="fragments")
@@ -103,6 +109,8 @@ class Activations(Section):
 
 
 class LearningRates(Section):
+    """Peak learning rates; they differ because the architectures' gradients do."""
+
     tied: Positive = setting(2e-2, "Peak rate, tied.", source="docs/decisions.md: default grid")
     untied: Positive = setting(1e-2, "Peak rate, untied.", source="docs/decisions.md: default grid")
     topk: Positive = setting(4e-3, "Peak rate, TopK.", source="docs/decisions.md: default grid")
@@ -117,8 +125,12 @@ class Dictionaries(Section):
     warmup_share: Share = setting(0.05, "Steps of linear warm-up of the rate.", unit="share of steps")
     decay_share: Share = setting(0.3, "Last steps, of linear decay of the rate to zero.", unit="share of steps")
     l1_warmup_share: Share = setting(0.1, "Steps of linear warm-up of the L1 penalty.", unit="share of steps")
-    beta1: Annotated[float, Field(ge=0, lt=1)] = setting(0.9, "Adam's decay of the first moment.", source="Kingma & Ba 2015")
-    beta2: Annotated[float, Field(ge=0, lt=1)] = setting(0.999, "Adam's decay of the second moment.", source="Kingma & Ba 2015")
+    beta1: Annotated[float, Field(ge=0, lt=1)] = setting(
+        0.9, "Adam's decay of the first moment.", source="Kingma & Ba 2015"
+    )
+    beta2: Annotated[float, Field(ge=0, lt=1)] = setting(
+        0.999, "Adam's decay of the second moment.", source="Kingma & Ba 2015"
+    )
     eps: Positive = setting(1e-8, "Adam's epsilon.", source="Kingma & Ba 2015")
     normalise: bool = setting(True, "Centre activations and scale them to unit mean norm; folded into the saved file.")
     shuffle_seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the order in which vectors are read.")
@@ -136,8 +148,8 @@ class Baselines(Section):
     )
     ica_rows: Count = setting(60_000, "Vectors that ICA is fitted on.", unit="vectors")
     ica_iterations: Count = setting(200, "Most iterations of FastICA.", unit="iterations")
-    nmf_rows: Count = setting(20_000, "Vectors that NMF is fitted on.", unit="vectors")
-    nmf_iterations: Count = setting(200, "Most iterations of NMF's coordinate descent.", unit="iterations")
+    nmf_rows: Count = setting(10_000, "Vectors that NMF is fitted on.", unit="vectors")
+    nmf_iterations: Count = setting(100, "Iterations of NMF's coordinate descent.", unit="iterations")
     nmf_encode_iterations: Count = setting(100, "Iterations of NMF's non-negative least squares.", unit="iterations")
     seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of ICA, NMF and random directions.")
 
@@ -145,9 +157,11 @@ class Baselines(Section):
 class Evaluation(Section):
     """Reconstruction and spliced-model metrics on held-out data."""
 
-    splice_blocks: Count = setting(128, "Held-out blocks with the reconstruction spliced in.", unit="blocks")
-    gain_refit_rows: Count = setting(60_000, "Training vectors that the gain refit is fitted on.", unit="vectors")
-    alive_share: Share = setting(1e-4, "A feature is alive if it fires on more held-out vectors than this.", unit="share")
+    splice_blocks: Count = setting(64, "Held-out blocks with the reconstruction spliced in, at most.", unit="blocks")
+    gain_refit_rows: Count = setting(60_000, "Training vectors that the gain refit is fitted on, at most.", unit="vectors")
+    alive_share: Share = setting(
+        1e-4, "A feature is alive if it fires on more held-out vectors than this.", unit="share"
+    )
     batch_rows: Count = setting(8192, "Vectors encoded at a time.", unit="vectors", changes_results=False)
     batch_blocks: Count = setting(16, "Blocks in one spliced pass.", unit="blocks", changes_results=False)
 
@@ -172,11 +186,15 @@ class RandomWeights(Section):
 class Autointerp(Section):
     """Explanations of features, and how well they predict the activations."""
 
-    scorer: Literal["token-rules"] = setting("token-rules", "Explainer and simulator; token-rules needs no language model.")
+    scorer: Literal["token-rules"] = setting(
+        "token-rules", "Explainer and simulator; token-rules needs no language model."
+    )
     members: Literal["all"] | Nearest = setting(Nearest(), "Dictionaries to score: `all`, or the nearest in each cell.")
     features: Count = setting(100, "Features of each dictionary, a seeded uniform sample.", unit="features")
     rules: Count = setting(3, "Most rules in an explanation.", unit="rules", source="docs/decisions.md: K")
-    mode: Literal["nonzero"] = setting("nonzero", "Random fragments: those where the feature fires, the top 20 left out.")
+    mode: Literal["nonzero"] = setting(
+        "nonzero", "Random fragments: those where the feature fires, the top 20 left out."
+    )
     random_weights: RandomWeights | None = setting(RandomWeights(), "Control on the random-weights model; null: none.")
     bootstrap: Count = setting(10_000, "Resamples of features for an interval.", unit="resamples")
     seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the samples of features and fragments.")
@@ -264,7 +282,9 @@ def _first_problem(path: Path, error: ValidationError) -> BadInput:
 def _known_keys(location: tuple) -> str:
     model: Any = Params
     for part in location[:-1]:
-        annotation = model.model_fields[part].annotation if isinstance(part, str) and part in model.model_fields else None
+        annotation = (
+            model.model_fields[part].annotation if isinstance(part, str) and part in model.model_fields else None
+        )
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return "a key that docs/params.md lists"
         model = annotation

@@ -30,9 +30,7 @@ def apply(name: str, folder: Path = FOLDER, target: Path = TARGET) -> str:
     if target.exists() and before != after:
         shutil.copyfile(target, target.with_name(f"{target.name}.before"))
     shutil.copyfile(source, target)
-    lines = difflib.unified_diff(
-        before.splitlines(), after.splitlines(), str(target), str(source), lineterm="", n=0
-    )
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), str(target), str(source), lineterm="", n=0)
     return "\n".join(lines)
 
 

@@ -20,6 +20,7 @@ class Site:
 
     @property
     def name(self) -> str:
+        """What `parse` reads."""
         return f"{'random_' if self.random_weights else ''}layer{self.layer}_{self.location}"
 
     @property

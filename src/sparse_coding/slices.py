@@ -23,11 +23,15 @@ from sparse_coding.params import (
 
 
 class DatasetSlice(Section):
+    """The tokenizer comes with the model."""
+
     model: Model
     dataset: Dataset
 
 
 class ActivationsSlice(Section):
+    """The sites of one model that one pass harvests."""
+
     model: Model
     sites: tuple[str, ...]  # all trained, or all random_...
     activations: Activations
@@ -35,6 +39,8 @@ class ActivationsSlice(Section):
 
 
 class ImportSlice(Section):
+    """A site whose vectors were made elsewhere."""
+
     site: str
     held_out_share: float
     activations: Activations
@@ -51,6 +57,8 @@ class DictionariesSlice(Section):
 
 
 class BaselinesSlice(Section):
+    """All baselines of one site."""
+
     site: str
     baselines: Baselines
 
@@ -67,13 +75,21 @@ class Described(Section):
 
 
 class EvaluationSlice(Section):
+    """All dictionaries and baselines of one site."""
+
     site: str
     model: Model | None  # None for imported activations: no model to splice into
     dictionaries: tuple[Described, ...]
     evaluation: Evaluation
 
 
+class SummarySlice(Section):
+    """Gathering needs no settings."""
+
+
 class AutointerpSlice(Section):
+    """The dictionaries of one site that are interpreted."""
+
     site: str
     dictionaries: tuple[Described, ...]
     shuffled_null: str | None  # the dictionary that is scored again with positions shuffled
@@ -81,15 +97,14 @@ class AutointerpSlice(Section):
 
 
 class PlotsSlice(Section):
+    """One figure, and what its title says."""
+
     site: str
-    model: str
-    corpus: str
+    model: str | None  # None for imported activations, as the next two
+    corpus: str | None
+    train_tokens: int | None
     bootstrap: int
     plots: Plots
-
-
-class TransformerSlice(Section):
-    transformer: Transformer
 
 
 def describe_members(cell: Cell, names: list[str] | None = None) -> list[Described]:
@@ -115,10 +130,12 @@ def describe_baselines(params: Params, topk: bool) -> list[Described]:
 
 
 def dataset(params: Params) -> DatasetSlice:
+    """Everything about the corpus, and the model for its tokenizer."""
     return DatasetSlice(model=params.model, dataset=params.dataset)
 
 
 def activations(params: Params, random_weights: bool) -> ActivationsSlice:
+    """The sites of the trained model, or their controls in the model with random weights."""
     names = grid.harvested_sites(params)
     control = params.autointerp.random_weights
     if random_weights:
@@ -128,11 +145,13 @@ def activations(params: Params, random_weights: bool) -> ActivationsSlice:
 
 
 def import_activations(params: Params, site: str) -> ImportSlice:
+    """How the vectors of an imported site are stored and split."""
     share = params.dataset.held_out_share
     return ImportSlice(site=site, held_out_share=share, activations=params.activations)
 
 
 def dictionaries(params: Params, cell: Cell) -> DictionariesSlice:
+    """One cell with its members."""
     return DictionariesSlice(
         site=cell.site,
         architecture=cell.architecture,
@@ -143,10 +162,12 @@ def dictionaries(params: Params, cell: Cell) -> DictionariesSlice:
 
 
 def baselines(params: Params, site: str) -> BaselinesSlice:
+    """The baselines of one site."""
     return BaselinesSlice(site=site, baselines=params.baselines)
 
 
 def evaluation(params: Params, site: str) -> EvaluationSlice:
+    """Every trained dictionary and every baseline of one site."""
     trained = [row for cell in grid.cells(params, site) for row in describe_members(cell)]
     others = describe_baselines(params, topk=True) if grid.is_grid_site(params, site) else []
     model = None if site in params.activations.imported else params.model
@@ -159,25 +180,36 @@ def autointerp(params: Params, site: str) -> AutointerpSlice:
         row for cell in grid.cells(params, site) for row in describe_members(cell, grid.scored_members(params, cell))
     ]
     if not grid.is_grid_site(params, site):
-        return AutointerpSlice(
-            site=site, dictionaries=tuple(trained), shuffled_null=None, autointerp=params.autointerp
-        )
+        return AutointerpSlice(site=site, dictionaries=tuple(trained), shuffled_null=None, autointerp=params.autointerp)
     others = describe_baselines(params, topk=False)
-    null = trained[0].name if trained else None
     return AutointerpSlice(
-        site=site, dictionaries=(*trained, *others), shuffled_null=null, autointerp=params.autointerp
+        site=site,
+        dictionaries=(*trained, *others),
+        shuffled_null=_shuffled_null(params, trained),
+        autointerp=params.autointerp,
     )
 
 
+def _shuffled_null(params: Params, trained: list[Described]) -> str | None:
+    """The trained twin of the random-weights control where it is scored, so that the controls can be compared."""
+    control = params.autointerp.random_weights
+    twins = [row for row in trained if control and (row.kind, row.ratio) == (control.architecture, control.ratio)]
+    return next((row.name for row in [*twins, *trained]), None)
+
+
 def plots(params: Params, site: str) -> PlotsSlice:
+    """How the figure of one site looks and what it is called."""
+    imported = site in params.activations.imported
     return PlotsSlice(
         site=site,
-        model=params.model.name,
-        corpus=params.dataset.corpus,
+        model=None if imported else params.model.name,
+        corpus=None if imported else params.dataset.corpus,
+        train_tokens=None if imported else params.dataset.train_tokens,
         bootstrap=params.autointerp.bootstrap,
         plots=params.plots,
     )
 
 
-def transformer(params: Params) -> TransformerSlice:
-    return TransformerSlice(transformer=params.transformer)
+def transformer(params: Params) -> Transformer:
+    """Its section of params, nothing else."""
+    return params.transformer

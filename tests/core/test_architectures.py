@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sparse_coding.core.architectures import BY_NAME
 from sparse_coding.core.architectures.contract import Penalty
+from tests.reference import paper_loss
 
 
 def random_parameters(name, n_feat, d_act, seed):
@@ -18,24 +19,6 @@ def random_parameters(name, n_feat, d_act, seed):
         parameters[key] = value.double()
     BY_NAME[name].constrain(parameters)
     return parameters
-
-
-def paper_loss(name, parameters, z, penalty):
-    """The loss, with unit rows made inside it, so that autograd sees the constraint."""
-    if name == "tied":
-        atoms = torch.nn.functional.normalize(parameters["atoms"], dim=1)
-        codes = torch.relu(z @ atoms.T + parameters["bias"])
-        z_hat = codes @ atoms
-    else:
-        decoder = torch.nn.functional.normalize(parameters["decoder"], dim=1)
-        centred = z - parameters["decoder_bias"]
-        codes = torch.relu(centred @ parameters["encoder"].T + parameters["bias"])
-        if name == "topk":
-            threshold = codes.topk(min(penalty.k, codes.shape[1]), dim=1).values[:, -1:]
-            codes = codes * (codes >= threshold)
-        z_hat = codes @ decoder + parameters["decoder_bias"]
-    mse = ((z_hat - z) ** 2).mean()
-    return mse + (0 if name == "topk" else penalty.l1) * codes.sum(1).mean(), mse, codes
 
 
 @pytest.mark.parametrize("name", BY_NAME)

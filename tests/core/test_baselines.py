@@ -96,7 +96,7 @@ def test_covariance_is_summed_in_float64():
     x, _ = correlated(20_000, dtype=torch.float32)
     centre = x.mean(dim=0)
     wanted = np.cov(x.double().numpy().T, bias=True)
-    assert np.abs(pca.covariance(x.split(1000), centre).numpy() - wanted).max() < 1e-7 * wanted.max()
+    assert np.abs(pca.covariance(x.split(1000), centre).numpy() - wanted).max() < 1e-10 * wanted.max()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -172,12 +172,12 @@ def test_nmf_reaches_planted_parts_and_held_out_mixtures():
 
 
 def test_nmf_of_dense_activations_does_not_fail_without_a_word():
-    """Held-out FVU; MiniBatchNMF and a run that stops at its second iteration leave above 0.3 here."""
+    """Held-out FVU; MiniBatchNMF leaves 0.20 here, "nndsvda" with sklearn's stopping test 0.29."""
     x, _ = correlated(6000, d_act=32, dtype=torch.float32)
     dictionary = nmf.fit(x[:5000], iterations=100, encode_iterations=100, seed=0)
     held_out = x[5000:]
     assert (held_out < dictionary.centre).any(), "some held-out vectors are below the minimum of the sample"
-    assert fvu(held_out, dictionary.reconstruct(held_out)) < 0.1
+    assert fvu(held_out, dictionary.reconstruct(held_out)) < 0.05
 
 
 def test_nmf_codes_are_near_those_of_scipys_nnls():

@@ -37,7 +37,7 @@ def test_blocks_without_bos_are_the_documents_end_to_end(documents, context, bos
         assert (blocks.document[:, 0] == NO_DOCUMENT).all()
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(documents_of_ids, st.integers(2, 7), st.integers(1, 30), st.sampled_from([None, 0]), st.sampled_from([None, 1]))
 def test_pack_until_takes_no_more_than_it_needs(documents, context, text_tokens, bos, separator) -> None:
     framing = Framing(bos, separator, SPECIAL)
@@ -60,7 +60,7 @@ def test_pack_until_takes_no_more_than_it_needs(documents, context, text_tokens,
     assert needed < text_tokens + context
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(documents_of_ids, st.integers(1, 12), st.integers(2, 4), st.integers(0, 3))
 def test_fragments_are_windows_of_text_that_do_not_overlap(documents, n, length, seed) -> None:
     # Each token says where it stands, so that an overlap shows.

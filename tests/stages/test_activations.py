@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from sparse_coding.errors import BadInput
 from sparse_coding.io import tokens as token_files
-from sparse_coding.io.activations import open_activations
+from sparse_coding.io.activations import ActivationsWriter, open_activations
 from sparse_coding.io.tokens import Blocks, Tokens
 from sparse_coding.params import Activations, Model
 from sparse_coding.slices import ActivationsSlice
@@ -174,6 +174,21 @@ def test_a_value_that_cannot_be_stored_stops_all_sites(model, corpus, tmp_path):
         BadInput, match=rf"residual: train: block {row // 32}, vector {row} \(token \d+ at .*not finite"
     ):
         run("float32")
+    assert list((tmp_path / "o").iterdir()) == []
+
+
+def test_no_site_appears_when_another_cannot_be_completed(model, tokens, tmp_path, monkeypatch):
+    finish, calls = ActivationsWriter.finish, []
+
+    def fail_at_the_second(writer: ActivationsWriter) -> None:
+        calls.append(writer)
+        if len(calls) == 2:
+            raise OSError("no space left on device")
+        finish(writer)
+
+    monkeypatch.setattr(ActivationsWriter, "finish", fail_at_the_second)
+    with pytest.raises(OSError, match="no space left"):
+        activations.run(a_slice(model), tokens=tokens, output=tmp_path / "o", threads=1)
     assert list((tmp_path / "o").iterdir()) == []
 
 

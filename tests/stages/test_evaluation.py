@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy, kl_div, normalize
 from transformers import AutoModelForCausalLM
 
 from sparse_coding.core.dictionary import Dictionary, signed
+from sparse_coding.core.metrics.gain_refit import gain_refit
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io import gains, tables
@@ -22,7 +23,7 @@ from sparse_coding.io.activations import ActivationsWriter, Header, open_activat
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.params import Evaluation, Model
 from sparse_coding.sites import parse
-from sparse_coding.slices import Described, EvaluationSlice
+from sparse_coding.slices import Described, EvaluationSlice, SummarySlice
 from sparse_coding.stages import evaluation, summary
 from tests.tiny_model import make_tiny_model
 
@@ -274,6 +275,9 @@ def test_gains_are_fitted_on_training_vectors_and_kept(world: World, rows: list[
     path = world.paths[name]
     gain = gains.load(world.folder / "results" / "gains" / f"{name}.safetensors", path)
     assert (gain[:3] == 1).all()  # features that never fire
+    with open_activations(world.activations) as file:
+        training = list(evaluation.spread(file.split("train"), SETTINGS.gain_refit_rows, 100))
+    torch.testing.assert_close(gain, gain_refit(dictionary_files.load(path), training), rtol=1e-4, atol=1e-5)
     dictionary, x = dictionary_files.load(path).with_gain(gain), held_out(world)
     error = (x - dictionary.reconstruct(x)).double().pow(2).sum() / (x - x.mean(0)).double().pow(2).sum()
     assert refitted["fvu"] == pytest.approx(float(error), rel=1e-6)
@@ -333,7 +337,7 @@ def test_metrics_points_and_summary(world: World, rows: list[dict], tmp_path: Pa
     assert len(points) == 1 + len(rows)
     assert [line.split(",")[1] for line in points[1:]] == ["neuron_basis", "random", "tied", "tied", "topk", "topk"]
     table = results / "table.parquet"
-    summary.run(summary.SummarySlice(), tables=[table, table], output=tmp_path / "summary.csv")
+    summary.run(SummarySlice(), tables=[table, table], output=tmp_path / "summary.csv")
     lines = (tmp_path / "summary.csv").read_text().splitlines()
     assert len(lines) == 1 + 2 * len(rows)
     assert lines[0].split(",") == tables.EVALUATION.names
@@ -345,7 +349,6 @@ def test_an_imported_site_has_no_splice_columns(world: World, tmp_path: Path) ->
     evaluation.run(
         settings,
         activations=world.activations,
-        tokens=tmp_path / "none.h5",
         dictionaries=[path],
         output=tmp_path,
         threads=1,
@@ -367,6 +370,8 @@ def test_what_does_not_belong_together_is_refused(world: World, tmp_path: Path) 
         )
 
     settings, path = world.settings(["random"]), world.paths["random"]
+    with pytest.raises(BadInput, match="--tokens: found none"):
+        evaluation.run(settings, activations=world.activations, dictionaries=[path], output=tmp_path / "out", threads=1)
     with pytest.raises(BadInput, match="random_layer1_residual"):
         run(settings.model_copy(update={"site": "random_layer1_residual"}), [path])
     with pytest.raises(BadInput, match="activations of layer1_residual; wanted activations of layer0_residual"):

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from sparse_coding.errors import BadInput
 from sparse_coding.io.activations import open_activations
 from sparse_coding.params import Activations
+from sparse_coding.slices import ImportSlice
 from sparse_coding.stages import import_activations
-from sparse_coding.stages.import_activations import ImportSlice
 
 
 def run(folder: Path, output: Path, held_out_share: float = 0.2, dtype: str = "float32") -> None:

@@ -1,0 +1,1 @@
+"""Tensors only: no paths, no environment, no logging, no network."""

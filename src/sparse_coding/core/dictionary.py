@@ -27,20 +27,22 @@ class Dictionary:
     """
 
     encoder: Float[Tensor, "n_feat d_act"]
-    bias: Float[Tensor, "n_feat"]
+    bias: Float[Tensor, " n_feat"]
     decoder: Float[Tensor, "n_feat d_act"]
-    centre: Float[Tensor, "d_act"]
-    gain: Float[Tensor, "n_feat"]
+    centre: Float[Tensor, " d_act"]
+    gain: Float[Tensor, " n_feat"]
     activation: Activation = "relu"
     k: int | None = None
     iterations: int | None = None
 
     @property
     def n_feat(self) -> int:
+        """The number of features."""
         return self.decoder.shape[0]
 
     @property
     def d_act(self) -> int:
+        """The number of dimensions of an activation."""
         return self.decoder.shape[1]
 
     @property
@@ -67,7 +69,7 @@ class Dictionary:
         """`x` as the dictionary sees it: decode(encode(x))."""
         return self.decode(self.encode(x))
 
-    def with_gain(self, gain: Float[Tensor, "n_feat"]) -> "Dictionary":
+    def with_gain(self, gain: Float[Tensor, " n_feat"]) -> "Dictionary":
         """The same features with each code multiplied by its `gain` (see core.metrics.gain_refit)."""
         return replace(self, gain=self.gain * gain)
 
@@ -75,7 +77,7 @@ class Dictionary:
 def signed(
     directions: Float[Tensor, "n d_act"],
     readout: Float[Tensor, "n d_act"],
-    centre: Float[Tensor, "d_act"],
+    centre: Float[Tensor, " d_act"],
     k: int | None = None,
 ) -> Dictionary:
     """A dictionary of +d and -d for each direction, whose code is the rectified `readout @ (x - centre)`.

@@ -90,7 +90,10 @@ class Member:
 
 
 def train(
-    members: list[Member], batches: Iterator[Tensor], threads: int, advance: Callable[[int], None] = lambda steps: None
+    members: list[Member],
+    batches: Iterator[Tensor],
+    threads: int,
+    advance: Callable[[int], object] = lambda steps: None,
 ) -> None:
     """Train all members on the same batches, `threads` of them at a time; `advance` hears of finished steps.
 

@@ -1,0 +1,1 @@
+"""Files: activations, tokens, dictionaries, tables."""

@@ -22,7 +22,7 @@ def save(path: Path, dictionary: Dictionary, settings: dict) -> None:
 
     The bytes depend on the arguments alone. A tied decoder is stored once.
     """
-    tensors = {name: getattr(dictionary, name).contiguous() for name in TENSORS}
+    tensors = {name: getattr(dictionary, name).detach().cpu().contiguous() for name in TENSORS}
     if torch.equal(tensors["encoder"], tensors["decoder"]):
         del tensors["encoder"]
     shape = {"activation": dictionary.activation, "k": dictionary.k, "iterations": dictionary.iterations}
@@ -30,8 +30,8 @@ def save(path: Path, dictionary: Dictionary, settings: dict) -> None:
         "format": FORMAT,
         "dictionary": json.dumps(shape, sort_keys=True),
         "settings": json.dumps(settings, sort_keys=True),
-        "sha256": _sha256(tensors),
     }
+    header["sha256"] = _sha256(tensors, header)
     with whole_file(path) as temporary:
         # One header entry: safetensors writes several in an order of its own.
         save_file(tensors, temporary, metadata={"sparse_coding": json.dumps(header, sort_keys=True)})
@@ -53,16 +53,17 @@ def load_with_settings(path: Path) -> tuple[Dictionary, dict]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, ValueError) as error:
         raise BadInput(path, f"a damaged file ({error})", wanted + "; remove it and make it again") from None
-    if header.get("format") != FORMAT:
-        raise BadInput(path, f"format {header.get('format')!r}", repr(FORMAT))
-    if _sha256(tensors) != header["sha256"]:
-        raise BadInput(path, "numbers that were changed after it was written", "its own checksum; make it again")
+    found = header.get("format") if isinstance(header, dict) else header
+    if found != FORMAT:
+        raise BadInput(path, f"format {found!r}", repr(FORMAT))
+    if header.pop("sha256", None) != _sha256(tensors, header):
+        raise BadInput(path, "bytes that were changed after it was written", "its own checksum; make it again")
     tensors.setdefault("encoder", tensors["decoder"])
     return Dictionary(**tensors, **json.loads(header["dictionary"])), json.loads(header["settings"])
 
 
-def _sha256(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _sha256(tensors: dict[str, Tensor], header: dict[str, str]) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
         digest.update(tensors[name].contiguous().numpy().tobytes())

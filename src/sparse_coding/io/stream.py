@@ -15,9 +15,7 @@ from sparse_coding.io.activations import Split
 CHUNK_ROWS = 256
 
 
-def batches(
-    split: Split, *, size: int, seed: int, buffer_rows: int, mean: Tensor, scale: float
-) -> Iterator[Tensor]:
+def batches(split: Split, *, size: int, seed: int, buffer_rows: int, mean: Tensor, scale: float) -> Iterator[Tensor]:
     """Batches (x - mean) / scale, [size, d_act] float32, for ever; a function of the file and the arguments.
 
     Every epoch reads each row once, in a new order. Raises BadInput where the file has fewer rows than a batch.

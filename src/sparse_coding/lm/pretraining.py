@@ -46,7 +46,7 @@ def new_model(settings: Transformer) -> GPTNeoXForCausalLM:
         max_position_embeddings=settings.context,
         bos_token_id=0,
         eos_token_id=0,
-        attn_implementation="eager",  # on a CPU the fused attention's backward pass is slower in bf16
+        attn_implementation="eager",  # type: ignore[call-arg]  # on a CPU the fused attention's backward pass is slower in bf16
         use_cache=False,
     )
     return GPTNeoXForCausalLM(config)
@@ -64,11 +64,12 @@ class Run:
     curve: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        matrices, others = [], []
+        matrices: list[Tensor] = []
+        others: list[Tensor] = []
         for name, parameter in self.model.named_parameters():
             is_matrix = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
             (matrices if is_matrix else others).append(parameter)
-        self.optimisers = {
+        self.optimisers: dict[str, torch.optim.Optimizer] = {
             "muon": torch.optim.Muon(matrices, lr=self.settings.lr_muon, weight_decay=0.01),
             "adamw": torch.optim.AdamW(others, lr=self.settings.lr_adamw, betas=(0.9, 0.95), weight_decay=0.01),
         }
@@ -76,8 +77,8 @@ class Run:
     def train_step(self, tokens: NDArray[np.int32]) -> float:
         """One optimiser step on `tokens`, [block, token]; the loss before it, nats per token."""
         scale = schedule(self.step, self.settings.steps, self.settings.warmup_steps)
-        for optimiser, lr in (("muon", self.settings.lr_muon), ("adamw", self.settings.lr_adamw)):
-            for group in self.optimisers[optimiser].param_groups:
+        for name, lr in (("muon", self.settings.lr_muon), ("adamw", self.settings.lr_adamw)):
+            for group in self.optimisers[name].param_groups:
                 group["lr"] = lr * scale
         loss = mean_loss(self.model, tokens, self.settings.precision)
         loss.backward()

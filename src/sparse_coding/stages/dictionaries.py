@@ -73,7 +73,9 @@ def penalty_of(member: Member) -> Penalty:
     return Penalty(l1=member.l1 or 0.0, k=member.k or 0)
 
 
-def _write(settings: DictionariesSlice, member: ensemble.Member, mean: torch.Tensor, scale: float, output: Path) -> None:
+def _write(
+    settings: DictionariesSlice, member: ensemble.Member, mean: torch.Tensor, scale: float, output: Path
+) -> None:
     own = settings.members[member.name]
     dictionary = member.architecture.fold(member.parameters, mean, scale, penalty_of(own))
     made_by = {

@@ -57,13 +57,14 @@ def run(
     settings: EvaluationSlice,
     *,
     activations: Path,
-    tokens: Path,
     dictionaries: list[Path],
     output: Path,
     threads: int,
+    tokens: Path | None = None,
 ) -> None:
     """Evaluate `dictionaries`, in the order of settings.dictionaries; write the tables of a site into `output`.
 
+    `tokens` are the blocks that reconstructions are spliced into; imported activations have none.
     Raises BadInput for a control site, and where activations, dictionaries and settings do not belong together.
     """
     with _one_torch_thread(), open_activations(activations) as file:
@@ -155,11 +156,13 @@ def _batches(split: Split, start: int, stop: int, rows: int) -> Iterator[Tensor]
 
 
 def _splice(
-    settings: EvaluationSlice, mean: Tensor, tokens: Path, subjects: list[Subject], threads: int
+    settings: EvaluationSlice, mean: Tensor, tokens: Path | None, subjects: list[Subject], threads: int
 ) -> list[Spliced] | list[None]:
     """Step 3: what the model loses with each subject; Nones for activations that were imported, without model."""
     if settings.model is None:
         return [None] * len(subjects)
+    if tokens is None:
+        raise BadInput("--tokens", "none", "the token file that the activations were made from")
     corpus, model = token_file.load(tokens), LanguageModel.load(settings.model)
     if model.d_model != len(mean):
         raise BadInput(f"model {model.name}", f"d_model {model.d_model}", f"{len(mean)}, as in the activations")

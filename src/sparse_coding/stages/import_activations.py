@@ -18,20 +18,12 @@ from tqdm import tqdm
 
 from sparse_coding.errors import BadInput
 from sparse_coding.io.activations import ActivationsWriter, Header, SplitName
-from sparse_coding.params import Activations, Section
+from sparse_coding.slices import ImportSlice
 
 NO_TOKEN = -1
 NO_MODEL = ""
 PORTION_ROWS = 65_536
 _WANTED = "a two-dimensional array of floating-point numbers, [row, d_act]"
-
-
-class ImportSlice(Section):
-    """A site whose vectors were made elsewhere."""
-
-    site: str
-    activations: Activations
-    held_out_share: float
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def _subject(settings: PlotsSlice, evaluated: pd.DataFrame, scorer: str, n_learn
         site=settings.site,
         model=settings.model,
         corpus=settings.corpus,
-        train_tokens=None,
+        train_tokens=settings.train_tokens,
         held_out=int(evaluated["n_vectors"].max()),
         d_act=int(evaluated["d_act"].iloc[0]),
         scorer=scorer,

@@ -3,11 +3,7 @@
 from pathlib import Path
 
 from sparse_coding.io.tables import EVALUATION, read, write_csv
-from sparse_coding.params import Section
-
-
-class SummarySlice(Section):
-    """Gathering needs no settings."""
+from sparse_coding.slices import SummarySlice
 
 
 def run(settings: SummarySlice, *, tables: list[Path], output: Path) -> None:

@@ -26,7 +26,7 @@ from sparse_coding.params import Transformer
 QUICK_BLOCKS = 256  # held-out blocks at each checkpoint; the model card's figure takes all of them
 
 
-def run(settings: Transformer, output: Path, checkpoints: Path, threads: int) -> None:
+def run(settings: Transformer, *, output: Path, checkpoints: Path, threads: int) -> None:
     """Train, or go on training, the model of `settings` into the folder `output`."""
     torch.set_num_threads(threads)
     documents = corpora.load(settings.corpus, processes=threads)

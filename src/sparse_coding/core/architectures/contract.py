@@ -47,7 +47,7 @@ class Architecture(Protocol):
     def constrain(self, parameters: Parameters) -> None:
         """Put atoms back to unit norm, in place, after a step."""
 
-    def fold(self, parameters: Parameters, mean: Float[Tensor, "d_act"], scale: float, penalty: Penalty) -> Dictionary:
+    def fold(self, parameters: Parameters, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty) -> Dictionary:
         """The dictionary on raw activations x, where z = (x - mean) / scale."""
 
 

@@ -1,7 +1,7 @@
 """The paper's autoencoder: one matrix of unit rows encodes and decodes (Cunningham et al. 2023, section 2).
 
-    c = relu(z D^T + b)        z_hat = c D        ||d_i|| = 1
-    loss = mean (z_hat - z)^2 + l1 * mean_b ||c_b||_1
+c = relu(z D^T + b)        z_hat = c D        ||d_i|| = 1
+loss = mean (z_hat - z)^2 + l1 * mean_b ||c_b||_1
 """
 
 import torch
@@ -41,7 +41,7 @@ def constrain(parameters: Parameters) -> None:
     renormalise(parameters["atoms"])
 
 
-def fold(parameters: Parameters, mean: Float[Tensor, "d_act"], scale: float, penalty: Penalty) -> Dictionary:
+def fold(parameters: Parameters, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty) -> Dictionary:
     """Codes in the units of x: scale * relu(z D^T + b) = relu((x - mean) D^T + scale * b)."""
     atoms = parameters["atoms"].clone()
     return Dictionary(

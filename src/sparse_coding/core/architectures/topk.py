@@ -28,6 +28,6 @@ def gradients(parameters: Parameters, z: Float[Tensor, "batch d_act"], penalty: 
     return untied.through_codes(parameters, z, activation, l1=0.0)
 
 
-def fold(parameters: Parameters, mean: Float[Tensor, "d_act"], scale: float, penalty: Penalty) -> Dictionary:
+def fold(parameters: Parameters, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty) -> Dictionary:
     """Codes in the units of x; scaling does not change which codes are the largest."""
     return replace(untied.fold(parameters, mean, scale, penalty), activation="topk", k=penalty.k)

@@ -1,7 +1,7 @@
 """Separate encoder and decoder, unit-norm decoder rows, a learned centre (Bricken et al. 2023).
 
-    c = relu((z - b_dec) E^T + b)        z_hat = c D + b_dec        ||d_i|| = 1
-    loss = mean (z_hat - z)^2 + l1 * mean_b ||c_b||_1
+c = relu((z - b_dec) E^T + b)        z_hat = c D + b_dec        ||d_i|| = 1
+loss = mean (z_hat - z)^2 + l1 * mean_b ||c_b||_1
 """
 
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def constrain(parameters: Parameters) -> None:
     renormalise(parameters["decoder"])
 
 
-def fold(parameters: Parameters, mean: Float[Tensor, "d_act"], scale: float, penalty: Penalty) -> Dictionary:
+def fold(parameters: Parameters, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty) -> Dictionary:
     """Codes in the units of x, around the centre mean + scale * b_dec."""
     return Dictionary(
         encoder=parameters["encoder"].clone(),

@@ -16,10 +16,9 @@ def fit(sample: Float[Tensor, "row d_act"], *, iterations: int, encode_iteration
 
     Coordinate descent (Cichocki & Phan 2009) from "nndsvd" (Boutsidis & Gallopoulos 2008), for exactly
     `iterations`. The near choices fail without a word on activations: MiniBatchNMF hardly moves, and sklearn's
-    stopping test compares with the first step, which from "nndsvda" is so large that the second one passes it.
+    stopping test compares with the first step, which may be so large that the second one passes ("nndsvda").
     """
     lowest = sample.min(dim=0).values
-    above = sample - lowest
     solver = NMF(
         n_components=min(sample.shape),
         init="nndsvd",
@@ -27,7 +26,7 @@ def fit(sample: Float[Tensor, "row d_act"], *, iterations: int, encode_iteration
         tol=0,
         max_iter=iterations,
         random_state=seed,
-    ).fit((above / above.mean()).numpy())  # the initialisation has an absolute threshold
+    ).fit((sample - lowest).numpy())
     atoms = torch.from_numpy(solver.components_)
     norms = atoms.norm(dim=1, keepdim=True)
     kept = norms[:, 0] > 0

@@ -1,0 +1,143 @@
+"""Stage dataset: what tokens.h5 promises holds, and what cannot be is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from transformers import AutoTokenizer, GPTNeoXConfig
+
+from sparse_coding.errors import BadInput
+from sparse_coding.io import tokens as tokens_file
+from sparse_coding.io.tokens import NO_DOCUMENT, Tokens
+from sparse_coding.lm import corpora, pretraining
+from sparse_coding.lm.tokens import encode
+from sparse_coding.params import Dataset, Model
+from sparse_coding.slices import DatasetSlice
+from sparse_coding.stages import dataset
+
+WORDS = [f"{first}{last}" for first in ("de", "co", "ma", "spar") for last in ("", "s", "trix", "ding", " se")]
+SMALL = {"context": 16, "train_tokens": 1500, "held_out_tokens": 200, "fragments": 20, "fragment_tokens": 8}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of 200 small files, and a model folder with tokenizer and configuration."""
+    folder = tmp_path_factory.mktemp("dataset")
+    random = np.random.default_rng(0)
+    texts = [" ".join(random.choice(WORDS, random.integers(3, 40))) for _ in range(200)]
+    texts[17] += " <|endoftext|> " + texts[18]
+    (folder / "corpus").mkdir()
+    for index, text in enumerate(texts):
+        (folder / "corpus" / f"{index:03d}.txt").write_text(text)
+    pretraining.train_tokenizer(texts, 300).save_pretrained(folder / "model")
+    GPTNeoXConfig(max_position_embeddings=32, vocab_size=300).save_pretrained(folder / "model")
+    return folder
+
+
+def make(folder: Path, output: Path, **changes: object) -> Tokens:
+    settings = DatasetSlice(
+        model=Model(name=str(folder / "model")),
+        dataset=Dataset(**({"corpus": str(folder / "corpus"), "held_out_share": 0.2, **SMALL} | changes)),
+    )
+    dataset.run(settings, output=output, threads=1)
+    return tokens_file.load(output)
+
+
+def test_blocks_and_fragments_are_what_was_asked_for(folder: Path, tmp_path: Path) -> None:
+    tokens = make(folder, tmp_path / "tokens.h5")
+    assert (tokens.bos, tokens.special, tokens.context, tokens.fragment_tokens) == (0, (0,), 16, 8)
+    assert tokens.fragments.shape == (20, 9)
+    for blocks, wanted in ((tokens.train, 1500), (tokens.held_out, 200)):
+        n_text = tokens.is_text(blocks.tokens).sum(axis=1)
+        assert n_text.sum() >= wanted > n_text[:-1].sum()
+        assert (blocks.tokens[:, 0] == 0).all()
+        assert (blocks.document[:, 0] == NO_DOCUMENT).all()
+        assert (blocks.document[:, 1:] >= 0).all()
+    assert tokens.is_text(tokens.fragments[:, 1:]).all()
+    assert not tokens.is_text(tokens.fragments[:, 0]).any()
+
+
+def test_every_token_comes_from_the_document_it_names(folder: Path, tmp_path: Path) -> None:
+    tokens = make(folder, tmp_path / "tokens.h5")
+    documents = corpora.load(str(folder / "corpus"), held_out_share=0.2, seed=0)
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    assert tokens.corpus_sha256 == documents.sha256
+    for blocks, texts in ((tokens.train, documents.train), (tokens.held_out, documents.held_out)):
+        ids = dict(enumerate(encode(tokenizer, texts)))
+        stream, owner = blocks.tokens[:, 1:].ravel(), blocks.document[:, 1:].ravel()
+        borders = [0, *(np.flatnonzero(np.diff(owner)) + 1), len(owner)]
+        used = [int(owner[start]) for start in borders[:-1]]
+        assert len(set(used)) == len(used)
+        for start, stop, index in zip(borders, borders[1:], used, strict=False):
+            whole = [*ids[index].tolist(), 0]
+            assert stream[start:stop].tolist() == (whole if stop < len(owner) else whole[: stop - start])
+    for row, index in zip(tokens.fragments[:, 1:], tokens.fragments_document, strict=True):
+        text = encode(tokenizer, [documents.train[index]])[0].tolist()
+        assert any(text[i : i + 8] == row.tolist() for i in range(len(text)))
+
+
+def test_documents_of_fragments_give_no_activations(folder: Path, tmp_path: Path) -> None:
+    tokens = make(folder, tmp_path / "tokens.h5")
+    assert not set(tokens.fragments_document.tolist()) & set(tokens.train.document.ravel().tolist())
+    assert tokens.n_documents_fragments == len(set(tokens.fragments_document.tolist()))
+    assert tokens.n_documents_train == len(set(tokens.train.document.ravel().tolist())) - 1
+
+
+def test_two_runs_give_the_same_bytes_and_another_seed_others(folder: Path, tmp_path: Path) -> None:
+    make(folder, tmp_path / "a.h5")
+    make(folder, tmp_path / "b.h5")
+    other = make(folder, tmp_path / "c.h5", seed=1)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    assert (tokens_file.load(tmp_path / "a.h5").fragments != other.fragments).any()
+
+
+def test_without_bos_every_column_is_text_or_separator(folder: Path, tmp_path: Path) -> None:
+    tokens = make(folder, tmp_path / "tokens.h5", bos="never")
+    assert tokens.bos is None
+    assert tokens.special == (0,)
+    assert tokens.fragments.shape == (20, 8)
+    assert (tokens.train.document >= 0).all()
+
+
+def test_the_leak_is_measured_on_the_documents_that_are_used(folder: Path, tmp_path: Path) -> None:
+    text = " ".join(map(str, range(40)))
+    (tmp_path / "corpus").mkdir()
+    for index in range(60):
+        (tmp_path / "corpus" / f"{index}.txt").write_text(text)
+    asked = {"corpus": str(tmp_path / "corpus"), "train_tokens": 500, "held_out_tokens": 100}
+    assert make(folder, tmp_path / "tokens.h5", **asked).leak == 1
+    assert make(folder, tmp_path / "tokens.h5").leak < 0.05
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train_tokens": 10**6}, r"dataset\.train_tokens: found \d+ text tokens .* of .*corpus; wanted 1000000; ask"),
+        ({"held_out_tokens": 10**6}, r"dataset\.held_out_tokens: found \d+ text tokens .* held-out documents"),
+        ({"fragments": 10**5}, r"dataset\.fragments: found \d+ fragments of 8 tokens .*; wanted 100000; ask"),
+        ({"context": 33}, r"dataset\.context: found 33; wanted at most 32: max_position_embeddings in .*config\.json"),
+        ({"fragment_tokens": 32}, r"dataset\.fragment_tokens: found 32 and BOS; wanted at most 32 in all"),
+    ],
+)
+def test_too_much_is_refused_and_leaves_nothing(folder: Path, tmp_path: Path, changes: dict, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        make(folder, tmp_path / "tokens.h5", **changes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_bos_is_refused_where_the_tokenizer_has_none(folder: Path, tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    tokenizer.bos_token = None
+    tokenizer.save_pretrained(tmp_path / "model")
+    (tmp_path / "model" / "config.json").write_bytes((folder / "model" / "config.json").read_bytes())
+    corpus = str(folder / "corpus")
+    with pytest.raises(BadInput, match=r"dataset\.bos: found 'always', and the tokenizer of .* has no BOS token"):
+        make(tmp_path, tmp_path / "tokens.h5", corpus=corpus, bos="always")
+    assert make(tmp_path, tmp_path / "tokens.h5", corpus=corpus, bos="auto").bos is None
+
+
+def test_a_model_folder_without_tokenizer_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_bytes((folder / "model" / "config.json").read_bytes())
+    with pytest.raises(BadInput, match="tokenizer"):
+        make(tmp_path, tmp_path / "tokens.h5", corpus=str(folder / "corpus"))
