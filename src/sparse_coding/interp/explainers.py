@@ -1,7 +1,7 @@
 """What explains a feature: from fragments with activations to a sentence."""
 
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,6 +17,7 @@ class Records:
     activations: Float[np.ndarray, "record token"]
 
 
+@runtime_checkable
 class Explanation(Protocol):
     """What an explainer found: words for people, and whatever its simulator needs."""
 
@@ -34,6 +35,7 @@ class Explanation(Protocol):
 E_co = TypeVar("E_co", bound=Explanation, covariant=True)
 
 
+@runtime_checkable
 class Explainer(Protocol[E_co]):
     """Looks at fragments on which a feature is most active. A language model can take this place."""
 

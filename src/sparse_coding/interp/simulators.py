@@ -1,6 +1,6 @@
 """What tests an explanation: from a sentence to predicted activations."""
 
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -10,6 +10,7 @@ from sparse_coding.interp.explainers import Explanation
 E_contra = TypeVar("E_contra", bound=Explanation, contravariant=True)
 
 
+@runtime_checkable
 class Simulator(Protocol[E_contra]):
     """Predicts a feature from its explanation. A language model can take this place."""
 

@@ -129,7 +129,9 @@ def squared_error_saved(
     return 2 * mean * total - count * mean**2
 
 
-def shrunk_mean(count: Float[np.ndarray, "*rule"], total: Float[np.ndarray, "*rule"]) -> Float[np.ndarray, "*rule"]:
+def shrunk_mean(
+    count: Float[np.ndarray, "*rule"] | np.floating, total: Float[np.ndarray, "*rule"] | np.floating
+) -> Float[np.ndarray, "*rule"] | np.floating:
     """The mean excess of `count` tokens, pulled towards the default by SHRINKAGE more tokens of no excess."""
     return total / (count + SHRINKAGE)
 

@@ -10,19 +10,21 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
 from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from torch import Tensor
-from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from sparse_coding import params
 from sparse_coding.errors import BadInput
 from sparse_coding.sites import Site
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
 
 _WANTED = "a folder in Hugging Face format, or the name of a model on the hub (which needs a network the first time)"
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -35,7 +37,7 @@ class _EnoughError(Exception):
 class LanguageModel:
     """A causal language model in float32, for inference."""
 
-    def __init__(self, bridge: TransformerBridge, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+    def __init__(self, bridge: "TransformerBridge", tokenizer: PreTrainedTokenizerBase, name: str) -> None:
         self._bridge = bridge
         self.name = name
         self.tokenizer = tokenizer
@@ -50,6 +52,9 @@ class LanguageModel:
         A local folder is read without any use of the network. Raises BadInput where there is no such model, or it
         has no tokenizer, or its weights are missing, incomplete or cut short.
         """
+        # Seconds of import, which a stage that only wants the tokenizer should not pay.
+        from transformer_lens.model_bridge import TransformerBridge
+
         tokenizer = tokenizer_of(model)
         refusing = _refusing(model, "weights that cannot be loaded", "whole weights in safetensors format")
         with _quiet(), refusing, torch.random.fork_rng(devices=[]):
@@ -63,6 +68,11 @@ class LanguageModel:
                 model_class=_Weights(model, random_seed),
             )
         return cls(bridge.eval(), tokenizer, model.name)
+
+    def twin(self) -> "LanguageModel":
+        """The same weights, not copied, with hooks of its own: for another thread."""
+        shared = [*self._bridge.parameters(), *self._bridge.buffers()]
+        return copy.deepcopy(self, {id(tensor): tensor for tensor in shared})
 
     @property
     def bos(self) -> int | None:

@@ -1,9 +1,6 @@
 """Forward passes with reconstructions in the place of a model's activations at one site."""
 
-import copy
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
 
 import torch
 from jaxtyping import Float, Int
@@ -21,6 +18,7 @@ from sparse_coding.core.metrics.splice import (
     zero_ablation,
 )
 from sparse_coding.lm.model import LanguageModel
+from sparse_coding.lm.parallel import over_batches
 from sparse_coding.sites import Site
 
 
@@ -38,20 +36,17 @@ def splice(
     """What the model loses on `blocks` with each of `replacements`; tokens in `special` keep their vectors.
 
     `mean` is the mean of the training vectors, for mean ablation. The clean pass and the two ablated ones are made
-    once. A batch of blocks a thread, each with a copy of the model, because hooks belong to a model; every pass
-    itself is meant for one torch thread, so that results do not depend on `threads`.
+    once. A batch of blocks a thread; results do not depend on `threads`.
     """
     conditions = [mean_ablation(mean), zero_ablation, *replacements]
     batches = blocks.split(batch_blocks)
-    models: SimpleQueue[LanguageModel] = SimpleQueue()
-    for index in range(min(threads, len(batches))):
-        models.put(copy.deepcopy(model) if index else model)
     label = f"evaluation {site.name}: splice"
-    with (
-        tqdm(total=len(batches) * (1 + len(conditions)), desc=label, unit="pass") as progress,
-        ThreadPoolExecutor(threads) as pool,
-    ):
-        sums = list(pool.map(lambda tokens: _batch(models, site, tokens, special, conditions, progress), batches))
+    with tqdm(total=len(batches) * (1 + len(conditions)), desc=label, unit="pass") as progress:
+
+        def of_batch(own: LanguageModel, tokens: Tensor) -> list[Tensor]:
+            return _batch(own, site, tokens, special, conditions, progress)
+
+        sums = list(over_batches(model, of_batch, batches, min(threads, len(batches))))
     n_tokens, clean, *losses = (torch.cat(parts, dim=-1).numpy() for parts in zip(*sums, strict=True))
     (mean_ablated, _), (zero_ablated, _), *others = losses
     references = References(n_tokens, clean, mean_ablated, zero_ablated)
@@ -59,7 +54,7 @@ def splice(
 
 
 def _batch(
-    models: SimpleQueue[LanguageModel],
+    model: LanguageModel,
     site: Site,
     tokens: Int[Tensor, "block token"],
     special_ids: Sequence[int],
@@ -67,19 +62,15 @@ def _batch(
     progress: tqdm,
 ) -> list[Tensor]:
     """Counted tokens [block], clean cross-entropy [block], then for each condition both its sums [2, block]."""
-    model = models.get()
-    try:
-        special = is_special(tokens, special_ids)
-        clean = Clean(model.logits(tokens), tokens, special)
-        sums = [clean.n_tokens, clean.cross_entropy]
+    special = is_special(tokens, special_ids)
+    clean = Clean(model.logits(tokens), tokens, special)
+    sums = [clean.n_tokens, clean.cross_entropy]
+    _tick(progress)
+    for replace in conditions:
+        logits = model.spliced_logits(tokens, site, on_text(replace, special))
+        sums.append(torch.stack(clean.compare(logits)))
         _tick(progress)
-        for replace in conditions:
-            logits = model.spliced_logits(tokens, site, on_text(replace, special))
-            sums.append(torch.stack(clean.compare(logits)))
-            _tick(progress)
-        return sums
-    finally:
-        models.put(model)
+    return sums
 
 
 def _tick(progress: tqdm) -> None:

@@ -7,11 +7,13 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
 from sparse_coding import sites
@@ -20,6 +22,7 @@ from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import ActivationsWriter, Header, SplitName
 from sparse_coding.io.tokens import Blocks, Tokens
 from sparse_coding.lm.model import LanguageModel
+from sparse_coding.lm.parallel import over_batches
 from sparse_coding.sites import Site
 from sparse_coding.slices import ActivationsSlice
 
@@ -30,7 +33,7 @@ def run(settings: ActivationsSlice, *, tokens: Path, output: Path, threads: int)
     Raises BadInput where the tokens are not this model's, a site is not in the model, or a vector cannot be
     stored; then no file is written.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # a pass a thread instead, see lm.parallel
     corpus = token_files.load(tokens)
     wanted = [sites.parse(name) for name in settings.sites]
     model = LanguageModel.load(settings.model, settings.random_seed)
@@ -48,8 +51,9 @@ def run(settings: ActivationsSlice, *, tokens: Path, output: Path, threads: int)
         }
         with tqdm(total=sum(blocks.tokens.size for blocks in splits.values()), desc="activations", unit="token") as bar:
             for name, blocks in splits.items():
-                for batch in _batches(blocks, settings.activations.batch_tokens):
-                    _append(name, batch, corpus.is_text(batch.tokens), model, writers)
+                batches = _batches(blocks, settings.activations.batch_tokens)
+                for batch, residual in over_batches(model, partial(_harvest, wanted), batches, threads):
+                    _append(name, batch, residual, corpus.is_text(batch.tokens), writers)
                     bar.update(batch.tokens.size)
         for writer in writers.values():
             writer.finish()
@@ -87,15 +91,18 @@ def _batches(blocks: Blocks, batch_tokens: int) -> Iterator[Blocks]:
         yield Blocks(blocks.tokens[start : start + size], blocks.document[start : start + size])
 
 
+def _harvest(wanted: list[Site], model: LanguageModel, batch: Blocks) -> tuple[Blocks, dict[str, Tensor]]:
+    return batch, model.harvest(torch.from_numpy(batch.tokens.astype(np.int64)), wanted)
+
+
 def _append(
     split: SplitName,
     batch: Blocks,
+    residual: dict[str, Tensor],
     text: NDArray[np.bool_],
-    model: LanguageModel,
     writers: dict[Site, ActivationsWriter],
 ) -> None:
     """Write the vectors of the tokens that are `text`; a position counts from the first token of the block."""
-    residual = model.harvest(torch.from_numpy(batch.tokens.astype(np.int64)), list(writers))
     position = np.broadcast_to(np.arange(text.shape[1]), text.shape)[text]
     for site, writer in writers.items():
         vectors = residual[site.name][torch.from_numpy(text)]

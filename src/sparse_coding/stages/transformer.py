@@ -74,7 +74,7 @@ def _resume(training: pretraining.Run, path: Path) -> None:
         return
     with safe_open(path, framework="pt") as file:
         state = json.loads(file.metadata()["state"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
     if state["settings"] != _trained_with(training.settings):
         raise BadInput(
             path, "a checkpoint of other settings", "those of params.yaml: transformer; remove it to train anew"

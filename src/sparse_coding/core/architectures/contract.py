@@ -1,7 +1,7 @@
 """What an architecture is to the ensemble that trains it."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -35,6 +35,7 @@ class Gradients:
     parameters: Parameters
 
 
+@runtime_checkable
 class Architecture(Protocol):
     """A kind of sparse autoencoder, on activations z that are centred and scaled to unit mean norm."""
 
