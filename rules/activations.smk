@@ -24,7 +24,7 @@ for random_weights in (False, True):
                 f"results/logs/activations{'_random' if random_weights else ''}.log",
             benchmark:
                 f"results/logs/activations{'_random' if random_weights else ''}.benchmark.tsv"
-            threads: 1 if random_weights else 2
+            threads: 2
             priority: 0 if random_weights else 10
             shell:
                 "{STEP} activations --settings {params.settings:q} --tokens {input.tokens:q}"

@@ -20,7 +20,7 @@ for site in PARAMS.grid.sites:
             f"results/logs/baselines_{site}.log",
         benchmark:
             f"results/logs/baselines_{site}.benchmark.tsv"
-        threads: 2
+        threads: 1
         shell:
             "{STEP} baselines --settings {params.settings:q} --activations {input:q}"
             " --output {params.folder:q} --threads {threads} 2> {log:q}"

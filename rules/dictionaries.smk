@@ -23,7 +23,7 @@ for site in sites_with_controls():
                 f"results/logs/dictionaries_{site}_{cell.name}.log",
             benchmark:
                 f"results/logs/dictionaries_{site}_{cell.name}.benchmark.tsv"
-            threads: min(len(cell.members), max(1, workflow.cores))
+            threads: min(len(cell.members), workflow.cores or 1)
             shell:
                 "{STEP} dictionaries --settings {params.settings:q} --activations {input:q}"
                 " --output {params.folder:q} --threads {threads} 2> {log:q}"

@@ -16,7 +16,7 @@ rule transformer:
         checkpoints=f".work/transformer/{PARAMS.transformer.name}",
     log:
         "results/logs/transformer.log",
-    threads: workflow.cores
+    threads: workflow.cores or 1
     shell:
         "{STEP} transformer --settings {params.settings:q} --output {params.folder:q}"
         " --checkpoints {params.checkpoints:q} --threads {threads} 2> {log:q}"

@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sparse_coding.errors import BadInput
+from sparse_coding.params import Section, first_problem
 
 STAGES = (
     "dataset",
@@ -35,10 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one stage; 0 when it is done, 2 when its input cannot be used, with one line that says why."""
     parser = argparse.ArgumentParser(prog="python -m sparse_coding", description=__doc__.split("\n")[0])
     parser.add_argument("stage", choices=STAGES)
-    chosen, rest = parser.parse_known_args(arguments)
+    parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="--name value", help="see `<stage> --help`")
+    chosen = parser.parse_args(arguments)
     run = importlib.import_module(f"sparse_coding.stages.{chosen.stage}").run
     try:
-        run(**_parse(chosen.stage, run, rest))
+        run(**_parse(chosen.stage, run, chosen.rest))
     except (BadInput, OSError, ArithmeticError) as error:
         print(f"error: {chosen.stage}: {error}", file=sys.stderr)
         return 2
@@ -71,13 +73,13 @@ def _kind(hint: object) -> tuple[type, bool]:
     return typing.cast(type, hint), False
 
 
-def _settings(kind: type) -> Callable[[str], object]:
+def _settings(kind: type[Section]) -> Callable[[str], object]:
     def parse(text: str) -> object:
         source = Path(text).read_text(encoding="utf-8") if text.endswith(".json") else text
         try:
-            return kind.model_validate_json(source)  # type: ignore[attr-defined]
+            return kind.model_validate_json(source)
         except ValidationError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
+            raise first_problem("--settings", error, kind) from None
 
     return parse
 

@@ -44,7 +44,7 @@ def folder_files(folder: str) -> list[str]:
 def check(params: Params) -> None:
     """Hold the grid against a local model's config. Raises BadInput for a layer or ratio it cannot serve."""
     config = _config(params)
-    if config is None:
+    if config is None or not grid.harvested_sites(params):
         return
     n_layers = _first(config, "num_hidden_layers", "n_layer", "num_layers")
     d_model = _first(config, "hidden_size", "n_embd", "d_model")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sparse_coding import sites
 from sparse_coding.errors import BadInput
@@ -66,9 +66,9 @@ class Grid(Section):
     @classmethod
     def _filled_and_distinct(cls, values: tuple) -> tuple:
         if not values:
-            raise ValueError("needs at least one value")
+            raise ValueError("at least one value")
         if len(set(values)) != len(values):
-            raise ValueError("has a value twice")
+            raise ValueError("each value once")
         return values
 
 
@@ -210,7 +210,7 @@ class Plots(Section):
 class Transformer(Section):
     """The small language model that is trained here, into models/<name>."""
 
-    name: Annotated[str, Field(pattern=r"[a-z0-9][a-z0-9._-]*")] = setting("pydocs-6l", "Folder under models/.")
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = setting("pydocs-6l", "Folder under models/.")
     corpus: str = setting("pydocs", "As dataset.corpus.")
     vocabulary: Annotated[int, Field(ge=257)] = setting(4096, "Entries of the byte-level BPE.", unit="tokens")
     d_model: Count = setting(128, "Width of the residual stream.", unit="dimensions")
@@ -241,19 +241,6 @@ class Params(Section):
     plots: Plots = Plots()
     transformer: Transformer = Transformer()
 
-    @model_validator(mode="after")
-    def _known_sites(self) -> "Params":
-        for name in self.grid.sites:
-            if name in self.activations.imported:
-                continue
-            try:
-                site = sites.parse(name)
-            except BadInput as error:
-                raise ValueError(f"grid.sites: {error}, or a name under activations.imported") from None
-            if site.random_weights:
-                raise ValueError(f"grid.sites: {name} comes with autointerp.random_weights; name {site.trained.name}")
-        return self
-
 
 def load(path: Path) -> Params:
     """Read and check a params file. Raises BadInput naming the file, the field, the value and what is wanted."""
@@ -266,21 +253,38 @@ def load(path: Path) -> Params:
     if not isinstance(raw, dict):
         raise BadInput(path, f"{type(raw).__name__} {raw!r}", "sections such as grid: and dataset:")
     try:
-        return Params.model_validate(raw)
+        params = Params.model_validate(raw)
     except ValidationError as error:
-        raise _first_problem(path, error) from None
+        raise first_problem(path, error, Params) from None
+    _check_sites(path, params)
+    return params
 
 
-def _first_problem(path: Path, error: ValidationError) -> BadInput:
+def _check_sites(path: Path, params: Params) -> None:
+    for name in params.grid.sites:
+        if name in params.activations.imported:
+            continue
+        try:
+            site = sites.parse(name)
+        except BadInput:
+            wanted = f"{sites.WANTED}, or a name under activations.imported"
+            raise BadInput(f"{path}: grid.sites", repr(name), wanted) from None
+        if site.random_weights:
+            wanted = f"{site.trained.name}: its control comes with autointerp.random_weights"
+            raise BadInput(f"{path}: grid.sites", repr(name), wanted)
+
+
+def first_problem(source: object, error: ValidationError, model: type[Section]) -> BadInput:
+    """The first of the problems that pydantic found in `source`, read as a `model`, in one line."""
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
+    place = ": ".join(str(part) for part in (source, ".".join(map(str, first["loc"]))) if part)
     if first["type"] == "extra_forbidden":
-        return BadInput(f"{path}: {place}", f"an unknown key (value {first['input']!r})", _known_keys(first["loc"]))
-    return BadInput(f"{path}: {place}", repr(first["input"]), first["msg"].removeprefix("Value error, "))
+        return BadInput(place, f"an unknown key (value {first['input']!r})", _known_keys(model, first["loc"]))
+    wanted = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return BadInput(place, repr(first["input"]), wanted.replace("valid tuple", "list"))
 
 
-def _known_keys(location: tuple) -> str:
-    model: Any = Params
+def _known_keys(model: Any, location: tuple) -> str:
     for part in location[:-1]:
         annotation = (
             model.model_fields[part].annotation if isinstance(part, str) and part in model.model_fields else None

@@ -42,7 +42,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(difference or "params.yaml holds this preset already.")
-    print("\nNext: snakemake --cores all    (the old file is params.yaml.before)")
+    print("\nNext: .venv/bin/snakemake --cores all    (the old file is params.yaml.before)")
     return 0
 
 

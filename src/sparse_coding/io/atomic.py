@@ -1,20 +1,26 @@
 """Files appear whole or not at all: written under another name, then renamed."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from sparse_coding.errors import BadInput
+
+FULL = os.strerror(errno.ENOSPC)
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` when the block ends well, remove it otherwise.
 
-    Raises OSError, naming `path`, where the disk is full or not writable; what was at `path` is kept.
+    Raises BadInput, naming `path`, where the disk is full, and OSError where it is not writable; what was at
+    `path` is kept.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
@@ -23,6 +29,10 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         os.replace(temporary, path)
+    except Exception as error:
+        if FULL in str(error):  # HDF5 and safetensors say so in errors of their own kinds
+            raise BadInput(path, f"a full disk ({FULL})", "room for this file; what was there is kept") from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse_coding.errors import BadInput
-from sparse_coding.io.atomic import whole_file
+from sparse_coding.io.hdf5 import whole_hdf5
 
 FORMAT = "sparse_coding tokens 1"
 NO_DOCUMENT = -1  # the document index of a beginning-of-sequence token
@@ -81,7 +81,7 @@ def is_text(tokens: NDArray[np.integer], special: tuple[int, ...]) -> NDArray[np
 def save(path: Path, tokens: Tokens) -> None:
     """Write `tokens` whole. The bytes depend on `tokens` alone."""
     arrays, attributes = _arrays(tokens), _attributes(tokens)
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+    with whole_hdf5(path) as (file, _):
         for name, array in arrays.items():
             file.create_dataset(name, data=array, track_times=False)
         file.create_dataset("vocabulary", data=json.dumps(tokens.vocabulary), track_times=False)

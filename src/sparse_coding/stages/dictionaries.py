@@ -87,5 +87,6 @@ def _write(
         "seed": own.seed,
         "dictionaries": settings.dictionaries.model_dump(mode="json"),
     }
-    write_text(output / f"{member.name}.log.jsonl", "".join(json.dumps(line) + "\n" for line in member.log))
+    # The larger file first: where the disk is full, the older pair stays together.
     dictionaries.save(output / f"{member.name}.safetensors", dictionary, made_by)
+    write_text(output / f"{member.name}.log.jsonl", "".join(json.dumps(line) + "\n" for line in member.log))

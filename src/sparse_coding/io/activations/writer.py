@@ -25,7 +25,7 @@ from sparse_coding.io.activations.layout import (
     checksum,
     seal,
 )
-from sparse_coding.io.atomic import whole_file
+from sparse_coding.io.hdf5 import whole_hdf5
 
 _PAGE = 4096  # datasets begin at a page, so that mapped rows are aligned
 
@@ -44,9 +44,8 @@ class ActivationsWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            temporary = stack.enter_context(whole_file(self._path))
-            self._file = stack.enter_context(
-                h5py.File(temporary, "w", alignment_threshold=_PAGE, alignment_interval=_PAGE)
+            self._file, self._raw = stack.enter_context(
+                whole_hdf5(self._path, alignment_threshold=_PAGE, alignment_interval=_PAGE)
             )
             self._splits = {name: _SplitWriter(self._file, name, self.header, n) for name, n in self._rows.items()}
             self._stack = stack.pop_all()
@@ -69,6 +68,7 @@ class ActivationsWriter:
         Raises BadInput, naming site, block and token, at a vector that is not finite or too large for the dtype.
         """
         self._splits[split].append(vectors, token, document, position)
+        self._raw.check()
 
     def finish(self) -> None:
         """Complete the file, which appears when the `with` block ends. For several files: finish all, then leave."""
@@ -82,6 +82,7 @@ class ActivationsWriter:
         self._file.attrs.update({"format": FORMAT, "mean_norm": mean_norm, **header})
         self._file.attrs["seal"] = seal(self._file)
         self._file.close()
+        self._raw.check()
         self._finished = True
 
 

@@ -1,0 +1,139 @@
+"""Stage dictionaries on a real activations file: what it writes, and that it learns."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from sparse_coding.errors import BadInput
+from sparse_coding.grid import Member
+from sparse_coding.io import dictionaries as dictionary_files
+from sparse_coding.io.activations import ActivationsWriter, Header, open_activations
+from sparse_coding.params import Architecture, Dictionaries
+from sparse_coding.slices import DictionariesSlice
+from sparse_coding.stages import dictionaries
+
+SITE, D, N_TRAIN, N_HELD_OUT = "layer0_residual", 16, 6000, 1000
+L1 = {"low": Member(seed=0, l1=0.0005), "high": Member(seed=0, l1=0.01), "other_seed": Member(seed=1, l1=0.0005)}
+
+
+@pytest.fixture(scope="module")
+def activations(tmp_path_factory) -> Path:
+    """Sparse sums of 40 atoms, far from the origin and not of unit scale."""
+    path = tmp_path_factory.mktemp("activations") / f"{SITE}.h5"
+    random = torch.Generator().manual_seed(0)
+    atoms = torch.nn.functional.normalize(torch.randn(40, D, generator=random), dim=1)
+    header = Header(site=SITE, model="none", corpus="none", dtype="float32", d_act=D, block_rows=512)
+    with ActivationsWriter(path, header, {"train": N_TRAIN, "held_out": N_HELD_OUT}) as writer:
+        for split, rows in (("train", N_TRAIN), ("held_out", N_HELD_OUT)):
+            shape = (rows, 40)
+            codes = torch.rand(shape, generator=random) * (torch.rand(shape, generator=random) < 0.08)
+            column = torch.arange(rows).numpy()
+            writer.append(split, 30 * codes @ atoms + 50, column, column, column)  # type: ignore[arg-type]
+    return path
+
+
+def a_slice(
+    architecture: Architecture = "tied", ratio: float = 2, members: dict[str, Member] = L1, **options
+) -> DictionariesSlice:
+    training = Dictionaries.model_validate({"steps": 300, "batch": 256, "log_steps": 50} | options)
+    return DictionariesSlice(site=SITE, architecture=architecture, ratio=ratio, members=members, dictionaries=training)
+
+
+def run(settings: DictionariesSlice, activations: Path, output: Path, threads: int = 1) -> Path:
+    dictionaries.run(settings, activations=activations, output=output, threads=threads)
+    return output
+
+
+def fvu(activations: Path, path: Path) -> float:
+    """The share of held-out variance that the dictionary leaves, on the vectors as they are in the file."""
+    with open_activations(activations) as file:
+        x = file.split("held_out").read(0, N_HELD_OUT).double()
+    rebuilt = dictionary_files.load(path).reconstruct(x.float()).double()
+    return float((rebuilt - x).square().sum() / (x - x.mean(0)).square().sum())
+
+
+@pytest.fixture(scope="module")
+def made(activations, tmp_path_factory) -> Path:
+    return run(a_slice(), activations, tmp_path_factory.mktemp("made"), threads=2)
+
+
+def test_there_is_a_file_and_a_log_for_each_member_and_no_other(made):
+    assert {file.name for file in made.iterdir()} == {
+        f"{name}{end}" for name in L1 for end in (".safetensors", ".log.jsonl")
+    }
+
+
+def test_the_header_holds_the_settings(made):
+    dictionary, settings = dictionary_files.load_with_settings(made / "high.safetensors")
+    assert dictionary.atoms.shape == (2 * D, D)
+    assert settings == {
+        "site": SITE,
+        "architecture": "tied",
+        "ratio": 2,
+        "l1": 0.01,
+        "k": None,
+        "seed": 0,
+        "dictionaries": a_slice().dictionaries.model_dump(mode="json"),
+    }
+
+
+def test_the_log_shows_the_loss_going_down(made):
+    for name in L1:
+        log = [json.loads(line) for line in (made / f"{name}.log.jsonl").read_text().splitlines()]
+        assert [line["step"] for line in log][:6] == [0, 50, 100, 150, 200, 250]
+        assert log[-1]["loss"] < 0.6 * log[0]["loss"]
+
+
+def test_normalisation_is_folded_into_the_file(made, activations):
+    """Raw vectors, 50 away from the origin, are rebuilt; a larger L1 leaves more, and costs codes."""
+    low, high = (fvu(activations, made / f"{name}.safetensors") for name in ("low", "high"))
+    assert low < 0.3
+    assert low < high < 1
+    with open_activations(activations) as file:
+        x = file.split("held_out").read(0, N_HELD_OUT)
+    l0 = {
+        name: float((dictionary_files.load(made / f"{name}.safetensors").encode(x) > 0).sum(1).float().mean())
+        for name in L1
+    }
+    assert l0["high"] < 0.8 * l0["low"]
+
+
+@pytest.mark.parametrize("architecture", ["tied", "untied", "topk"])
+def test_more_features_leave_less(architecture, activations, tmp_path):
+    member = {"only": Member(seed=0, k=3) if architecture == "topk" else Member(seed=0, l1=0.005)}
+    left = []
+    for ratio in (0.5, 1, 3):
+        run(a_slice(architecture, ratio, member), activations, tmp_path / str(ratio))
+        assert dictionary_files.load(tmp_path / str(ratio) / "only.safetensors").n_feat == ratio * D
+        left.append(fvu(activations, tmp_path / str(ratio) / "only.safetensors"))
+    assert left[0] > left[1] > left[2]
+
+
+def test_bytes_depend_neither_on_company_nor_on_threads(made, activations, tmp_path):
+    alone = run(a_slice(members={"high": L1["high"]}), activations, tmp_path / "alone")
+    turned = run(a_slice(members=dict(reversed(L1.items()))), activations, tmp_path / "turned", threads=3)
+    for file in alone.iterdir():
+        assert file.read_bytes() == (made / file.name).read_bytes()
+    for file in turned.iterdir():
+        assert file.read_bytes() == (made / file.name).read_bytes()
+    assert (made / "low.safetensors").read_bytes() != (made / "other_seed.safetensors").read_bytes()
+
+
+def test_without_normalisation_vectors_are_used_as_they_are(made, activations, tmp_path):
+    run(a_slice(members={"low": L1["low"]}, normalise=False), activations, tmp_path)
+    assert dictionary_files.load(tmp_path / "low.safetensors").centre.abs().max() == 0
+    assert dictionary_files.load(made / "low.safetensors").centre.mean() == pytest.approx(50, rel=0.2)
+
+
+def test_a_ratio_that_gives_no_feature_is_refused_before_any_work(activations, tmp_path):
+    with pytest.raises(BadInput, match=r"grid\.ratios: found 0\.01; wanted at least 0\.0625: one feature for d_act 16"):
+        run(a_slice(ratio=0.01), activations, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_rate_that_makes_training_diverge_leaves_no_file(activations, tmp_path):
+    with pytest.raises(ArithmeticError, match=r"low: the loss is not finite at step .*lower dictionaries\.lr"):
+        run(a_slice("untied", lr={"untied": 1e30}), activations, tmp_path / "none")
+    assert not (tmp_path / "none").exists()

@@ -1,0 +1,149 @@
+"""Which dictionaries there are, and names that stay when the grid grows."""
+
+import math
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparse_coding import grid, slices
+from sparse_coding.params import Baselines, Params
+
+SITE, OTHER = "layer2_residual", "layer4_residual"
+ARCHITECTURES = ("tied", "untied", "topk")
+# Settings as a person writes them: a few digits.
+NUMBERS = st.integers(1, 9999).map(lambda n: n / 10_000)
+
+
+def lists(values, most=4):
+    return st.lists(values, min_size=1, max_size=most, unique=True)
+
+
+GRIDS = st.fixed_dictionaries(
+    {
+        "architectures": lists(st.sampled_from(ARCHITECTURES)),
+        "ratios": lists(st.sampled_from([0.5, 1, 2, 4, 8, 16])),
+        "l1": lists(NUMBERS),
+        "k": lists(st.integers(1, 200)),
+        "seeds": lists(st.integers(0, 99), most=3),
+    }
+)
+
+
+def a_grid(**lists_of_values) -> Params:
+    return Params.model_validate({"grid": {"sites": [SITE]} | lists_of_values})
+
+
+def names(params: Params, site: str = SITE) -> list[str]:
+    return [name for cell in grid.cells(params, site) for name in cell.member_names]
+
+
+def settings_of(params: Params) -> dict[str, tuple]:
+    """Everything that makes a member what it is, by name."""
+    return {
+        name: (cell.architecture, cell.ratio, member)
+        for cell in grid.cells(params, SITE)
+        for name, member in zip(cell.member_names, cell.members, strict=True)
+    }
+
+
+@given(GRIDS)
+def test_a_name_means_one_member(values):
+    found = names(a_grid(**values))
+    assert len(set(found)) == len(found)
+    strengths = {"topk": values["k"]}
+    n = sum(len(strengths.get(architecture, values["l1"])) for architecture in values["architectures"])
+    assert len(found) == n * len(values["ratios"]) * len(values["seeds"])
+
+
+@given(GRIDS, GRIDS)
+def test_names_stay_when_the_grid_grows(values, more):
+    grown = {key: list(dict.fromkeys([*more[key], *values[key]])) for key in values}
+    before, after = settings_of(a_grid(**values)), settings_of(a_grid(**grown))
+    assert before.items() <= after.items()
+
+
+@given(GRIDS, st.randoms())
+def test_names_do_not_depend_on_the_order_of_lists(values, random):
+    shuffled = {key: random.sample(value, len(value)) for key, value in values.items()}
+    assert settings_of(a_grid(**values)) == settings_of(a_grid(**shuffled))
+
+
+def test_names_read_as_the_readme_says():
+    params = a_grid(ratios=[0.5, 4], l1=[0.002], k=[8], seeds=[3])
+    assert names(params) == [
+        "tied_r0.5_l1-0.002_s3",
+        "tied_r4_l1-0.002_s3",
+        "untied_r0.5_l1-0.002_s3",
+        "untied_r4_l1-0.002_s3",
+        "topk_r0.5_k8_s3",
+        "topk_r4_k8_s3",
+    ]
+
+
+@pytest.mark.parametrize(
+    "only", [[], [{"architectures": ["tied"]}, {"architectures": ["topk"], "ratios": [4]}], [{"sites": [OTHER]}]]
+)
+def test_only_narrows_the_product(only):
+    params = Params.model_validate({"grid": {"sites": [SITE, OTHER], "ratios": [1, 4], "only": only}})
+    for site in (SITE, OTHER):
+        expected = {
+            (architecture, ratio)
+            for architecture, ratio in product(ARCHITECTURES, (1, 4))
+            if not only
+            or any(
+                site in part.get("sites", [site])
+                and architecture in part.get("architectures", [architecture])
+                and ratio in part.get("ratios", [ratio])
+                for part in only
+            )
+        }
+        cells = grid.cells(params, site)
+        assert {(cell.architecture, cell.ratio) for cell in cells} == expected
+        assert len(cells) == len(expected)
+
+
+def test_a_control_has_one_member_and_no_baselines():
+    params = a_grid()
+    control = grid.control_site(params, SITE)
+    assert control == "random_layer2_residual"
+    assert names(params, control) == ["tied_r4_l1-0.002_s0"]
+    assert [row.kind for row in slices.autointerp(params, control).dictionaries] == ["tied"]
+    without = params.model_copy(update={"autointerp": params.autointerp.model_copy(update={"random_weights": None})})
+    assert grid.control_site(without, SITE) is None
+    assert grid.cells(without, control) == []
+
+
+def test_imported_sites_have_no_control_and_are_not_harvested():
+    params = Params.model_validate(
+        {"grid": {"sites": ["mine", SITE]}, "activations": {"imported": {"mine": "vectors"}}}
+    )
+    assert grid.control_site(params, "mine") is None
+    assert grid.harvested_sites(params) == [SITE]
+    assert slices.activations(params, random_weights=False).sites == (SITE,)
+    assert slices.activations(params, random_weights=True).sites == ("random_layer2_residual",)
+    assert slices.evaluation(params, "mine").model is None
+
+
+def test_baselines_are_named_by_method_and_k():
+    baselines = Baselines(methods=("pca", "nmf"), topk=(4, 8), topk_methods=("pca",))
+    assert grid.baseline_names(baselines) == ["pca", "nmf", "pca_top4", "pca_top8"]
+
+
+@given(lists(NUMBERS, most=6), NUMBERS)
+def test_the_scored_member_is_the_nearest_on_a_log_scale(l1, wanted):
+    params = Params.model_validate(
+        {"grid": {"sites": [SITE], "architectures": ["tied"], "ratios": [1], "l1": l1},
+         "autointerp": {"members": {"l1": wanted}}}
+    )  # fmt: skip
+    (cell,) = grid.cells(params, SITE)
+    nearest = min(abs(math.log(value / wanted)) for value in l1)
+    chosen = [value for value in l1 if abs(math.log(value / wanted)) == nearest]
+    assert grid.scored_members(params, cell) == [f"tied_r1_l1-{value:g}_s0" for value in chosen]
+
+
+def test_all_members_are_scored_where_all_are_asked_for():
+    params = Params.model_validate({"grid": {"sites": [SITE]}, "autointerp": {"members": "all"}})
+    for cell in grid.cells(params, SITE):
+        assert grid.scored_members(params, cell) == cell.member_names

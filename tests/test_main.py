@@ -1,0 +1,117 @@
+"""The command line of the stages: what it takes, and how it says no."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from sparse_coding.__main__ import STAGES, main
+from sparse_coding.io import tables
+
+
+def refused(capsys, *arguments: str) -> str:
+    """Call with bad arguments; 2, nothing on stdout, and what stands on stderr."""
+    try:
+        code = main(list(arguments))
+    except SystemExit as leaving:  # argparse
+        code = leaving.code  # type: ignore[assignment]
+    assert code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "Traceback" not in printed.err
+    return printed.err.splitlines()[-1]
+
+
+@pytest.fixture
+def table(tmp_path):
+    """An evaluation table with one row."""
+    path = tmp_path / "table.parquet"
+    values = {"string": "x", "int64": 1, "double": 0.5}
+    row = {field.name: values[str(field.type)] for field in tables.EVALUATION}
+    tables.write(path, [row], tables.EVALUATION)
+    return path
+
+
+def test_a_stage_runs_with_paths_lists_and_settings(table, tmp_path):
+    target = tmp_path / "all.csv"
+    assert main(["summary", "--settings", "{}", "--tables", str(table), str(table), "--output", str(target)]) == 0
+    assert target.read_text().count("\n") == 3
+    assert pq.read_table(table).num_rows == 1
+
+
+def test_settings_may_stand_in_a_file(table, tmp_path):
+    (tmp_path / "settings.json").write_text("{}")
+    arguments = ["--settings", str(tmp_path / "settings.json"), "--tables", str(table)]
+    assert main(["summary", *arguments, "--output", str(tmp_path / "all.csv")]) == 0
+
+
+def test_an_unknown_stage_is_refused_with_the_stages_there_are(capsys):
+    line = refused(capsys, "train")
+    assert "invalid choice: 'train'" in line
+    assert all(stage in line for stage in STAGES)
+
+
+def test_no_stage_at_all_is_refused(capsys):
+    assert "required: stage" in refused(capsys)
+
+
+def test_a_missing_argument_is_named(capsys, table):
+    line = refused(capsys, "summary", "--settings", "{}", "--tables", str(table))
+    assert line == "python -m sparse_coding summary: error: the following arguments are required: --output"
+
+
+def test_an_unknown_argument_is_named(capsys, table):
+    line = refused(capsys, "summary", "--settings", "{}", "--tables", str(table), "--output", "x", "--colour", "red")
+    assert line.endswith("error: unrecognized arguments: --colour red")
+
+
+ARGUMENTS = ("--activations", "a.h5", "--output", "out", "--threads", "1")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("{not json", "error: dictionaries: --settings: found '{not json'; wanted Invalid JSON: "),
+        ('{"site": "x"}', "error: dictionaries: --settings: architecture: found {'site': 'x'}; wanted Field required"),
+        ("[]", "error: dictionaries: --settings: found []; wanted an object"),
+        ("missing.json", "error: dictionaries: [Errno 2] No such file or directory: 'missing.json'"),
+    ],
+)
+def test_bad_settings_are_refused_in_one_line(capsys, settings, message):
+    assert refused(capsys, "dictionaries", "--settings", settings, *ARGUMENTS).startswith(message)
+
+
+def test_an_unknown_setting_is_named_with_those_there_are(capsys):
+    settings = {"site": "layer0_residual", "architecture": "tied", "ratio": 1, "members": {}, "colour": "red"}
+    settings["dictionaries"] = {}
+    line = refused(capsys, "dictionaries", "--settings", json.dumps(settings), *ARGUMENTS)
+    wanted = "one of site, architecture, ratio, members, dictionaries"
+    assert line == f"error: dictionaries: --settings: colour: found an unknown key (value 'red'); wanted {wanted}"
+
+
+def test_a_number_that_is_none_is_refused(capsys):
+    line = refused(capsys, "dictionaries", "--settings", "{}", *ARGUMENTS[:-1], "many")
+    assert "--settings: site" in line or "--threads: invalid int value: 'many'" in line
+
+
+def test_input_that_a_stage_refuses_ends_with_two_and_one_line(capsys, tmp_path):
+    line = refused(capsys, "summary", "--settings", "{}", "--tables", "gone.parquet", "--output", str(tmp_path / "x"))
+    assert line == "error: summary: gone.parquet: found no such file; wanted a table that sparse_coding wrote"
+
+
+def test_a_file_that_cannot_be_written_is_an_error_too(capsys, table, tmp_path):
+    (tmp_path / "file").write_text("")
+    line = refused(capsys, "summary", "--settings", "{}", "--tables", str(table), "--output", str(tmp_path / "file/x"))
+    assert line.startswith("error: summary: ")
+    assert str(tmp_path / "file") in line
+
+
+@pytest.mark.parametrize("stage", ["dictionaries", "plots", "summary"])
+def test_each_stage_explains_its_own_arguments(capsys, stage):
+    with pytest.raises(SystemExit) as leaving:
+        main([stage, "--help"])
+    assert leaving.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"usage: python -m sparse_coding {stage} ")
+    assert "--settings" in shown
+    assert "--output" in shown

@@ -1,0 +1,110 @@
+"""The schema of params.yaml: what it takes, what it refuses, and that nothing in it can change."""
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from sparse_coding import params
+from sparse_coding.errors import BadInput
+from sparse_coding.params import Grid, Params
+from tests.workspace import ROOT
+
+
+def write(tmp_path, content):
+    path = tmp_path / "params.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return path
+
+
+def sections(model: type[BaseModel]):
+    """A section with all those inside it."""
+    yield model
+    for field in model.model_fields.values():
+        for part in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from sections(part)
+
+
+def test_an_empty_mapping_means_all_defaults(tmp_path):
+    assert params.load(write(tmp_path, "{}")) == Params()
+
+
+def test_the_shipped_file_states_defaults_and_narrows_the_grid():
+    shipped = params.load(ROOT / "params.yaml").model_dump()
+    default = Params().model_dump()
+    assert shipped.pop("grid")["only"]
+    del default["grid"]
+    assert shipped == default
+
+
+@given(
+    st.lists(st.floats(1e-6, 1), min_size=1, unique=True),
+    st.lists(st.integers(1, 500), min_size=1, unique=True),
+    st.lists(st.integers(0, 2**31), min_size=1, unique=True),
+)
+def test_any_good_grid_comes_back_from_yaml_as_it_went_in(tmp_path_factory, l1, k, seeds):
+    path = write(tmp_path_factory.mktemp("params"), {"grid": {"l1": l1, "k": k, "seeds": seeds}})
+    grid = params.load(path).grid
+    assert (list(grid.l1), list(grid.k), list(grid.seeds)) == (l1, k, seeds)
+
+
+@given(st.floats(max_value=0, exclude_max=True) | st.just(float("nan")) | st.just(float("inf")))
+def test_an_l1_must_be_finite_and_not_negative(value):
+    with pytest.raises(ValidationError):
+        Grid(l1=(value,))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"grid": {"l1": []}}, r"grid\.l1: found \[\]; wanted at least one value"),
+        ({"grid": {"k": [4, 4]}}, r"grid\.k: found \[4, 4\]; wanted each value once"),
+        (
+            {"grid": {"only": [{"ratio": [1]}]}},
+            r"grid\.only\.0\.ratio: found an unknown key .*; wanted a key that docs/",
+        ),
+        (
+            {"dictionaries": {"lr": {"gated": 1}}},
+            r"lr\.gated: found an unknown key .*; wanted one of tied, untied, topk",
+        ),
+        ({"dictionaries": {"beta2": 1}}, r"dictionaries\.beta2: found 1; wanted less than 1"),
+        ({"dictionaries": {"steps": 2.5}}, r"dictionaries\.steps: found 2\.5; wanted a valid integer"),
+        (
+            {"activations": {"dtype": "int8"}},
+            r"activations\.dtype: found 'int8'; wanted 'float16', 'bfloat16' or 'float32'",
+        ),
+        ({"model": {"name": ""}}, r"model\.name: found ''; wanted String should have at least 1 character"),
+        ({"transformer": {"name": "../x"}}, r"transformer\.name: found '\.\./x'; wanted .*pattern"),
+        ({"plots": None}, r"plots: found None; wanted a valid dictionary or instance of Plots"),
+        ({"autointerp": {"scorer": "gpt"}}, r"autointerp\.scorer: found 'gpt'; wanted 'token-rules'"),
+    ],
+)
+def test_a_mistake_is_named_with_its_field_and_value(tmp_path, content, message):
+    path = write(tmp_path, content)
+    with pytest.raises(BadInput, match=message) as caught:
+        params.load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path):
+    with pytest.raises(BadInput, match=r"params\.yaml: found no such file; wanted .*make preset NAME=tiny"):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_imported_sites_need_no_name_of_a_layer(tmp_path):
+    content = {"grid": {"sites": ["mine"]}, "activations": {"imported": {"mine": "vectors"}}}
+    assert params.load(write(tmp_path, content)).grid.sites == ("mine",)
+
+
+@pytest.mark.parametrize("section", list(dict.fromkeys(sections(Params))), ids=lambda section: section.__name__)
+def test_sections_are_frozen_and_closed_and_every_field_is_documented(section):
+    assert section.model_config["frozen"]
+    assert section.model_config["extra"] == "forbid"
+    assert section.__doc__
+    if section not in (Params, params.Only):
+        for name, field in section.model_fields.items():
+            assert field.description, f"{section.__name__}.{name}"
+            assert not field.is_required()
