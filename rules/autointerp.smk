@@ -15,7 +15,7 @@ for site in sites_with_controls():
             dictionaries=dictionary_files(site, slices.autointerp(PARAMS, site).dictionaries),
         output:
             table("autointerp", site),
-            [f"results/autointerp/{site}/{row.name}.parquet" for row in slices.autointerp(PARAMS, site).dictionaries],
+            interpreted(site),
         params:
             settings=as_json(slices.autointerp(PARAMS, site)),
             folder=f"results/autointerp/{site}",

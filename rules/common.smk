@@ -38,6 +38,17 @@ def table(stage, site):
     return f"results/{stage}/{site}/table.parquet"
 
 
+def evaluated(site):
+    """A file for each dictionary of a site. Rules at the end ask for these: Snakemake looks for what is new in the
+    grid only where the missing file is asked for, not among all that a finished job would also write."""
+    return [f"results/evaluation/{site}/rows/{row.name}.json" for row in slices.evaluation(PARAMS, site).dictionaries]
+
+
+def interpreted(site):
+    """A file for each scored dictionary of a site, asked for as those of `evaluated`."""
+    return [f"results/autointerp/{site}/{row.name}.parquet" for row in slices.autointerp(PARAMS, site).dictionaries]
+
+
 def figure(site):
     return f"results/plots/{site}.png"
 

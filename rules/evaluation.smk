@@ -20,7 +20,7 @@ for site in PARAMS.grid.sites:
             f"results/evaluation/{site}/frequency.parquet",
             f"results/evaluation/{site}/metrics.json",
             f"results/evaluation/{site}/points.csv",
-            [f"results/evaluation/{site}/rows/{row.name}.json" for row in slices.evaluation(PARAMS, site).dictionaries],
+            evaluated(site),
             [
                 f"results/evaluation/{site}/gains/{row.name}.safetensors"
                 for row in slices.evaluation(PARAMS, site).dictionaries
@@ -43,10 +43,11 @@ for site in PARAMS.grid.sites:
 
 rule summary:
     input:
-        [table("evaluation", site) for site in PARAMS.grid.sites],
+        tables=[table("evaluation", site) for site in PARAMS.grid.sites],
+        rows=[evaluated(site) for site in PARAMS.grid.sites],
     output:
         SUMMARY,
     log:
         "results/logs/summary.log",
     shell:
-        "{STEP} summary --settings '{{}}' --tables {input:q} --output {output:q} 2> {log:q}"
+        "{STEP} summary --settings '{{}}' --tables {input.tables:q} --output {output:q} 2> {log:q}"

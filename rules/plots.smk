@@ -14,6 +14,8 @@ for site in grid.harvested_sites(PARAMS):
             frequency=f"results/evaluation/{site}/frequency.parquet",
             autointerp=table("autointerp", site),
             control=[table("autointerp", control) for control in [grid.control_site(PARAMS, site)] if control],
+            rows=evaluated(site),
+            scores=[interpreted(each) for each in [site, grid.control_site(PARAMS, site)] if each],
         output:
             figure=figure(site),
             caption=f"results/plots/{site}.txt",

@@ -14,6 +14,7 @@ from tests.workspace import ROOT
 
 SOURCE = ROOT / "src" / "sparse_coding"
 FILES = sorted(SOURCE.rglob("*.py"))
+ALL_FILES = sorted((ROOT / "src").rglob("*.py"))
 PLAIN_STAGES = (
     "dataset",
     "activations",
@@ -121,7 +122,7 @@ def test_stages_meet_only_in_files():
         assert "stages" not in own_parts(file), file
 
 
-@pytest.mark.parametrize("file", FILES, ids=name_of)
+@pytest.mark.parametrize("file", ALL_FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_files_and_functions_are_short_and_well_named(file):
     text = file.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= LONGEST_FILE

@@ -15,6 +15,7 @@ def test_the_page_is_up_to_date():
 def test_every_field_of_every_section_stands_on_the_page_once():
     page = reference.page()
     for name, field in Params.model_fields.items():
+        assert field.annotation is not None
         section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
         for own in field.annotation.model_fields:
             assert len(re.findall(rf"^\| `{own}`\*? \|", section, re.MULTILINE)) == 1, f"{name}.{own}"

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import numpy as np
@@ -25,7 +26,7 @@ from tests.tiny_model import make_tiny_model
 from tests.workspace import ROOT, make_workspace, snakemake, write_params
 
 SITE, CONTROL = "layer1_residual", "random_layer1_residual"
-TINY = {
+TINY: dict[str, Any] = {
     "grid": {
         "sites": [SITE],
         "architectures": ["tied", "topk"],
@@ -175,6 +176,15 @@ def test_two_lines_load_a_dictionary(made, monkeypatch):
     assert load_dictionary(site=SITE, architecture="pca", l0=row["l0"]).n_feat == 64
 
 
+def planned_jobs(folder: Path) -> dict[str, str]:
+    """How often each rule would run, from the table of a dry run."""
+    planned = snakemake(folder, "-n")
+    assert planned.returncode == 0, planned.stdout
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", planned.stdout, re.MULTILINE))
+    assert jobs, planned.stdout
+    return jobs
+
+
 def test_a_second_run_finds_nothing_to_do(made):
     again = snakemake(made, "-n")
     assert again.returncode == 0, again.stdout
@@ -189,25 +199,42 @@ def test_a_member_is_the_same_bytes_in_other_company_and_on_other_cores(made, tm
     for file in (other / "results/dictionaries" / SITE).iterdir():
         file.unlink()
     write_params(other, TINY | {"grid": TINY["grid"] | {"l1": l1}})
+    inputs = [other / "results/dataset/tokens.h5", other / f"results/activations/{SITE}.h5"]
+    written = [file.stat().st_mtime_ns for file in inputs]
     done = snakemake(other, member, cores=cores)
     assert done.returncode == 0, done.stdout
-    assert "1 of 1 steps" in done.stdout  # tokens and activations were up to date
+    assert [file.stat().st_mtime_ns for file in inputs] == written
     names = {file.name for file in (other / "results/dictionaries" / SITE).glob("*.safetensors")}
     assert names == {f"tied_r2_l1-{value:g}_s0.safetensors" for value in l1}
     assert sha256(other / member) == sha256(made / member)
 
 
-def test_a_grown_grid_trains_only_what_is_new(made):
-    grown = TINY | {"grid": TINY["grid"] | {"ratios": [1, 2, 4], "only": [*TINY["grid"]["only"], {"ratios": [4]}]}}
-    write_params(made, grown)
+AFTER_DICTIONARIES = {f"evaluation_{SITE}", f"autointerp_{SITE}", f"plots_{SITE}", "summary"}
+GROWTH: dict[str, tuple[str, dict[str, Any], set[str]]] = {
+    "an L1": ("grid", {"l1": [0.001, 0.002, 0.004, 0.008]}, {f"dictionaries_{SITE}_tied_r2", *AFTER_DICTIONARIES}),
+    "a ratio": (
+        "grid",
+        {"ratios": [1, 2, 4], "only": [*TINY["grid"]["only"], {"ratios": [4]}]},
+        {f"dictionaries_{SITE}_tied_r4", f"dictionaries_{SITE}_topk_r4", *AFTER_DICTIONARIES},
+    ),
+    "a top-k baseline": ("baselines", {"topk": [2, 4, 8]}, {f"baselines_{SITE}", *AFTER_DICTIONARIES}),
+    "scored members": (
+        "autointerp",
+        {"members": "all"},
+        {f"autointerp_{SITE}", f"autointerp_{CONTROL}", f"plots_{SITE}"},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", GROWTH)
+def test_what_is_new_in_params_is_made_and_nothing_else(made, what):
+    section, change, jobs = GROWTH[what]
+    write_params(made, TINY | {section: TINY[section] | change})
     try:
-        planned = snakemake(made, "-n", "-q", "rules")
+        planned = planned_jobs(made)
     finally:
         write_params(made, TINY)
-    assert planned.returncode == 0, planned.stdout
-    jobs = set(re.findall(r"^(\w+) +\d+$", planned.stdout, re.MULTILINE)) - {"all", "total"}
-    new = {f"dictionaries_{SITE}_tied_r4", f"dictionaries_{SITE}_topk_r4"}
-    assert jobs == {*new, f"evaluation_{SITE}", f"autointerp_{SITE}", f"plots_{SITE}", "summary"}
+    assert planned.keys() == {*jobs, "all", "total"}
 
 
 def test_settings_from_the_command_line_are_refused(made, tmp_path):
@@ -226,9 +253,9 @@ def test_snakemake_runs_without_an_activated_environment(made):
     command = [str(binary), "--cores", "1", "-n", "-p", "--forceall", f"results/plots/{SITE}.png"]
     done = subprocess.run(command, cwd=made, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    steps = re.findall(r"^\s+(\S+) -m sparse_coding (\w+) ", done.stdout + done.stderr, re.MULTILINE)
+    steps = re.findall(r"(\S+) -m sparse_coding (\w+) ", done.stdout + done.stderr)
     assert {stage for _, stage in steps} >= {"dataset", "activations", "evaluation", "plots"}
-    assert {python for python, _ in steps} == {sys.executable}
+    assert {Path(python).parent for python, _ in steps} == {binary.parent}
 
 
 # What is shipped: params.yaml and the presets.
@@ -245,9 +272,7 @@ def test_shipped_params_plan_every_job(file, tmp_path):
     stand_in.mkdir(parents=True)
     for name in leaves.MODEL_FILES:
         (stand_in / name).write_text('{"num_hidden_layers": 6, "hidden_size": 128}')
-    planned = snakemake(folder, "-n", "-q", "rules")
-    assert planned.returncode == 0, planned.stdout
-    jobs = dict(re.findall(r"^(\w+) +(\d+)$", planned.stdout, re.MULTILINE))
+    jobs = planned_jobs(folder)
     sites = settings.grid.sites
     with_controls = [*sites, *(f"random_{site}" for site in sites)]
     cells = [f"{site}_{cell.name}" for site in with_controls for cell in grid.cells(settings, site)]

@@ -158,7 +158,7 @@ class Evaluation(Section):
     """Reconstruction and spliced-model metrics on held-out data."""
 
     splice_blocks: Count = setting(64, "Held-out blocks with the reconstruction spliced in, at most.", unit="blocks")
-    gain_refit_rows: Count = setting(60_000, "Training vectors to fit the gain refit on, at most.", unit="vectors")
+    gain_refit_rows: Count = setting(30_000, "Training vectors to fit the gain refit on, at most.", unit="vectors")
     alive_share: Share = setting(
         1e-4, "A feature is alive if it fires on more held-out vectors than this.", unit="share"
     )
