@@ -68,7 +68,7 @@ def _next_commands() -> str:
 Try next (with .venv/bin before snakemake, or inside the environment):
   snakemake --cores all      all sites of params.yaml, and results/evaluation/summary.csv
   make preset NAME=tiny      a smaller grid, to try changes in about a minute
-  edit grid.l1 in params.yaml, then make plot: only what is new runs
+  edit grid.l1 in params.yaml, then make plot: what depends on it runs again
   make test                  the whole test suite"""
 
 

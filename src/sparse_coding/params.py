@@ -92,7 +92,7 @@ class Dataset(Section):
     bos: Literal["auto", "always", "never"] = setting(
         "auto", "Begin blocks with BOS; `auto`: if the tokenizer has one."
     )
-    train_tokens: Count = setting(1_000_000, "Text tokens whose activations dictionaries train on.", unit="tokens")
+    train_tokens: Count = setting(800_000, "Text tokens whose activations dictionaries train on.", unit="tokens")
     held_out_tokens: Count = setting(65_536, "Held-out text tokens that evaluation reads.", unit="tokens")
     fragments: Count = setting(4_000, "Interpretation fragments.", unit="fragments")
     fragment_tokens: Annotated[int, Field(ge=2)] = setting(64, "Length of a fragment, BOS not counted.", unit="tokens")
@@ -157,7 +157,7 @@ class Baselines(Section):
 class Evaluation(Section):
     """Reconstruction and spliced-model metrics on held-out data."""
 
-    splice_blocks: Count = setting(64, "Held-out blocks with the reconstruction spliced in, at most.", unit="blocks")
+    splice_blocks: Count = setting(48, "Held-out blocks with the reconstruction spliced in, at most.", unit="blocks")
     gain_refit_rows: Count = setting(30_000, "Training vectors to fit the gain refit on, at most.", unit="vectors")
     alive_share: Share = setting(
         1e-4, "A feature is alive if it fires on more held-out vectors than this.", unit="share"
