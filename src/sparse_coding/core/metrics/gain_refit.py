@@ -24,7 +24,7 @@ from torch import Tensor
 from sparse_coding.core.dictionary import Dictionary
 
 
-def gain_refit(dictionary: Dictionary, batches: Iterable[Float[Tensor, "batch d_act"]]) -> Float[Tensor, " n_feat"]:
+def gain_refit(dictionary: Dictionary, batches: Iterable[Float[Tensor, "_ d_act"]]) -> Float[Tensor, " n_feat"]:
     """The best gain of each feature, at least 0, over the vectors of `batches`; for `Dictionary.with_gain`.
 
     Sums are float64; memory is n_feat^2 of them. Where the best gains are not unique (a feature that never
