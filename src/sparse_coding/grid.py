@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from sparse_coding import sites
-from sparse_coding.params import Architecture, Baselines, Nearest, Params
+from sparse_coding.params import Architecture, Baseline, Baselines, Nearest, Params
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,14 @@ def harvested_sites(params: Params) -> list[str]:
     return [site for site in params.grid.sites if site not in params.activations.imported]
 
 
+def topk_name(method: Baseline, k: int) -> str:
+    """The top-k variant of a baseline, e.g. `pca_top8`."""
+    return f"{method}_top{k}"
+
+
 def baseline_names(baselines: Baselines) -> list[str]:
     """All baselines of a site: each method, then its top-k variants, e.g. `pca_top8`."""
-    variants = [f"{method}_top{k}" for method in baselines.topk_methods for k in baselines.topk]
+    variants = [topk_name(method, k) for method in baselines.topk_methods for k in baselines.topk]
     return [*baselines.methods, *variants]
 
 

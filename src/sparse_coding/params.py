@@ -1,7 +1,7 @@
 """What `params.yaml` may hold: one section a stage, each field with its unit, its source and its default.
 
 Frozen, nothing unknown allowed, and no torch: the Snakefile reads this module at every parse. A field marked
-`changes_results=False` may be set freely without making any artifact stale.
+`changes_results=False` changes how fast or in what portions work is done, never its result.
 """
 
 from pathlib import Path

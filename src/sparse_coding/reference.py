@@ -12,7 +12,7 @@ from sparse_coding.params import Params
 HEADER = """# Settings: params.yaml
 
 Made from `src/sparse_coding/params.py` by `make docs`; a test fails when the two differ. A field that is left out
-keeps its default. Fields marked * change no result: setting them makes nothing stale.
+keeps its default. Fields marked * change no result, only the portions in which work is done.
 """
 
 

@@ -122,7 +122,7 @@ def describe_baselines(params: Params, topk: bool) -> list[Described]:
     described = [Described(name=method, kind=method, seed=baselines.seed) for method in baselines.methods]
     if topk:
         described += [
-            Described(name=f"{method}_top{k}", kind=method, k=k, seed=baselines.seed)
+            Described(name=grid.topk_name(method, k), kind=method, k=k, seed=baselines.seed)
             for method in baselines.topk_methods
             for k in baselines.topk
         ]

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from sparse_coding.core.baselines import ica, neuron_basis, nmf, pca, random
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
+from sparse_coding.grid import topk_name
 from sparse_coding.io import dictionaries
 from sparse_coding.io.activations import ActivationsFile, Split, open_activations
 from sparse_coding.params import Baseline, Baselines
@@ -96,4 +97,4 @@ def _write(
         dictionaries.save(output / f"{method}.safetensors", dictionary, described)
     for k in baselines.topk if method in baselines.topk_methods else ():
         variant = replace(dictionary, activation="topk", k=k)
-        dictionaries.save(output / f"{method}_top{k}.safetensors", variant, described | {"k": k})
+        dictionaries.save(output / f"{topk_name(method, k)}.safetensors", variant, described | {"k": k})
