@@ -1,7 +1,7 @@
-"""The command line: `python -m sparse_coding <stage> --settings JSON --name value ...`.
+"""The command line: `sparse_coding <command> ...`, and any stage by hand: `sparse_coding <stage> --settings JSON ...`.
 
-Each stage's arguments are those of its `run`, so that the failing line of a workflow can be pasted into a
-terminal. Stages are imported when called: asking for help loads no torch.
+The arguments are those of the command's function, or of the stage's `run`. Stages are imported when called: asking
+for help loads no torch.
 """
 
 import argparse
@@ -31,28 +31,51 @@ STAGES = (
     "transformer",
 )
 
+COMMANDS = {name: name for name in ("why", "inspect", "plan", "clean")}  # what one types: the function in commands.py
+GIVEN_BY_WORKFLOW = ("done", "environments")
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one stage; 0 when it is done, 2 when its input cannot be used, with one line that says why."""
-    parser = argparse.ArgumentParser(prog="python -m sparse_coding", description=__doc__.split("\n")[0])
-    parser.add_argument("stage", choices=STAGES)
-    parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="--name value", help="see `<stage> --help`")
+    """Run one command or stage; 0 when it is done, 2 when something cannot be used, with one line that says why."""
+    parser = argparse.ArgumentParser(prog="sparse_coding", description=__doc__.split("\n")[0])
+    parser.add_argument("command", choices=(*COMMANDS, *STAGES), metavar="command", help=_listed())
+    parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="see `<command> --help`")
     chosen = parser.parse_args(arguments)
-    run = importlib.import_module(f"sparse_coding.stages.{chosen.stage}").run
+    run = _function(chosen.command)
     try:
-        run(**_parse(chosen.stage, run, chosen.rest))
+        said = run(**_parse(chosen.command, run, chosen.rest))
     except (BadInput, OSError, ArithmeticError) as error:
-        print(f"error: {chosen.stage}: {error}", file=sys.stderr)
+        print(f"error: {chosen.command}: {error}", file=sys.stderr)
         return 2
+    if said:
+        print(said)
     return 0
 
 
-def _parse(stage: str, run: Callable[..., None], rest: list[str]) -> dict[str, object]:
-    parser = argparse.ArgumentParser(prog=f"python -m sparse_coding {stage}", description=inspect.getdoc(run))
+def _listed() -> str:
+    return f"one of {', '.join(COMMANDS)}; or a stage: {', '.join(STAGES)}"
+
+
+def _function(command: str) -> Callable[..., str | None]:
+    if command in COMMANDS:
+        return getattr(importlib.import_module("sparse_coding.commands"), COMMANDS[command])
+    return importlib.import_module(f"sparse_coding.stages.{command}").run
+
+
+def _parse(command: str, run: Callable[..., str | None], rest: list[str]) -> dict[str, object]:
+    parser = argparse.ArgumentParser(prog=f"sparse_coding {command}", description=inspect.getdoc(run))
     hints = typing.get_type_hints(run)
     for name, parameter in inspect.signature(run).parameters.items():
+        if name in GIVEN_BY_WORKFLOW:
+            continue
         kind, several = _kind(hints[name])
         optional = parameter.default is not inspect.Parameter.empty
+        if command in COMMANDS and not optional:
+            parser.add_argument(name, type=kind)
+            continue
+        if kind is bool:
+            parser.add_argument(f"--{name.replace('_', '-')}", dest=name, action="store_true")
+            continue
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             dest=name,

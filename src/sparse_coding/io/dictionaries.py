@@ -9,9 +9,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from sparse_coding.atomic import whole_file
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
-from sparse_coding.io.atomic import whole_file
 
 FORMAT = "sparse_coding dictionary 1"
 TENSORS = ("encoder", "bias", "decoder", "centre", "gain")

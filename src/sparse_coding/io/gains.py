@@ -8,8 +8,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from sparse_coding.atomic import whole_file
 from sparse_coding.errors import BadInput
-from sparse_coding.io.atomic import whole_file
 
 FORMAT = "sparse_coding gain refit 1"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import h5py
 
-from sparse_coding.io.atomic import whole_file
+from sparse_coding.atomic import whole_file
 
 
 class HeldError(io.FileIO):

@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sparse_coding.atomic import whole_file
 from sparse_coding.errors import BadInput
-from sparse_coding.io.atomic import whole_file
 
 Row = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from sparse_coding.io.atomic import whole_file, write_text
+from sparse_coding.atomic import whole_file, write_text
 from sparse_coding.lm.corpora import pydocs
 from sparse_coding.lm.pretraining import new_model
 from sparse_coding.params import Transformer

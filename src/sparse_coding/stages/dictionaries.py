@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from sparse_coding.atomic import write_text
 from sparse_coding.core import ensemble
 from sparse_coding.core.architectures import BY_NAME
 from sparse_coding.core.architectures.contract import Penalty
@@ -19,7 +20,6 @@ from sparse_coding.errors import BadInput
 from sparse_coding.grid import Member
 from sparse_coding.io import dictionaries, stream
 from sparse_coding.io.activations import open_activations
-from sparse_coding.io.atomic import write_text
 from sparse_coding.slices import DictionariesSlice
 
 

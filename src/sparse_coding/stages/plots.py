@@ -13,13 +13,13 @@ import pandas as pd
 import pyarrow as pa
 
 from sparse_coding import sites
+from sparse_coding.atomic import whole_file, write_text
 from sparse_coding.errors import BadInput
 from sparse_coding.figures import caption as captions
 from sparse_coding.figures import comparison, curves, frequencies, scores, style
 from sparse_coding.figures.subject import Subject, losses
 from sparse_coding.interp.statistics import mean_interval
 from sparse_coding.io import tables
-from sparse_coding.io.atomic import whole_file, write_text
 from sparse_coding.slices import PlotsSlice
 
 BOOTSTRAP_SEED = 0  # intervals are the same on every run

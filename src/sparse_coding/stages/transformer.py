@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from sparse_coding.atomic import whole_file, write_text
 from sparse_coding.errors import BadInput
-from sparse_coding.io.atomic import whole_file, write_text
 from sparse_coding.lm import corpora, ngrams, pretraining
 from sparse_coding.lm.model_card import write_card
 from sparse_coding.lm.tokens import Blocks, encode, pack

@@ -1,0 +1,47 @@
+"""Commands about the workflow as a whole: what it would do and why, what a file is, what is kept.
+
+Each takes what its arguments say and returns what is to be printed.
+"""
+
+import sys
+from pathlib import Path
+
+from sparse_coding.errors import BadInput
+from sparse_coding.workflow import dump, explain
+from sparse_coding.workflow import plan as plans
+from sparse_coding.workflow.hashes import Hashes
+from sparse_coding.workflow.store import Store
+
+WORK = ".work"
+
+
+def why(target: str) -> str:
+    """What would run for TARGET (a file, a folder, a step, a stage, or `all`), and because of which change."""
+    return explain.why(dump.of_checkout(Path.cwd()), Path.cwd(), target)
+
+
+def inspect(file: str) -> str:
+    """What FILE was made from, by which code and libraries, and whether it is fresh."""
+    return explain.inspect(dump.of_checkout(Path.cwd()), Path.cwd(), file)
+
+
+def plan() -> str:
+    """Write keys.json, by which DVC decides which stages to run."""
+    plans.make(dump.of_checkout(Path.cwd()), Path.cwd())
+    return ""
+
+
+def clean(yes: bool = False) -> str:
+    """Show what the content store (.work/store) holds, ask, and delete it."""
+    root = Path.cwd()
+    store = Store(root, root / WORK / "store", Hashes(root, root / WORK / "hashes"))
+    if not any(True for _ in store.entries()):
+        return "The store is empty."
+    print(f"Finished, but not in use under the present params.yaml:\n{explain.stored(store)}")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise BadInput("clean", "nobody to ask", "--yes, to delete all of this")
+        if input("Delete all of this? [y/N] ").strip().lower() not in ("y", "yes"):
+            return "Nothing was deleted."
+    store.clear()
+    return "Deleted."

@@ -1,0 +1,128 @@
+"""Why an artifact has to be made: the differences between what its stamp records and what is wanted."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparse_coding.errors import BadInput
+from sparse_coding.workflow import stamps
+from sparse_coding.workflow.dump import Dump
+from sparse_coding.workflow.hashes import Hashes
+from sparse_coding.workflow.stamps import Record, Stamp
+from sparse_coding.workflow.store import Store
+
+_NOTHING = object()
+
+
+@dataclass(frozen=True)
+class Cause:
+    """kind: absent, foreign, stamp, settings, code, input (a leaf), upstream."""
+
+    kind: str
+    text: str
+
+
+class Causes:
+    """The causes for each artifact of a graph, in the checkout `root`."""
+
+    def __init__(self, dump: Dump, root: Path) -> None:
+        self.dump, self.root = dump, root
+        work = Path(dump["work"])
+        self.store = Store(root, work / "store", Hashes(root, work / "hashes"))
+
+    def of(self, path: str) -> list[Cause]:
+        """Why the artifact `path` is not fresh; empty where it is."""
+        wanted = self.dump["artifacts"][path]
+        state = wanted["state"]
+        if state == "fresh":
+            return []
+        if state == "absent":
+            again = self.store.stamp(wanted["key"]) is not None
+            return [Cause("absent", "is in the store and comes back from there" if again else "is not there")]
+        if wanted["problem"]:
+            kind = "foreign" if state == "foreign" else "stamp"
+            return [Cause(kind, wanted["problem"].removeprefix(f"{path} "))]
+        stamp = self.stamp(path)
+        if stamp is None:
+            return [Cause("stamp", "it has no stamp")]
+        return self._between(stamp.record, wanted["record"], stamp)
+
+    def stamp(self, path: str) -> Stamp | None:
+        """The stamp beside an artifact, if it can be read."""
+        try:
+            return stamps.read(self.root / stamps.path_of(path))
+        except BadInput:
+            return None
+
+    def _between(self, old: Record, new: Record, stamp: Stamp | None) -> list[Cause]:
+        """stamp: where `old` comes from, for what it knows beside the record."""
+        found = [Cause("settings", text) for text in differences(old["settings"], new["settings"])]
+        if old["source"] != new["source"]:
+            known = stamp.source if stamp is not None and stamp.record is old else {}
+            found.append(Cause("code", _code(known, self.dump["sources"].get(new["step"], {}))))
+        for name in [*new["inputs"], *(name for name in old["inputs"] if name not in new["inputs"])]:
+            before, after = old["inputs"].get(name), new["inputs"].get(name)
+            if before != after:
+                found += self._input(name, before, after, stamp)
+        return found or [Cause("stamp", "its stamp is of another version")]
+
+    def _input(self, name: str, before: str | None, after: str | None, stamp: Stamp | None) -> list[Cause]:
+        if before is None or after is None:
+            return [Cause("upstream", f"{name} is {'new' if before is None else 'no longer'} among its inputs")]
+        upstream = self.dump["artifacts"].get(name)
+        if upstream is None:
+            return [Cause("input", f"{name} was changed")]
+        old = self._record(before, name, stamp)
+        if old is None:
+            return [Cause("upstream", f"{name} is made anew")]
+        return [
+            Cause(cause.kind, cause.text if cause.text.startswith("through ") else f"through {name}: {cause.text}")
+            for cause in self._between(old, upstream["record"], stamp)
+        ]
+
+    def _record(self, key: str, path: str, stamp: Stamp | None) -> Record | None:
+        """The record behind an old key: where a stamp or the store still knows it."""
+        if stamp is not None and key in stamp.upstream:
+            return stamp.upstream[key]
+        beside = self.stamp(path)
+        if beside is not None and beside.key == key:
+            return beside.record
+        stored = self.store.stamp(key)
+        return stored.record if stored else None
+
+
+def _code(before: dict[str, str], after: dict[str, str]) -> str:
+    changed = [file for file, digest in after.items() if before.get(file, digest) != digest]
+    added = [file for file in after if before and file not in before]
+    removed = [file for file in before if file not in after]
+    words = [f"{' and '.join(files)} {verb}" for files, verb in
+             ((changed, "changed"), (added, "came in"), (removed, "is gone")) if files]  # fmt: skip
+    return f"code: {'; '.join(words)}" if words else "its code changed"
+
+
+def differences(old: Any, new: Any, place: str = "") -> list[str]:
+    """`place: old -> new` for each value that differs; lists of named things by what came and went."""
+    if old == new:
+        return []
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            text
+            for name in [*new, *(name for name in old if name not in new)]
+            for text in differences(
+                old.get(name, _NOTHING), new.get(name, _NOTHING), f"{place}.{name}" if place else str(name)
+            )
+        ]
+    if isinstance(old, list) and isinstance(new, list) and old and new and all(_named(each) for each in [*old, *new]):
+        came = [each["name"] for each in new if each not in old]
+        went = [each["name"] for each in old if each not in new]
+        words = [f"{verb} {', '.join(names)}" for verb, names in (("added", came), ("removed", went)) if names]
+        return [f"{place}: {'; '.join(words) or 'another order'}"]
+    return [f"{place}: {_shown(old)} -> {_shown(new)}"]
+
+
+def _named(value: Any) -> bool:
+    return isinstance(value, dict) and "name" in value
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is _NOTHING else str(value)

@@ -1,0 +1,69 @@
+"""The graph as JSON, for those who ask about it without running it: written and read."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sparse_coding.errors import BadInput
+from sparse_coding.workflow.graph import Graph
+
+Dump = dict[str, Any]
+VARIABLE = "WORKFLOW_GRAPH"  # names the file that a Snakefile writes its graph to
+
+
+def write(path: Path, graph: Graph) -> None:
+    """Write what is wanted and what is on disk."""
+    jobs = {
+        job.name: {
+            "stage": job.stage,
+            "step": job.step,
+            "local": job.local,
+            "artifacts": [artifact.path for artifact in job.artifacts.values()],
+        }
+        for job in graph.jobs.values()
+    }
+    artifacts = {
+        path: {
+            "job": graph.maker[path].name,
+            "key": artifact.key,
+            "record": artifact.record,
+            "state": artifact.state.value,
+            "problem": artifact.problem,
+            "files": artifact.files,
+            "inputs": artifact.inputs,
+            "stands_on_foreign": artifact.stands_on_foreign,
+        }
+        for path, artifact in graph.artifacts.items()
+    }
+    steps = dict.fromkeys(job.step for job in graph.jobs.values())
+    dump = {
+        "work": str(graph.work),
+        "stages": graph.stage_keys(),
+        "jobs": jobs,
+        "artifacts": artifacts,
+        "leaves": {leaf.name: leaf.files for job in graph.jobs.values() for leaf in job.leaves},
+        "sources": {step: graph.source.files(step) for step in steps},
+    }
+    path.write_text(json.dumps(dump), encoding="utf-8")
+
+
+def of_checkout(root: Path) -> Dump:
+    """The graph of the Snakefile in `root`. Raises BadInput with Snakemake's message where it cannot be read."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.json"
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", "--cores", "1", "--list-rules"],
+            cwd=root,
+            env=os.environ | {VARIABLE: str(path)},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        if not path.exists():
+            said = [line for line in done.stdout.splitlines() if line.strip()]
+            raise BadInput(root / "Snakefile", "\n".join(said[-5:]) or "nothing", "a Snakefile that can be read")
+        return json.loads(path.read_bytes())

@@ -1,0 +1,138 @@
+"""Answers in words: what would run and why, what an artifact is, what the store holds."""
+
+from collections import Counter
+from pathlib import Path
+
+from sparse_coding.errors import BadInput
+from sparse_coding.workflow import stamps
+from sparse_coding.workflow.causes import Cause, Causes
+from sparse_coding.workflow.dump import Dump
+from sparse_coding.workflow.graph import State
+from sparse_coding.workflow.stamps import Stamp
+from sparse_coding.workflow.store import Store
+
+FRESH = State.FRESH.value
+SHOWN = 3  # artifacts with the same causes that are named one by one
+
+
+def why(dump: Dump, root: Path, target: str) -> str:
+    """What would run for a file, a folder, a job or a stage, step by step, each with its causes."""
+    causes = Causes(dump, root)
+    wanted = targets(dump, target)
+    todo = _todo(dump, wanted)
+    if not todo:
+        return f"{target}: fresh. Nothing would run."
+    jobs = dict.fromkeys(dump["artifacts"][path]["job"] for path in todo)
+    ordered = [name for name in dump["jobs"] if name in jobs]
+    text = [f"{target}: {len(jobs)} of {len(dump['jobs'])} steps would run."]
+    for name in ordered:
+        made = [path for path in dump["jobs"][name]["artifacts"] if dump["artifacts"][path]["state"] != FRESH]
+        text += ["", f"{name}: {_count(len(made), len(dump['jobs'][name]['artifacts']))}"]
+        text += _grouped({path: causes.of(path) for path in made})
+    return "\n".join(text)
+
+
+def targets(dump: Dump, target: str) -> list[str]:
+    """The artifacts that a name means. Raises BadInput, naming what there is, for a name that means none."""
+    artifacts, jobs = dump["artifacts"], dump["jobs"]
+    path = target.removeprefix("./").removesuffix(".stamp").rstrip("/")
+    found = [name for name, artifact in artifacts.items() if path in artifact["files"] or name.startswith(f"{path}/")]
+    found = found or list(jobs.get(path, {}).get("artifacts", []))
+    found = found or [each for job in jobs.values() if job["stage"] == path for each in job["artifacts"]]
+    if path == "all":
+        return list(artifacts)
+    if not found:
+        wanted = f"a file below results that params.yaml asks for, a step, or a stage: {', '.join(dump['stages'])}"
+        raise BadInput("target", repr(target), wanted)
+    return found
+
+
+def _todo(dump: Dump, wanted: list[str]) -> list[str]:
+    """The artifacts that would be made, as Snakemake finds them: upstream of what is fresh it does not look."""
+    artifacts, found, waiting = dump["artifacts"], dict[str, None](), list(wanted)
+    seen: set[str] = set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        artifact = artifacts[path]
+        if artifact["state"] != FRESH:
+            found[path] = None
+            waiting += artifact["inputs"]
+        elif artifact["stands_on_foreign"]:
+            waiting += artifact["inputs"]
+    return list(found)
+
+
+def _count(made: int, all_: int) -> str:
+    return f"{made} of {all_}" if all_ > 1 else "1 artifact"
+
+
+def _grouped(by_path: dict[str, list[Cause]]) -> list[str]:
+    """Artifacts with the same causes together."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for path, causes in by_path.items():
+        texts = tuple(dict.fromkeys(cause.text for cause in causes))
+        groups.setdefault(texts, []).append(path)
+    lines = []
+    for texts, paths in groups.items():
+        names = ", ".join(paths[:SHOWN]) + (f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else "")
+        lines += [f"  {names}", *(f"    {text}" for text in texts)]
+    return lines
+
+
+def inspect(dump: Dump, root: Path, file: str) -> str:
+    """What an artifact was made from, by what, and whether it is what params.yaml wants now."""
+    path = file.removeprefix("./").removesuffix(".stamp")
+    owner = next((name for name, artifact in dump["artifacts"].items() if path in artifact["files"]), path)
+    stamp = stamps.read(root / stamps.path_of(owner))
+    if stamp is None:
+        raise BadInput(path, "no stamp beside it", "a file below results that a step wrote")
+    edited = "" if stamp.is_whole else "  (edited: it does not belong to its record)"
+    text = [owner, f"  made by   {stamp.record['step']}", f"  key       {stamp.key}{edited}"]
+    text += _settings(stamp.record["settings"])
+    text += [f"  from      {name}  {key}" for name, key in stamp.record["inputs"].items()]
+    text += [
+        f"  file      {name}  {_size(root / name)}  sha256 {sha256[:16]}..." for name, sha256 in stamp.files.items()
+    ]
+    text += [f"  with      {', '.join(f'{name} {each[name]}' for name in each)}" for each in stamp.environments]
+    return "\n".join([*text, *_verdict(dump, root, owner)])
+
+
+def _settings(settings: dict, place: str = "") -> list[str]:
+    lines = []
+    for name, value in settings.items():
+        at = f"{place}{name}"
+        lines += _settings(value, f"{at}.") if isinstance(value, dict) else [f"  setting   {at}: {value}"]
+    return lines
+
+
+def _size(path: Path) -> str:
+    return f"{path.stat().st_size:,} bytes" if path.exists() else "missing"
+
+
+def _verdict(dump: Dump, root: Path, owner: str) -> list[str]:
+    if owner not in dump["artifacts"]:
+        return ["  state     params.yaml does not ask for it"]
+    causes = Causes(dump, root).of(owner)
+    if not causes:
+        return ["  state     fresh: params.yaml, code and inputs are those that it was made from, and so are its bytes"]
+    state = dump["artifacts"][owner]["state"]
+    return [f"  state     {state}", *(f"            {cause.text}" for cause in causes)]
+
+
+def stored(store: Store) -> str:
+    """What the store holds: by step, number and size."""
+    numbers: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    for stamp, size in store.entries():
+        kind = _kind(stamp)
+        numbers[kind] += 1
+        sizes[kind] += size
+    lines = [f"  {kind:24} {numbers[kind]:5}  {sizes[kind] / 1e6:10.1f} MB" for kind in sorted(numbers)]
+    return "\n".join([*lines, f"  {'in all':24} {numbers.total():5}  {sizes.total() / 1e6:10.1f} MB"])
+
+
+def _kind(stamp: Stamp | None) -> str:
+    return "unfinished" if stamp is None else stamp.record["step"].rpartition(".")[2]

@@ -1,0 +1,229 @@
+"""What a Snakefile says to Snakemake about freshness.
+
+Two statements suffice. A job whose artifacts are all fresh has no inputs, so Snakemake finds nothing to do and looks
+no further upstream. A job with work to do has its real inputs and one more, a file of the future: what lies on disk is
+older than that, so the job runs. Its outputs are only those artifacts that are not fresh: Snakemake never touches a
+finished one. No time stamp of an artifact is ever read for a decision, or written.
+"""
+
+import atexit
+import json
+import os
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sparse_coding.atomic import write_text
+from sparse_coding.errors import BadInput
+from sparse_coding.workflow import dump, locks, orders, stamps
+from sparse_coding.workflow.graph import Graph, Job, State, files_of
+from sparse_coding.workflow.source import Source
+from sparse_coding.workflow.store import Store
+
+FUTURE, PAST = 4_000_000_000, 86_400  # the years 2096 and 1970; at exactly 0 Snakemake would see no time at all
+SHOWS = ("dag", "rulegraph", "filegraph", "d3dag", "summary", "detailed_summary", "report", "archive")  # whole graph
+NO_RUN = (
+    *SHOWS, "dryrun", "list_rules", "list_target_rules", "lint", "unlock", "cleanup_metadata", "delete_all_output",
+    "delete_temp_output", "list_changes", "containerize", "generate_unit_tests",
+)  # fmt: skip
+STAGE_VARIABLE = "DVC_STAGE"  # set by DVC for the commands that it runs
+
+
+class RuleParts:
+    """What a rule says of one job."""
+
+    def __init__(self, job: Job, input: list[str], output: list[str], order: str) -> None:
+        self.name, self.job, self.input, self.output, self.order = job.name, job, input, output, order
+
+
+class Snakefile:
+    """The jobs of a Snakefile, declared one after another, and what the command line asks of them.
+
+    workflow: Snakemake's own object. watched: settings files, which must not change while a run is under way.
+    """
+
+    def __init__(self, workflow: Any, graph: Graph, watched: Iterable[str], keys: str = "keys.json") -> None:
+        self.graph, self.keys = graph, graph.root / keys
+        self.main = workflow.is_main_process
+        self.asked = _command_line()
+        self.runs = self.main and not any(getattr(self.asked, name, None) for name in NO_RUN)
+        self.shows = any(getattr(self.asked, name, None) for name in SHOWS)
+        self.watched = {name: orders.watch(graph.root / name) for name in watched}
+        self.store = Store(graph.root, graph.work / "store", graph.hashes)
+        self._decisions = graph.work / "decisions.json"
+        self._decided: dict[str, list[str]] = {} if self.main else json.loads(self._decisions.read_bytes())
+        self._forced: set[str] = set()
+        self._to_park: list[str] = []
+        self._beside: list[str] = []
+        if getattr(self.asked, "touch", False):
+            raise BadInput("--touch", "a wish to make files look new", "nothing: freshness is decided by content")
+        self._begin()
+
+    def _begin(self) -> None:
+        """Take the lock of a run, and make the file of the future."""
+        self.future = str(self.graph.work.relative_to(self.graph.root) / f"changed.{os.getpid()}")
+        if not self.main:
+            (self.future,) = self._decided.pop("future")
+            return
+        try:
+            if self.runs:
+                self._lock = locks.take(self.graph.work / "run.lock")
+                if self._lock is None:
+                    process = locks.holder(self.graph.work / "run.lock")
+                    raise BadInput(self.graph.root, f"another run under way (process {process})", "one at a time: wait")
+            path = self.graph.root / self.future
+            # New bytes each time: Snakemake forgives new times where it remembers the bytes.
+            write_text(path, f"{time.time_ns()}\n")
+            os.utime(path, (FUTURE, FUTURE))
+        except OSError as error:
+            raise BadInput(self.graph.work, f"a folder that cannot be written ({error.strerror})",
+                           "a checkout that you may write to, or a copy of this one") from None  # fmt: skip
+        atexit.register(_remove, path, os.getpid())
+
+    def job(self, name: str, **declared: Any) -> RuleParts:
+        """Declare a job, as Graph.job; what its rule says."""
+        job = self.graph.job(name, **declared)
+        forced = self._is_forced(job)
+        names = self._work(job, forced)
+        chosen = list(job.artifacts) if self.shows or not names else names
+        output = [file for each in chosen for file in _all_files(job, each)]
+        self._beside += [file for each in job.artifacts if each not in chosen for file in _all_files(job, each)]
+        order = ""
+        if names:
+            content = orders.order_of(self.graph, job, names, forced, self.watched)
+            file = orders.path_of(self.graph, content)
+            order = str(file.relative_to(self.graph.root))
+            if self.runs:
+                orders.write(file, content)
+                self._prepare(job, names)
+        return RuleParts(job, self._input(job, names), output, order)
+
+    def _work(self, job: Job, forced: bool) -> list[str]:
+        """The artifacts of a job that are to be made."""
+        if not self.main:
+            return self._decided.get(job.name, [])
+        names = [name for name, artifact in job.artifacts.items() if forced or artifact.state is not State.FRESH]
+        if forced:
+            self._forced |= {artifact.path for artifact in job.artifacts.values()}
+        if names:
+            self._decided[job.name] = names
+        return names
+
+    def _is_forced(self, job: Job) -> bool:
+        """Whether the command line wants the job done although it is done, or something that it needs."""
+        asked = self.asked
+        if getattr(asked, "forceall", False):
+            return True
+        wanted = set(getattr(asked, "forcerun", None) or ())
+        if getattr(asked, "force", False):
+            wanted |= set(getattr(asked, "targets", None) or ())
+        own = {job.name, job.stage, *(file for artifact in job.artifacts.values() for file in artifact.files)}
+        needs = {path for artifact in job.artifacts.values() for path in artifact.inputs}
+        return bool(wanted & own) or bool(needs & self._forced)
+
+    def _input(self, job: Job, names: list[str]) -> list[str]:
+        from snakemake.io import ancient
+
+        artifacts = self.graph.artifacts
+        if names or self.shows:
+            wanted = files_of(job.inputs, *(job.each.get(name, {}) for name in names or job.artifacts))
+            leaves = [file for leaf in job.leaves for file in leaf.files]
+            return [*wanted, *leaves, *([self.future] if names else [])]
+        # Fresh, but something upstream was overwritten: that is mended, and this stays as it is.
+        return [
+            ancient(path)
+            for path in files_of(job.inputs, *job.each.values())
+            if (found := artifacts[self.graph.owner[path]]).state is State.FOREIGN or found.stands_on_foreign
+        ]
+
+    def _prepare(self, job: Job, names: list[str]) -> None:
+        """Before a run: what is to be replaced gets a second name in the store."""
+        for name in names:
+            artifact = job.artifacts[name]
+            if artifact.found is not None and artifact.found.is_whole and artifact.state is not State.FOREIGN:
+                self._to_park.append(artifact.path)
+            for file in artifact.files:
+                path = self.graph.root / file
+                if path.exists() and path.stat().st_mtime <= 0:
+                    os.utime(path, (PAST, PAST))
+
+    def finished_beside(self) -> list[str]:
+        """Fresh artifacts whose siblings are to be made: no rule's output, yet one may ask for them."""
+        return self._beside
+
+    def stage(self, name: str) -> list[str]:
+        """All artifacts of a stage."""
+        return self.graph.stage(name)
+
+    def declared(self) -> None:
+        """To be called when all jobs are declared: park what is in the way, hold DVC's plan against the graph."""
+        if os.environ.get(dump.VARIABLE):
+            dump.write(Path(os.environ[dump.VARIABLE]), self.graph)
+        if self.runs:
+            self._check_plan()
+            write_text(self._decisions, json.dumps({**self._decided, "future": [self.future]}))
+            self._park()
+
+    def _check_plan(self) -> None:
+        stage = os.environ.get(STAGE_VARIABLE, "")
+        keys = self.graph.stage_keys()
+        if stage not in keys or not self.keys.exists():
+            return
+        if json.loads(self.keys.read_bytes()).get(stage) != keys[stage]:
+            raise BadInput(self.keys.name, f"a plan of {stage} for other settings, code or inputs",
+                           "what it was made for; nothing was recorded: run `dvc repro` again")  # fmt: skip
+
+    def _park(self) -> None:
+        for path in self._to_park:
+            self._park_one(path, leave=True)
+        tops = dict.fromkeys(Path(job.folder).parts[0] for job in self.graph.jobs.values() if not job.paths)
+        for top in tops:
+            for stamp in sorted((self.graph.root / top).rglob("*.stamp")):
+                artifact = stamp.relative_to(self.graph.root).as_posix().removesuffix(".stamp")
+                if artifact not in self.graph.artifacts:
+                    self._park_one(artifact, leave=False)
+
+    def _park_one(self, artifact: str, leave: bool) -> None:
+        try:
+            stamp = stamps.read(self.graph.root / stamps.path_of(artifact))
+            if stamp is not None and stamp.is_whole and stamp.artifact == artifact:
+                self.store.park(stamp, leave)
+        except (BadInput, FileNotFoundError):
+            return  # nothing that could come back
+
+    def started(self) -> None:
+        """To be called by onstart: the plan stands, and no output has to look newer than the future any more."""
+        os.utime(self.graph.root / self.future, (PAST, PAST))
+
+    def succeeded(self) -> None:
+        """To be called by onsuccess. Raises BadInput where code or settings were edited while the run was under way."""
+        changed = [name for name, digest in self.watched.items() if orders.watch(self.graph.root / name) != digest]
+        now = Source(self.graph.source.root, self.graph.source.name, tuple(self.graph.source.ignore))
+        steps = dict.fromkeys(job.step for job in self.graph.jobs.values())
+        if any(now.digest(step) != self.graph.source.digest(step) for step in steps):
+            changed.append(f"the code of {self.graph.source.name}")
+        if changed:
+            raise BadInput(" and ".join(changed), "changes that were made while the run was under way",
+                           "nothing changed; what was made belongs to the state before: run it again")  # fmt: skip
+
+
+def _all_files(job: Job, name: str) -> list[str]:
+    artifact = job.artifacts[name]
+    return [*artifact.files, stamps.path_of(artifact.path)]
+
+
+def _command_line() -> Namespace:
+    """What the command line asks for; nothing where Snakemake was not started from one."""
+    from snakemake.cli import parse_args
+
+    if "snakemake" not in sys.argv[0]:
+        return Namespace()
+    return parse_args(sys.argv[1:])[1]
+
+
+def _remove(path: Path, process: int) -> None:
+    if os.getpid() == process:  # not in a fork
+        path.unlink(missing_ok=True)

@@ -1,0 +1,144 @@
+"""What a step's code is: its module and what it imports from its own package, without comments and docstrings.
+
+Followed are imports anywhere in a module, also inside functions, but not those for type checkers only. In an
+`__init__` file, imports inside functions serve those who ask the package for a name and nobody else.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sparse_coding.workflow import canonical
+
+
+class Source:
+    """The code of one package, `name`, below the folder `root`.
+
+    ignore: modules that reach a step only through its settings, which are compared by value.
+    """
+
+    def __init__(self, root: Path, name: str, ignore: tuple[str, ...] = ()) -> None:
+        self.root, self.name, self.ignore = root, name, frozenset(ignore)
+        self._trees: dict[str, ast.Module] = {}
+        self._digests: dict[str, str] = {}
+        self._needs: dict[str, set[str]] = {}
+        self._whole: dict[str, str] = {}
+
+    def files(self, module: str) -> dict[str, str]:
+        """{file, from the root: digest} of `module` and of all that it imports from the package."""
+        found: dict[str, str] = {}
+        waiting = {module, *_parents(module)}
+        seen: set[str] = set()
+        while waiting:
+            current = waiting.pop()
+            seen.add(current)
+            found[self._file(current)] = self._digest(current)
+            waiting |= self._imports(current) - seen
+        return dict(sorted(found.items()))
+
+    def digest(self, module: str) -> str:
+        """One digest of all of `files`."""
+        if module not in self._whole:
+            self._whole[module] = canonical.digest(self.files(module))
+        return self._whole[module]
+
+    def _file(self, module: str) -> str:
+        file = self._find(module)
+        if file is None:
+            raise ModuleNotFoundError(f"no module {module} below {self.root}")
+        return file.relative_to(self.root).as_posix()
+
+    def _find(self, module: str) -> Path | None:
+        path = self.root.joinpath(*module.split("."))
+        for file in (path.with_suffix(".py"), path / "__init__.py"):
+            if file.is_file():
+                return file
+        return None
+
+    def _tree(self, module: str) -> ast.Module:
+        if module not in self._trees:
+            self._trees[module] = ast.parse((self.root / self._file(module)).read_bytes())
+        return self._trees[module]
+
+    def _digest(self, module: str) -> str:
+        if module not in self._digests:
+            text = canonical.text_of(_plain(self._tree(module)))
+            self._digests[module] = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return self._digests[module]
+
+    def _imports(self, module: str) -> set[str]:
+        if module not in self._needs:
+            is_package = self._file(module).endswith("__init__.py")
+            names = _imported(self._tree(module), inside_functions=not is_package)
+            needed = {needed for name in names for needed in self._modules(name)}
+            self._needs[module] = {name for name in needed if name not in self.ignore}
+        return self._needs[module]
+
+    def _modules(self, name: str) -> set[str]:
+        """The modules that importing the full name `name` runs; a name that is no module lies in its parent."""
+        if name.split(".")[0] != self.name:
+            return set()
+        if self._find(name) is not None:
+            return {name, *_parents(name)}
+        parent = name.rpartition(".")[0]
+        needed = self._modules(parent)
+        if self._file(parent).endswith("__init__.py"):  # the name may be one that the package imports when asked for it
+            lazy = _imported(self._tree(parent), inside_functions=True)
+            for other in lazy:
+                if other.rpartition(".")[0] != parent:
+                    needed |= self._modules(other)
+        return needed
+
+
+def _parents(module: str) -> Iterator[str]:
+    parts = module.split(".")
+    yield from (".".join(parts[:length]) for length in range(1, len(parts)))
+
+
+def _imported(tree: ast.AST, inside_functions: bool) -> list[str]:
+    """The full names of all that is imported below `tree`, in the order of the text."""
+    names = []
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not inside_functions:
+            continue
+        elif isinstance(node, ast.If) and _is_type_checking(node.test):
+            names += [name for part in node.orelse for name in _imported(part, inside_functions)]
+        else:
+            names += _imported(node, inside_functions)
+    return names
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
+        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
+    )
+
+
+def _plain(node: Any) -> Any:
+    """A JSON value of a syntax tree: no docstrings, no positions, nothing that is empty.
+
+    Leaving out what is empty makes trees of one text equal under Python versions that know more kinds of fields.
+    """
+    if isinstance(node, list):
+        return [_plain(each) for each in node]
+    if not isinstance(node, ast.AST):
+        return node if isinstance(node, str | int | bool) or node is None else repr(node)
+    fields = {name: getattr(node, name, None) for name in node._fields if name not in ("ctx", "kind", "type_comment")}
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        fields["body"] = _without_docstring(node.body)
+    kept = {name: _plain(value) for name, value in fields.items() if value is not None and value != []}
+    return [type(node).__name__, kept]
+
+
+def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    first = body[0] if body else None
+    documented = (
+        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    )
+    return body[1:] if documented else body

@@ -1,0 +1,1 @@
+"""Steps of a second each, which stand for steps of a week."""

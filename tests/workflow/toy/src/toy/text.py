@@ -1,0 +1,5 @@
+"""What several steps share."""
+
+
+def shout(text: str) -> str:
+    return text.upper()
