@@ -3,13 +3,18 @@
     snakemake --cores 8 results/plots/layer2_residual.png     one site
     snakemake --cores 8                                       all sites, and results/evaluation/summary.csv
 
-Settings come from params.yaml alone. One file a stage, in the order in which data flows.
+Settings come from params.yaml alone. One file a stage, in the order in which data flows. What has to be made again is
+decided by content (docs/freshness.md), never by time stamps.
 """
 
 from pathlib import Path
 
-from sparse_coding import grid, leaves, params, slices
+import sparse_coding
+from sparse_coding import grid, hub_lock, leaves, params, slices
 from sparse_coding.errors import BadInput
+from sparse_coding.workflow.graph import Graph
+from sparse_coding.workflow.snakefile import Snakefile
+from sparse_coding.workflow.source import Source
 
 if config:
     raise WorkflowError(
@@ -18,8 +23,18 @@ if config:
     )
 
 try:
-    PARAMS = params.load(Path("params.yaml"))
+    PARAMS = hub_lock.pinned(params.load(Path("params.yaml")))
     leaves.check(PARAMS)
+    WORK = Snakefile(
+        workflow,
+        Graph(
+            root=Path.cwd(),
+            work=Path.cwd() / ".work",
+            source=Source(Path(sparse_coding.__file__).parent.parent, "sparse_coding", ignore=slices.SCHEMA),
+            libraries=("torch", "numpy", "scipy", "scikit-learn", "transformers", "transformer-lens", "h5py"),
+        ),
+        watched=["params.yaml", "hub.lock.json"],
+    )
 except BadInput as error:
     raise WorkflowError(str(error)) from None
 
@@ -40,3 +55,19 @@ rule all:
     input:
         [figure(site) for site in grid.harvested_sites(PARAMS)],
         SUMMARY,
+
+
+rule finished_beside:
+    output:
+        WORK.finished_beside(),
+
+
+WORK.declared()
+
+
+onstart:
+    WORK.started()
+
+
+onsuccess:
+    WORK.succeeded()

@@ -1,50 +1,83 @@
-"""Stage activations: one HDF5 a site.
+"""Stage activations: one HDF5 a site (stays on this machine).
 
 in:  tokens and a language model; or a folder of vectors made elsewhere
-out: results/activations/<site>.h5, all sites of a model in one forward pass
-The control sites random_<site> come from the same model with random weights.
+out: results/activations/<site>.h5, activations.sites_per_pass sites in one forward pass
+The control sites random_<site> come from the same model with random weights, so they do not read its weights.
 """
 
-for random_weights in (False, True):
 
-    if slices.activations(PARAMS, random_weights).sites:
+def passes():
+    """The sites of each forward pass: (name, random weights, sites)."""
+    harvested = grid.harvested_sites(PARAMS)
+    controls = [control for site in harvested for control in control_of(site)]
+    for kind, sites in (("model", harvested), ("random", controls)):
+        size = PARAMS.activations.sites_per_pass or max(1, len(sites))
+        for first in range(0, len(sites), size):
+            yield f"activations_{kind}_{first // size}", kind == "random", sites[first : first + size]
 
-        rule:
-            name:
-                "activations_random" if random_weights else "activations"
-            input:
-                tokens=TOKENS,
-                model=leaves.model_files(PARAMS),
-            output:
-                [activations_of(site) for site in slices.activations(PARAMS, random_weights).sites],
-            params:
-                settings=as_json(slices.activations(PARAMS, random_weights)),
-                folder="results/activations",
-            log:
-                f"results/logs/activations{'_random' if random_weights else ''}.log",
-            benchmark:
-                f"results/logs/activations{'_random' if random_weights else ''}.benchmark.tsv"
-            threads: 2
-            priority: 0 if random_weights else 10
-            shell:
-                "{STEP} activations --settings {params.settings:q} --tokens {input.tokens:q}"
-                " --output {params.folder:q} --threads {threads} 2> {log:q}"
+
+for name, random_weights, sites in passes():
+    job = work(
+        name,
+        slices.activations(PARAMS, random_weights, sites),
+        stage="activations",
+        step=step("activations"),
+        folder="results/activations",
+        outputs={site: [f"{site}.h5"] for site in sites},
+        inputs={"tokens": TOKENS},
+        **from_model(weights=not random_weights),
+        local=True,
+    )
+
+    rule:
+        name:
+            job.name
+        input:
+            job.input,
+        output:
+            job.output,
+        params:
+            order=job.order,
+        log:
+            f"results/logs/{name}.log",
+        benchmark:
+            f"results/logs/{name}.benchmark.tsv"
+        threads: 2
+        priority: 0 if random_weights else 10
+        shell:
+            "{STEP} {params.order:q} --threads {threads} 2> {log:q}"
 
 
 for site, folder in PARAMS.activations.imported.items():
 
-    rule:
-        name:
-            f"import_activations_{site}"
-        input:
-            leaves.folder_files(folder),
-        output:
-            activations_of(site),
-        params:
-            settings=as_json(slices.import_activations(PARAMS, site)),
-            folder=folder,
-        log:
-            f"results/logs/import_activations_{site}.log",
-        shell:
-            "{STEP} import_activations --settings {params.settings:q} --folder {params.folder:q}"
-            " --output {output:q} 2> {log:q}"
+    if site in PARAMS.grid.sites:
+        job = work(
+            f"activations_imported_{site}",
+            slices.import_activations(PARAMS, site),
+            stage="activations",
+            step=step("import_activations"),
+            folder="results/activations",
+            outputs={site: [f"{site}.h5"]},
+            leaves=(leaves.imported(folder),),
+            paths={"folder": folder},
+            local=True,
+        )
+
+        rule:
+            name:
+                job.name
+            input:
+                job.input,
+            output:
+                job.output,
+            params:
+                order=job.order,
+            log:
+                f"results/logs/activations_imported_{site}.log",
+            shell:
+                "{STEP} {params.order:q} 2> {log:q}"
+
+
+rule activations:
+    input:
+        WORK.stage("activations"),

@@ -1,31 +1,75 @@
 """Stage autointerp: an explanation and scores for a sample of each dictionary's features.
 
 in:  results/activations/<site>.h5 (its fragments), tokens (their text), the dictionaries to score
-out: results/autointerp/<site>/table.parquet and a file a dictionary, a row a sampled feature
+out: results/autointerp/<site>/<name>.parquet, a file a dictionary, a row a sampled feature
+     results/autointerp/<site>/table.parquet, gathered from them
 """
 
-for site in sites_with_controls():
+
+def score_files(name, scored):
+    return [f"{name}.parquet", *([f"{name}.shuffled_null.parquet"] if scored.shuffled_null else [])]
+
+
+for site in (site for site in sites_with_controls() if site not in PARAMS.activations.imported):
+    settings = slices.autointerp(PARAMS, site)
+    folder = f"results/autointerp/{site}"
+    job = work(
+        f"autointerp_{site}",
+        settings,
+        stage="autointerp",
+        step=step("autointerp"),
+        folder=folder,
+        outputs={name: score_files(name, scored) for name, scored in settings.members.items()},
+        inputs={"activations": activations_of(site), "tokens": TOKENS},
+        each={name: {"dictionaries": dictionary_file(site, row)} for name, row in settings.members.items()},
+    )
 
     rule:
         name:
-            f"autointerp_{site}"
+            job.name
         input:
-            activations=activations_of(site),
-            tokens=TOKENS,
-            dictionaries=dictionary_files(site, slices.autointerp(PARAMS, site).dictionaries),
+            job.input,
         output:
-            table("autointerp", site),
-            interpreted(site),
+            job.output,
         params:
-            settings=as_json(slices.autointerp(PARAMS, site)),
-            folder=f"results/autointerp/{site}",
+            order=job.order,
         log:
-            f"results/logs/autointerp_{site}.log",
+            f"results/logs/{job.name}.log",
         benchmark:
-            f"results/logs/autointerp_{site}.benchmark.tsv"
+            f"results/logs/{job.name}.benchmark.tsv"
         threads: 2
         priority: 5
         shell:
-            "{STEP} autointerp --settings {params.settings:q} --activations {input.activations:q}"
-            " --tokens {input.tokens:q} --dictionaries {input.dictionaries:q} --output {params.folder:q}"
-            " --threads {threads} 2> {log:q}"
+            "{STEP} {params.order:q} --threads {threads} 2> {log:q}"
+
+    plain = [f"{folder}/{name}.parquet" for name in settings.members]
+    null = [f"{folder}/{file}" for name, scored in settings.members.items() for file in score_files(name, scored)[1:]]
+    job = work(
+        f"autointerp_tables_{site}",
+        slices.tables(list(settings.members)),
+        stage="autointerp",
+        step=step("autointerp_tables"),
+        folder=folder,
+        outputs={"table": ["table.parquet"]},
+        inputs={"scores": [*plain, *null]},
+        computes=False,
+    )
+
+    rule:
+        name:
+            job.name
+        input:
+            job.input,
+        output:
+            job.output,
+        params:
+            order=job.order,
+        log:
+            f"results/logs/{job.name}.log",
+        shell:
+            "{STEP} {params.order:q} 2> {log:q}"
+
+
+rule autointerp:
+    input:
+        WORK.stage("autointerp"),

@@ -5,22 +5,35 @@ out: results/baselines/<site>/<method>.safetensors, and <method>_top<k>.safetens
 """
 
 for site in PARAMS.grid.sites:
+    names = grid.baseline_names(PARAMS.baselines)
+    job = work(
+        f"baselines_{site}",
+        slices.baselines(PARAMS, site),
+        stage="baselines",
+        step=step("baselines"),
+        folder=f"results/baselines/{site}",
+        outputs={name: [f"{name}.safetensors"] for name in names},
+        inputs={"activations": activations_of(site)},
+    )
 
     rule:
         name:
-            f"baselines_{site}"
+            job.name
         input:
-            activations_of(site),
+            job.input,
         output:
-            baselines_of(site),
+            job.output,
         params:
-            settings=as_json(slices.baselines(PARAMS, site)),
-            folder=f"results/baselines/{site}",
+            order=job.order,
         log:
-            f"results/logs/baselines_{site}.log",
+            f"results/logs/{job.name}.log",
         benchmark:
-            f"results/logs/baselines_{site}.benchmark.tsv"
+            f"results/logs/{job.name}.benchmark.tsv"
         threads: 1
         shell:
-            "{STEP} baselines --settings {params.settings:q} --activations {input:q}"
-            " --output {params.folder:q} --threads {threads} 2> {log:q}"
+            "{STEP} {params.order:q} --threads {threads} 2> {log:q}"
+
+
+rule baselines:
+    input:
+        WORK.stage("baselines"),

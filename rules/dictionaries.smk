@@ -2,28 +2,40 @@
 
 in:  results/activations/<site>.h5
 out: results/dictionaries/<site>/<member>.safetensors and .log.jsonl, a member for each L1 (or k) and seed
+A job trains those members of its cell that are not there.
 """
 
 for site in sites_with_controls():
 
     for cell in grid.cells(PARAMS, site):
+        job = work(
+            f"dictionaries_{site}_{cell.name}".replace(".", "p"),
+            slices.dictionaries(PARAMS, cell),
+            stage="dictionaries",
+            step=step("dictionaries"),
+            folder=f"results/dictionaries/{site}",
+            outputs={name: [f"{name}.safetensors", f"{name}.log.jsonl"] for name in cell.member_names},
+            inputs={"activations": activations_of(site)},
+        )
 
         rule:
             name:
-                f"dictionaries_{site}_{cell.name}".replace(".", "p")
+                job.name
             input:
-                activations_of(site),
+                job.input,
             output:
-                [f"results/dictionaries/{site}/{name}.safetensors" for name in cell.member_names],
-                [f"results/dictionaries/{site}/{name}.log.jsonl" for name in cell.member_names],
+                job.output,
             params:
-                settings=as_json(slices.dictionaries(PARAMS, cell)),
-                folder=f"results/dictionaries/{site}",
+                order=job.order,
             log:
-                f"results/logs/dictionaries_{site}_{cell.name}.log",
+                f"results/logs/{job.name}.log",
             benchmark:
-                f"results/logs/dictionaries_{site}_{cell.name}.benchmark.tsv"
+                f"results/logs/{job.name}.benchmark.tsv"
             threads: min(len(cell.members), workflow.cores or 1)
             shell:
-                "{STEP} dictionaries --settings {params.settings:q} --activations {input:q}"
-                " --output {params.folder:q} --threads {threads} 2> {log:q}"
+                "{STEP} {params.order:q} --threads {threads} 2> {log:q}"
+
+
+rule dictionaries:
+    input:
+        WORK.stage("dictionaries"),

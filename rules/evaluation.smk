@@ -1,53 +1,109 @@
 """Stage evaluation: how well each dictionary and baseline rebuilds held-out activations and the model's output.
 
 in:  results/activations/<site>.h5, tokens, the model, all dictionaries and baselines of the site
-out: results/evaluation/<site>/: table.parquet, frequency.parquet, metrics.json, points.csv, rows/<name>.json
-     results/evaluation/summary.csv, over all sites
+out: results/evaluation/<site>/rows/<name>.json and .frequency.parquet, gains/<name>.safetensors, a dictionary each
+     results/evaluation/<site>/table.parquet, frequency.parquet, gathered from them
+     results/evaluation/summary.csv, metrics.json, points.csv, over all sites
 """
 
 for site in PARAMS.grid.sites:
+    settings = slices.evaluation(PARAMS, site)
+    names = list(settings.members)
+    rows = f"results/evaluation/{site}/rows"
+    imported = site in PARAMS.activations.imported
+    job = work(
+        f"evaluation_{site}",
+        settings,
+        stage="evaluation",
+        step=step("evaluation"),
+        folder=f"results/evaluation/{site}",
+        outputs={
+            name: [
+                f"rows/{name}.json",
+                f"rows/{name}.frequency.parquet",
+                *([] if described.ratio is None else [f"gains/{name}.safetensors"]),
+            ]
+            for name, described in settings.members.items()
+        },
+        inputs={"activations": activations_of(site)} | ({} if imported else {"tokens": TOKENS}),
+        each={name: {"dictionaries": dictionary_file(site, row)} for name, row in settings.members.items()},
+        **({} if imported else from_model()),
+    )
 
     rule:
         name:
-            f"evaluation_{site}"
+            job.name
         input:
-            activations=activations_of(site),
-            tokens=[] if site in PARAMS.activations.imported else TOKENS,
-            model=[] if site in PARAMS.activations.imported else leaves.model_files(PARAMS),
-            dictionaries=dictionary_files(site, slices.evaluation(PARAMS, site).dictionaries),
+            job.input,
         output:
-            table("evaluation", site),
-            f"results/evaluation/{site}/frequency.parquet",
-            f"results/evaluation/{site}/metrics.json",
-            f"results/evaluation/{site}/points.csv",
-            evaluated(site),
-            [
-                f"results/evaluation/{site}/gains/{row.name}.safetensors"
-                for row in slices.evaluation(PARAMS, site).dictionaries
-                if row.ratio is not None
-            ],
+            job.output,
         params:
-            settings=as_json(slices.evaluation(PARAMS, site)),
-            folder=f"results/evaluation/{site}",
-            tokens="" if site in PARAMS.activations.imported else f"--tokens {TOKENS}",
+            order=job.order,
         log:
-            f"results/logs/evaluation_{site}.log",
+            f"results/logs/{job.name}.log",
         benchmark:
-            f"results/logs/evaluation_{site}.benchmark.tsv"
+            f"results/logs/{job.name}.benchmark.tsv"
         threads: 2
         priority: 5
         shell:
-            "{STEP} evaluation --settings {params.settings:q} --activations {input.activations:q} {params.tokens}"
-            " --dictionaries {input.dictionaries:q} --output {params.folder:q} --threads {threads} 2> {log:q}"
+            "{STEP} {params.order:q} --threads {threads} 2> {log:q}"
+
+    job = work(
+        f"evaluation_tables_{site}",
+        slices.tables(names),
+        stage="evaluation",
+        step=step("evaluation_tables"),
+        folder=f"results/evaluation/{site}",
+        outputs={"tables": ["table.parquet", "frequency.parquet"]},
+        inputs={
+            "rows": [f"{rows}/{name}.json" for name in names],
+            "frequencies": [f"{rows}/{name}.frequency.parquet" for name in names],
+        },
+        computes=False,
+    )
+
+    rule:
+        name:
+            job.name
+        input:
+            job.input,
+        output:
+            job.output,
+        params:
+            order=job.order,
+        log:
+            f"results/logs/{job.name}.log",
+        shell:
+            "{STEP} {params.order:q} 2> {log:q}"
 
 
-rule summary:
+job = work(
+    "evaluation_summary",
+    slices.SummarySlice(),
+    stage="evaluation",
+    step=step("summary"),
+    folder="results/evaluation",
+    outputs={"summary": ["summary.csv", "metrics.json", "points.csv"]},
+    inputs={"tables": [table("evaluation", site) for site in PARAMS.grid.sites]},
+    computes=False,
+)
+
+
+rule:
+    name:
+        job.name
     input:
-        tables=[table("evaluation", site) for site in PARAMS.grid.sites],
-        rows=[evaluated(site) for site in PARAMS.grid.sites],
+        job.input,
     output:
-        SUMMARY,
+        job.output,
+    params:
+        order=job.order,
     log:
-        "results/logs/summary.log",
+        "results/logs/evaluation_summary.log",
     shell:
-        "{STEP} summary --settings '{{}}' --tables {input.tables:q} --output {output:q} 2> {log:q}"
+        "{STEP} {params.order:q} 2> {log:q}"
+
+
+rule evaluation:
+    input:
+        WORK.stage("evaluation"),

@@ -5,26 +5,37 @@ out: results/plots/<site>.png, and its caption as text beside it
 """
 
 for site in grid.harvested_sites(PARAMS):
+    job = work(
+        f"plots_{site}",
+        slices.plots(PARAMS, site),
+        stage="plots",
+        step=step("plots"),
+        folder="results/plots",
+        outputs={"figure": [f"{site}.png", f"{site}.txt"]},
+        inputs={
+            "evaluation": table("evaluation", site),
+            "frequency": f"results/evaluation/{site}/frequency.parquet",
+            "autointerp": table("autointerp", site),
+            **{"control": table("autointerp", control) for control in control_of(site)},
+        },
+        computes=False,
+    )
 
     rule:
         name:
-            f"plots_{site}"
+            job.name
         input:
-            evaluation=table("evaluation", site),
-            frequency=f"results/evaluation/{site}/frequency.parquet",
-            autointerp=table("autointerp", site),
-            control=[table("autointerp", control) for control in [grid.control_site(PARAMS, site)] if control],
-            rows=evaluated(site),
-            scores=[interpreted(each) for each in [site, grid.control_site(PARAMS, site)] if each],
+            job.input,
         output:
-            figure=figure(site),
-            caption=f"results/plots/{site}.txt",
+            job.output,
         params:
-            settings=as_json(slices.plots(PARAMS, site)),
-            control=lambda wildcards, input: f"--control {input.control}" if input.control else "",
+            order=job.order,
         log:
-            f"results/logs/plots_{site}.log",
+            f"results/logs/{job.name}.log",
         shell:
-            "{STEP} plots --settings {params.settings:q} --evaluation {input.evaluation:q}"
-            " --frequency {input.frequency:q} --autointerp {input.autointerp:q} {params.control}"
-            " --output {output.figure:q} --caption {output.caption:q} 2> {log:q}"
+            "{STEP} {params.order:q} 2> {log:q}"
+
+
+rule plots:
+    input:
+        WORK.stage("plots"),

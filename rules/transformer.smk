@@ -2,21 +2,32 @@
 
 in:  nothing but settings (its corpus is named there)
 out: models/<name>/
-Runs when the analysed model is models/<name> and that folder has no weights: an hour or so for the default,
-which is why its model is committed. A killed run goes on from its last checkpoint.
+Declared when the analysed model is models/<name> and that folder has no weights, or weights that this stage made:
+an hour or so for the default, which is why its model is committed. A killed run goes on from its last checkpoint.
 """
 
-
-rule transformer:
-    output:
-        [f"models/{PARAMS.transformer.name}/{file}" for file in leaves.MODEL_FILES],
-    params:
-        settings=as_json(slices.transformer(PARAMS)),
+if leaves.makes_model(PARAMS):
+    job = work(
+        "transformer",
+        slices.transformer(PARAMS),
+        stage="transformer",
+        step=step("transformer"),
         folder=f"models/{PARAMS.transformer.name}",
-        checkpoints=f".work/transformer/{PARAMS.transformer.name}",
-    log:
-        "results/logs/transformer.log",
-    threads: workflow.cores or 1
-    shell:
-        "{STEP} transformer --settings {params.settings:q} --output {params.folder:q}"
-        " --checkpoints {params.checkpoints:q} --threads {threads} 2> {log:q}"
+        outputs={"model": [*leaves.MODEL_FILES, *leaves.MODEL_PROSE]},
+        paths={"checkpoints": f".work/transformer/{PARAMS.transformer.name}"},
+    )
+
+    rule:
+        name:
+            job.name
+        input:
+            job.input,
+        output:
+            job.output,
+        params:
+            order=job.order,
+        log:
+            "results/logs/transformer.log",
+        threads: workflow.cores or 1
+        shell:
+            "{STEP} {params.order:q} --threads {threads} 2> {log:q}"

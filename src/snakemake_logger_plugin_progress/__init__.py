@@ -89,9 +89,9 @@ class LogHandler(LogHandlerBase):
             self.needs.setdefault(link["targetrule"], set()).add(link["sourcerule"])
 
     def on_run_info(self, record: LogRecord) -> None:
-        """Say what is to be done, and begin to draw. `all` only names files: it is no step."""
+        """Say what is to be done, and begin to draw."""
         stats = record.stats  # type: ignore[attr-defined]
-        counts = {rule: count for rule, count in stats.items() if rule not in ("total", "all")}
+        counts = {rule: count for rule, count in stats.items() if rule not in ("total", *estimate.TARGETS)}
         try:
             expected = estimate.expected_seconds(counts, estimate.benchmarks(LOGS))
         except (OSError, ValueError, KeyError) as error:
@@ -106,7 +106,7 @@ class LogHandler(LogHandlerBase):
     def on_job_info(self, record: LogRecord) -> None:
         """A step begins."""
         job = record.__dict__
-        if job["rule_name"] != "all":
+        if job["rule_name"] not in estimate.TARGETS:
             name = "_".join([job["rule_name"], *map(str, (job["wildcards"] or {}).values())])
             self.run.begin(job["jobid"], Step(name, job["rule_name"], Path(job["log"][0]) if job["log"] else None))
 

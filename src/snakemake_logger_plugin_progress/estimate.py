@@ -27,17 +27,21 @@ STAGES = {
     "dataset": Stage(20),
     "activations": Stage(45),
     "activations_random": Stage(40, threads=1),
-    "import_activations": Stage(20, threads=1),
+    "activations_imported": Stage(20, threads=1),
     "dictionaries": Stage(27, threads=64),
     "dictionaries_random": Stage(9, threads=1),
     "baselines": Stage(20),
     "evaluation": Stage(45, bars=2),
     "autointerp": Stage(15),
     "autointerp_random": Stage(5),
+    "evaluation_tables": Stage(2, threads=1),
+    "evaluation_summary": Stage(2, threads=1),
+    "autointerp_tables": Stage(2, threads=1),
     "plots": Stage(6, threads=1),
-    "summary": Stage(2, threads=1),
 }
 UNKNOWN = Stage(10, threads=1)
+# Rules that only name the files of a whole stage: no steps.
+TARGETS = ("all", "dataset", "activations", "dictionaries", "baselines", "evaluation", "autointerp", "plots")
 
 
 def stage_of(rule: str) -> Stage:

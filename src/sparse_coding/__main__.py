@@ -25,8 +25,10 @@ STAGES = (
     "dictionaries",
     "baselines",
     "evaluation",
+    "evaluation_tables",
     "summary",
     "autointerp",
+    "autointerp_tables",
     "plots",
     "transformer",
 )

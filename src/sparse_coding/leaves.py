@@ -4,32 +4,80 @@ Read without torch or transformers, at every parse of the Snakefile.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sparse_coding import grid, sites
 from sparse_coding.errors import BadInput
 from sparse_coding.params import Params
+from sparse_coding.workflow import stamps
+from sparse_coding.workflow.graph import Leaf
 
-# What the transformer stage writes, and what a local model needs to have.
-MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+# What stage transformer writes: the weights first, by which the model is known; then what else a model needs to have.
+MODEL_FILES = ("model.safetensors", "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
+MODEL_PROSE = ("README.md", "loss_curve.png", "training.json")  # what stage transformer writes for people
+WEIGHTS = "model.safetensors"
 EMBEDDED_CORPUS = "pydocs"
+EMBEDDED_LOCK = Path(__file__).parent / "lm" / "corpora" / "pydocs.lock.json"
 
 
-def model_files(params: Params) -> list[str]:
-    """The files of a local model; none for a model on the hub."""
+def makes_model(params: Params) -> bool:
+    """Whether the analysed model is one that stage transformer makes here: it has no weights yet, or they are stamped.
+
+    A model folder that came with its weights is read like any other.
+    """
     folder = Path(params.model.name)
-    if folder == Path("models") / params.transformer.name:
-        return [str(folder / file) for file in MODEL_FILES]
-    return folder_files(str(folder)) if folder.is_dir() else []
+    weights = folder / WEIGHTS
+    own = folder == Path("models") / params.transformer.name
+    return own and (not weights.exists() or Path(stamps.path_of(str(weights))).exists())
 
 
-def corpus_files(params: Params) -> list[str]:
-    """The files of a local corpus; none for the embedded one and for a name on a data hub."""
-    corpus = Path(params.dataset.corpus)
-    if params.dataset.corpus == EMBEDDED_CORPUS or not corpus.exists():
-        return []
-    return folder_files(str(corpus)) if corpus.is_dir() else [str(corpus)]
+def tokenizer(params: Params) -> Leaf:
+    """All of the model but its weights: its architecture and its tokenizer."""
+    return _model_leaf(
+        params, "configuration and tokenizer", lambda file: not _is_weights(file) and not _is_prose(file)
+    )
+
+
+def weights(params: Params) -> Leaf:
+    """The weights of the model."""
+    return _model_leaf(params, "weights", _is_weights)
+
+
+def _model_leaf(params: Params, part: str, wanted: Callable[[str], bool]) -> Leaf:
+    name = f"{params.model.name}: {part}"
+    if not Path(params.model.name).is_dir():
+        return Leaf(name, version=params.model.revision or "")
+    return Leaf(name, tuple(filter(wanted, folder_files(params.model.name))))
+
+
+def _is_weights(file: str) -> bool:
+    return file.endswith((".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth"))
+
+
+def _is_small_part(file: str) -> bool:
+    return not _is_weights(file) and not _is_prose(file)
+
+
+def _is_prose(file: str) -> bool:
+    """What people read beside a model, and what a stage of this project writes for them."""
+    return file.endswith((".md", ".png", ".stamp")) or Path(file).name in (*MODEL_PROSE, "LICENSE")
+
+
+def corpus(params: Params) -> Leaf:
+    """The files of a local corpus; the lock of the embedded one; the revision of one on a data hub."""
+    name, path = params.dataset.corpus, Path(params.dataset.corpus)
+    if name == EMBEDDED_CORPUS:
+        return Leaf(f"corpus {name}", version=json.loads(EMBEDDED_LOCK.read_text(encoding="utf-8"))["sha256"])
+    if not path.exists():
+        return Leaf(f"corpus {name}", version=params.dataset.revision or "")
+    return Leaf(f"corpus {name}", tuple(folder_files(name)) if path.is_dir() else (name,))
+
+
+def imported(folder: str) -> Leaf:
+    """Vectors made elsewhere."""
+    return Leaf(f"vectors {folder}", tuple(folder_files(folder)))
 
 
 def folder_files(folder: str) -> list[str]:

@@ -86,6 +86,7 @@ class Dataset(Section):
     """Token blocks and interpretation fragments, from a corpus."""
 
     corpus: str = setting("pydocs", "`pydocs`, a folder of .txt/.md, a .jsonl or .parquet file, or a data hub name.")
+    revision: str | None = setting(None, "Branch, tag or commit of a corpus on the data hub.")
     text_field: str = setting("text", "Column of the text in .jsonl, .parquet and hub corpora.")
     held_out_share: Share = setting(0.05, "Documents held out, for a corpus without a split of its own.", unit="share")
     context: Annotated[int, Field(ge=2)] = setting(128, "Length of a block, BOS included.", unit="tokens")
@@ -105,6 +106,9 @@ class Activations(Section):
     dtype: Literal["float16", "bfloat16", "float32"] = setting("float16", "Stored number format.")
     block_rows: Count = setting(4096, "Vectors under one checksum.", unit="vectors")
     batch_tokens: Count = setting(4096, "Tokens in one forward pass.", unit="tokens", changes_results=False)
+    sites_per_pass: Count | None = setting(
+        None, "Sites that are harvested together; null: all.", unit="sites", changes_results=False
+    )
     imported: dict[str, str] = setting({}, "Site name -> folder of .npy or .safetensors vectors made elsewhere.")
 
 
@@ -116,12 +120,11 @@ class LearningRates(Section):
     topk: Positive = setting(4e-3, "Peak rate, TopK.", source="docs/decisions.md: default grid")
 
 
-class Dictionaries(Section):
-    """How a sparse autoencoder is trained."""
+class Training(Section):
+    """How a sparse autoencoder is trained, whatever its architecture."""
 
     steps: Count = setting(1000, "Optimiser steps.", unit="steps")
     batch: Count = setting(1024, "Vectors in a step.", unit="vectors")
-    lr: LearningRates = setting(LearningRates(), "Peak learning rates of Adam, by architecture.")
     warmup_share: Share = setting(0.05, "Steps of linear warm-up of the rate.", unit="share of steps")
     decay_share: Share = setting(0.3, "Last steps, of linear decay of the rate to zero.", unit="share of steps")
     l1_warmup_share: Share = setting(0.1, "Steps of linear warm-up of the L1 penalty.", unit="share of steps")
@@ -136,6 +139,18 @@ class Dictionaries(Section):
     shuffle_seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the order in which vectors are read.")
     buffer_rows: Count = setting(131_072, "Vectors that are mixed with one another.", unit="vectors")
     log_steps: Count = setting(20, "Steps between lines of the training log.", unit="steps")
+    side_by_side: Count = setting(
+        8,
+        "Members of a cell that are trained on one reading of the data; a kill costs these at most.",
+        unit="members",
+        changes_results=False,
+    )
+
+
+class Dictionaries(Training):
+    """How sparse autoencoders are trained."""
+
+    lr: LearningRates = setting(LearningRates(), "Peak learning rates of Adam, by architecture.")
 
 
 class Baselines(Section):
@@ -183,21 +198,26 @@ class RandomWeights(Section):
     seed: Annotated[int, Field(ge=0)] = setting(0, "Its seed; the model's random weights use it too.")
 
 
-class Autointerp(Section):
-    """Explanations of features, and how well they predict the activations."""
+class Scoring(Section):
+    """How a dictionary is explained and scored."""
 
     scorer: Literal["token-rules"] = setting(
         "token-rules", "Explainer and simulator; token-rules needs no language model."
     )
-    members: Literal["all"] | Nearest = setting(Nearest(), "Dictionaries to score: `all`, or the nearest in each cell.")
     features: Count = setting(100, "Features of each dictionary, a seeded uniform sample.", unit="features")
     rules: Count = setting(3, "Most rules in an explanation.", unit="rules", source="docs/decisions.md: K")
     mode: Literal["nonzero"] = setting(
         "nonzero", "Random fragments: those where the feature fires, the top 20 left out."
     )
+    seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the samples of features and fragments.")
+
+
+class Autointerp(Scoring):
+    """Explanations of features, and how well they predict the activations."""
+
+    members: Literal["all"] | Nearest = setting(Nearest(), "Dictionaries to score: `all`, or the nearest in each cell.")
     random_weights: RandomWeights | None = setting(RandomWeights(), "Control on the random-weights model; null: none.")
     bootstrap: Count = setting(10_000, "Resamples of features for an interval.", unit="resamples")
-    seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the samples of features and fragments.")
 
 
 class Plots(Section):
@@ -240,6 +260,20 @@ class Params(Section):
     autointerp: Autointerp = Autointerp()
     plots: Plots = Plots()
     transformer: Transformer = Transformer()
+
+
+def split(section: Section) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values of a section as JSON: those that decide results, and those marked `changes_results=False`."""
+    deciding, free = section.model_dump(mode="json"), {}
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("changes_results") is False:
+            free[name] = deciding.pop(name)
+        elif isinstance(value, Section):
+            deciding[name], inner = split(value)
+            if inner:
+                free[name] = inner
+    return deciding, free
 
 
 def load(path: Path) -> Params:

@@ -1,7 +1,8 @@
 """The settings that each step sees, and nothing else.
 
-The Snakefile cuts these from params and passes them to a step as JSON; a step reads its settings from nowhere
-else. What is not in a step's slice cannot change its result.
+The rules cut these from params, and the workflow passes them to a step as JSON; a step reads its settings from
+nowhere else. What is not in a step's slice cannot change its result. Where a job makes several artifacts, `members`
+has an entry for each, and an artifact is made from its own entry and what stands beside `members`.
 """
 
 from sparse_coding import grid
@@ -10,16 +11,20 @@ from sparse_coding.params import (
     Activations,
     Architecture,
     Autointerp,
-    Baselines,
+    Baseline,
     Dataset,
-    Dictionaries,
     Evaluation,
     Model,
     Params,
     Plots,
+    Scoring,
     Section,
+    Training,
     Transformer,
 )
+
+# Modules that reach a step through these settings and no other way: a change in them shows in the values.
+SCHEMA = ("sparse_coding.params", "sparse_coding.grid", "sparse_coding.slices")
 
 
 class DatasetSlice(Section):
@@ -33,7 +38,7 @@ class ActivationsSlice(Section):
     """The sites of one model that one pass harvests."""
 
     model: Model
-    sites: tuple[str, ...]  # all trained, or all random_...
+    members: dict[str, None]  # sites: all trained, or all random_...
     activations: Activations
     random_seed: int | None = None  # seed of the random weights, for control sites
 
@@ -52,15 +57,27 @@ class DictionariesSlice(Section):
     site: str
     architecture: Architecture
     ratio: float
-    members: dict[str, Member]  # name -> settings
-    dictionaries: Dictionaries
+    lr: float
+    members: dict[str, Member]
+    training: Training
+
+
+class BaselineMember(Section):
+    """One baseline, with those of its settings that its method reads."""
+
+    method: Baseline
+    k: int | None = None  # of a top-k variant
+    seed: int | None = None
+    rows: int | None = None  # vectors that it is fitted on
+    iterations: int | None = None
+    encode_iterations: int | None = None
 
 
 class BaselinesSlice(Section):
-    """All baselines of one site."""
+    """Baselines of one site."""
 
     site: str
-    baselines: Baselines
+    members: dict[str, BaselineMember]
 
 
 class Described(Section):
@@ -75,25 +92,36 @@ class Described(Section):
 
 
 class EvaluationSlice(Section):
-    """All dictionaries and baselines of one site."""
+    """Dictionaries and baselines of one site."""
 
     site: str
     model: Model | None  # None for imported activations: no model to splice into
-    dictionaries: tuple[Described, ...]
+    members: dict[str, Described]
     evaluation: Evaluation
 
 
+class TablesSlice(Section):
+    """The dictionaries whose results are gathered, in this order."""
+
+    names: tuple[str, ...]
+
+
 class SummarySlice(Section):
-    """Gathering needs no settings."""
+    """Gathering all sites needs no settings."""
+
+
+class Scored(Described):
+    """A dictionary that is interpreted."""
+
+    shuffled_null: bool = False  # also with positions shuffled
 
 
 class AutointerpSlice(Section):
     """The dictionaries of one site that are interpreted."""
 
     site: str
-    dictionaries: tuple[Described, ...]
-    shuffled_null: str | None  # the dictionary that is scored again with positions shuffled
-    autointerp: Autointerp
+    members: dict[str, Scored]
+    scoring: Scoring
 
 
 class PlotsSlice(Section):
@@ -134,36 +162,59 @@ def dataset(params: Params) -> DatasetSlice:
     return DatasetSlice(model=params.model, dataset=params.dataset)
 
 
-def activations(params: Params, random_weights: bool) -> ActivationsSlice:
-    """The sites of the trained model, or their controls in the model with random weights."""
-    names = grid.harvested_sites(params)
+def activations(params: Params, random_weights: bool, sites: list[str]) -> ActivationsSlice:
+    """Sites of the trained model, or their controls in the model with random weights, that one pass harvests."""
     control = params.autointerp.random_weights
-    if random_weights:
-        names = [control_name for name in names if (control_name := grid.control_site(params, name))]
     seed = control.seed if random_weights and control else None
-    return ActivationsSlice(model=params.model, sites=tuple(names), activations=params.activations, random_seed=seed)
+    return ActivationsSlice(
+        model=params.model, members=dict.fromkeys(sites), activations=_stored(params), random_seed=seed
+    )
 
 
 def import_activations(params: Params, site: str) -> ImportSlice:
     """How the vectors of an imported site are stored and split."""
-    share = params.dataset.held_out_share
-    return ImportSlice(site=site, held_out_share=share, activations=params.activations)
+    return ImportSlice(site=site, held_out_share=params.dataset.held_out_share, activations=_stored(params))
+
+
+def _stored(params: Params) -> Activations:
+    """How activations are stored; which other sites were imported is nobody's business."""
+    return params.activations.model_copy(update={"imported": {}})
 
 
 def dictionaries(params: Params, cell: Cell) -> DictionariesSlice:
-    """One cell with its members."""
+    """One cell with its members, and the learning rate of its architecture."""
+    common = params.dictionaries.model_dump(exclude={"lr"})
     return DictionariesSlice(
         site=cell.site,
         architecture=cell.architecture,
         ratio=cell.ratio,
+        lr=getattr(params.dictionaries.lr, cell.architecture),
         members=dict(zip(cell.member_names, cell.members, strict=True)),
-        dictionaries=params.dictionaries,
+        training=Training(**common),
     )
 
 
 def baselines(params: Params, site: str) -> BaselinesSlice:
     """The baselines of one site."""
-    return BaselinesSlice(site=site, baselines=params.baselines)
+    names = grid.baseline_names(params.baselines)
+    described = describe_baselines(params, topk=True)
+    members = {name: _baseline(params, row) for name, row in zip(names, described, strict=True)}
+    return BaselinesSlice(site=site, members=members)
+
+
+def _baseline(params: Params, row: Described) -> BaselineMember:
+    own, method = params.baselines, row.kind
+    fitted = {
+        "ica": {"seed": own.seed, "rows": own.ica_rows, "iterations": own.ica_iterations},
+        "nmf": {
+            "seed": own.seed,
+            "rows": own.nmf_rows,
+            "iterations": own.nmf_iterations,
+            "encode_iterations": own.nmf_encode_iterations,
+        },
+        "random": {"seed": own.seed},
+    }
+    return BaselineMember.model_validate({"method": method, "k": row.k, **fitted.get(method, {})})
 
 
 def evaluation(params: Params, site: str) -> EvaluationSlice:
@@ -171,30 +222,33 @@ def evaluation(params: Params, site: str) -> EvaluationSlice:
     trained = [row for cell in grid.cells(params, site) for row in describe_members(cell)]
     others = describe_baselines(params, topk=True) if grid.is_grid_site(params, site) else []
     model = None if site in params.activations.imported else params.model
-    return EvaluationSlice(site=site, model=model, dictionaries=(*trained, *others), evaluation=params.evaluation)
+    members = {row.name: row for row in (*trained, *others)}
+    return EvaluationSlice(site=site, model=model, members=members, evaluation=params.evaluation)
 
 
 def autointerp(params: Params, site: str) -> AutointerpSlice:
-    """On a grid site: the chosen members, the baselines, the shuffled null. On a control site: its member."""
+    """On a grid site: the chosen members, one of them with the null, and baselines. On a control site: its member."""
     trained = [
         row for cell in grid.cells(params, site) for row in describe_members(cell, grid.scored_members(params, cell))
     ]
-    if not grid.is_grid_site(params, site):
-        return AutointerpSlice(site=site, dictionaries=tuple(trained), shuffled_null=None, autointerp=params.autointerp)
-    others = describe_baselines(params, topk=False)
-    return AutointerpSlice(
-        site=site,
-        dictionaries=(*trained, *others),
-        shuffled_null=_shuffled_null(params, trained),
-        autointerp=params.autointerp,
-    )
+    null, others = None, []
+    if grid.is_grid_site(params, site):
+        null, others = _shuffled_null(params.autointerp, trained), describe_baselines(params, topk=False)
+    members = {row.name: Scored(**row.model_dump(), shuffled_null=row.name == null) for row in (*trained, *others)}
+    scoring = params.autointerp.model_dump(include=set(Scoring.model_fields))
+    return AutointerpSlice(site=site, members=members, scoring=Scoring(**scoring))
 
 
-def _shuffled_null(params: Params, trained: list[Described]) -> str | None:
+def _shuffled_null(autointerp: Autointerp, trained: list[Described]) -> str | None:
     """The trained twin of the random-weights control where it is scored, so that the controls can be compared."""
-    control = params.autointerp.random_weights
+    control = autointerp.random_weights
     twins = [row for row in trained if control and (row.kind, row.ratio) == (control.architecture, control.ratio)]
     return next((row.name for row in [*twins, *trained]), None)
+
+
+def tables(names: list[str]) -> TablesSlice:
+    """What is gathered."""
+    return TablesSlice(names=tuple(names))
 
 
 def plots(params: Params, site: str) -> PlotsSlice:

@@ -94,17 +94,27 @@ def train(
     batches: Iterator[Tensor],
     threads: int,
     advance: Callable[[int], object] = lambda steps: None,
-) -> None:
+) -> dict[str, NotFinite]:
     """Train all members on the same batches, `threads` of them at a time; `advance` hears of finished steps.
 
-    Raises NotFinite for the first member that diverges.
+    A member that diverges is left out from there on; the errors, by name.
     """
+    failed: dict[str, NotFinite] = {}
     previous = torch.get_num_threads()
     torch.set_num_threads(1)
+
+    def turn_of(member: Member, turn: list[Tensor]) -> None:
+        if member.name not in failed:
+            try:
+                member.train(turn)
+            except NotFinite as error:
+                failed[member.name] = error
+
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            while turn := list(islice(batches, STEPS_A_TURN)):
-                for _ in pool.map(lambda member, turn=turn: member.train(turn), members):
+            while len(failed) < len(members) and (turn := list(islice(batches, STEPS_A_TURN))):
+                for _ in pool.map(lambda member, turn=turn: turn_of(member, turn), members):
                     advance(len(turn))
     finally:
         torch.set_num_threads(previous)
+    return failed

@@ -1,5 +1,7 @@
 """The words under the figure: how it was made, and what it does not show. Every number comes from the data."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from sparse_coding.figures.curves import HIGHEST_FVU, LOWEST_RECOVERED, Curve, pca_crossings
@@ -12,12 +14,17 @@ _EXCLUDED = {"dead": "dead", "too_few": "firing in too few fragments", "truth_co
 
 
 def text(
-    subject: Subject, evaluation: pd.DataFrame, lines: list[Curve], scores: list[Scores], frequencies: list[Frequencies]
+    subject: Subject,
+    evaluation: pd.DataFrame,
+    lines: list[Curve],
+    scores: list[Scores],
+    frequencies: list[Frequencies],
+    environments: Sequence[dict[str, str]] = (),
 ) -> str:
-    """The caption: a paragraph for a and b, one for c, one for d, one for what is missing."""
+    """The caption: a paragraph for a and b, one for c, one for d, then what is missing and what was mixed."""
     paragraphs = [_curves(subject, evaluation, lines), _scores(subject, scores), _frequencies(frequencies)]
-    missing = _missing(subject, lines, scores)
-    return "\n".join([*paragraphs, *([missing] if missing else [])])
+    more = [_missing(subject, lines, scores), _mixed(environments)]
+    return "\n".join([*paragraphs, *(words for words in more if words)])
 
 
 def _curves(subject: Subject, evaluation: pd.DataFrame, lines: list[Curve]) -> str:
@@ -153,3 +160,11 @@ def _missing(subject: Subject, lines: list[Curve], scores: list[Scores]) -> str:
     wanted = ("random directions", "shuffled null", "random-weights model")
     missing += [f"the control {control}" for control in wanted if control not in present]
     return f"Missing here: {'; '.join(missing)}." if missing else ""
+
+
+def _mixed(environments: Sequence[dict[str, str]]) -> str:
+    """What differs between the libraries and processors that the numbers come from; they round differently."""
+    names = dict.fromkeys(name for each in environments for name in each)
+    differing = {name: dict.fromkeys(each.get(name, "none") for each in environments) for name in names}
+    words = [f"{name} ({', '.join(values)})" for name, values in differing.items() if len(values) > 1]
+    return f"Mixed: the numbers were made with more than one {' and '.join(words)}." if words else ""

@@ -28,14 +28,14 @@ from sparse_coding.slices import ActivationsSlice
 
 
 def run(settings: ActivationsSlice, *, tokens: Path, output: Path, threads: int) -> None:
-    """Write `<output>/<site>.h5` for each site of `settings`.
+    """Write `<output>/<site>.h5` for each member of `settings`.
 
     Raises BadInput where the tokens are not this model's, a site is not in the model, or a vector cannot be
     stored; then no file is written.
     """
     torch.set_num_threads(1)  # a pass a thread instead, see lm.parallel
     corpus = token_files.load(tokens)
-    wanted = [sites.parse(name) for name in settings.sites]
+    wanted = [sites.parse(name) for name in settings.members]
     model = LanguageModel.load(settings.model, settings.random_seed)
     _check(corpus, model, tokens)
     for site in wanted:

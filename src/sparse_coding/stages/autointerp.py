@@ -4,10 +4,10 @@
 2. For each dictionary, draw a seeded sample of its features and encode every fragment.
 3. Explain each feature from five of its top fragments; score the explanation on others.
 4. Do it again for one dictionary with positions shuffled inside fragments: a null, whose scores must be about 0.
-5. Write a table for each dictionary, and all of them gathered.
+5. Write a table for each dictionary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -26,16 +26,23 @@ from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import Split, open_activations
-from sparse_coding.slices import AutointerpSlice, Described
+from sparse_coding.slices import AutointerpSlice, Scored
 
 ENCODE_ROWS = 1024  # vectors encoded at a time: their codes stay in the cache of the processor
 PLAIN, NULL = "plain", "shuffled_null"
 
 
 def run(
-    settings: AutointerpSlice, *, activations: Path, tokens: Path, dictionaries: list[Path], output: Path, threads: int
+    settings: AutointerpSlice,
+    *,
+    activations: Path,
+    tokens: Path,
+    dictionaries: list[Path],
+    output: Path,
+    threads: int,
+    done: Callable[[str], object] = lambda name: None,
 ) -> None:
-    """Score `dictionaries` (in the order of settings.dictionaries) into the folder `output`.
+    """Score `dictionaries` (in the order of settings.members) into the folder `output`; `done` hears of each.
 
     Rows depend on the dictionary, the fragments and the seed alone. Raises BadInput where files do not belong together.
     """
@@ -45,37 +52,33 @@ def run(
         fragments = file.split("fragments")
         ids = _checked_ids(activations, fragments, text)
         scorer = Scorer(
-            TokenRulesExplainer(text.vocabulary, settings.autointerp.rules),
+            TokenRulesExplainer(text.vocabulary, settings.scoring.rules),
             TokenRulesSimulator(text.vocabulary),
             ids,
-            settings.autointerp.seed,
+            settings.scoring.seed,
         )
 
-        def score(described: Described) -> dict[str, list[tables.Row]]:
-            features, codes = _sampled_codes(settings, fragments, named[described.name], file.d_act)
+        def score(scored: Scored) -> str:
+            features, codes = _sampled_codes(settings, fragments, named[scored.name], file.d_act)
             codes = codes.reshape(len(features), *ids.shape)
-            conditions = [PLAIN, NULL] if described.name == settings.shuffled_null else [PLAIN]
-            found = {kind: _rows(settings, described, kind, scorer, features, codes) for kind in conditions}
-            for condition, rows in found.items():
+            for condition in [PLAIN, NULL] if scored.shuffled_null else [PLAIN]:
+                rows = _rows(settings, scored, condition, scorer, features, codes)
                 suffix = "" if condition == PLAIN else f".{condition}"
-                tables.write(output / f"{described.name}{suffix}.parquet", rows, tables.AUTOINTERP)
-            return found
+                tables.write(output / f"{scored.name}{suffix}.parquet", rows, tables.AUTOINTERP)
+            return scored.name
 
         # One thread a dictionary, and one inside each: sums then do not depend on how many there are.
         torch.set_num_threads(1)
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            scored = pool.map(score, settings.dictionaries)
-            done = list(tqdm(scored, desc="autointerp", unit="dictionary", total=len(named)))
-    gathered = [row for condition in (PLAIN, NULL) for found in done for row in found.get(condition, [])]
-    tables.write(output / "table.parquet", gathered, tables.AUTOINTERP)
+            finished = pool.map(score, settings.members.values())
+            for name in tqdm(finished, desc="autointerp", unit="dictionary", total=len(named)):
+                done(name)
 
 
 def _named(settings: AutointerpSlice, paths: Sequence[Path]) -> dict[str, Path]:
-    names = [described.name for described in settings.dictionaries]
+    names = list(settings.members)
     if [path.stem for path in paths] != names:
         raise BadInput("dictionaries", ", ".join(path.stem for path in paths), f"in this order {', '.join(names)}")
-    if settings.shuffled_null is not None and settings.shuffled_null not in names:
-        raise BadInput("shuffled_null", settings.shuffled_null, f"one of {', '.join(names)}")
     return dict(zip(names, paths, strict=True))
 
 
@@ -94,7 +97,7 @@ def _sampled_codes(
     dictionary = dictionary_files.load(path)
     if dictionary.d_act != d_act:
         raise BadInput(path, f"d_act {dictionary.d_act}", f"{d_act}, as the activations have")
-    features = sample_features(dictionary.n_feat, settings.autointerp.features, settings.autointerp.seed)
+    features = sample_features(dictionary.n_feat, settings.scoring.features, settings.scoring.seed)
     return features, _encode(dictionary, fragments, features)
 
 
@@ -110,7 +113,7 @@ def _encode(
 
 def _rows(
     settings: AutointerpSlice,
-    described: Described,
+    scored: Scored,
     condition: str,
     scorer: Scorer,
     features: Int[np.ndarray, " sampled"],
@@ -118,11 +121,11 @@ def _rows(
 ) -> list[tables.Row]:
     about = {
         "site": settings.site,
-        **described.model_dump(),
+        **scored.model_dump(exclude={"shuffled_null"}),
         "condition": condition,
-        "scorer": settings.autointerp.scorer,
+        "scorer": settings.scoring.scorer,
         "simulator": "rules",
-        "mode": settings.autointerp.mode,
+        "mode": settings.scoring.mode,
     }
     scores = [
         scorer.score(int(feature), activations, shuffled=condition == NULL)

@@ -6,7 +6,7 @@
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -21,57 +21,70 @@ from tqdm import tqdm
 from sparse_coding.core.baselines import ica, neuron_basis, nmf, pca, random
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
-from sparse_coding.grid import topk_name
 from sparse_coding.io import dictionaries
 from sparse_coding.io.activations import ActivationsFile, Split, open_activations
-from sparse_coding.params import Baseline, Baselines
-from sparse_coding.slices import BaselinesSlice
+from sparse_coding.params import Baseline
+from sparse_coding.slices import BaselineMember, BaselinesSlice
 
 READ_ROWS = 8192
 
 
-def run(settings: BaselinesSlice, *, activations: Path, output: Path, threads: int) -> None:
-    """Write `<output>/<name>.safetensors` for each name of grid.baseline_names.
+def run(
+    settings: BaselinesSlice,
+    *,
+    activations: Path,
+    output: Path,
+    threads: int,
+    done: Callable[[str], object] = lambda name: None,
+) -> None:
+    """Write `<output>/<name>.safetensors` for each member; `done` hears its name.
 
     Raises BadInput where baselines.topk asks for more codes than there are dimensions. Up to `threads` methods
     run side by side, each on one core: the files do not depend on `threads`.
     """
-    baselines = settings.baselines
-    # A method may be wanted for its top-k variants alone.
-    methods = list(dict.fromkeys((*baselines.methods, *baselines.topk_methods)))
+    fits = _by_fit(settings)
     with open_activations(activations) as file, warnings.catch_warnings(), threadpool_limits(1):
-        _check_topk(baselines, file)
+        _check_topk(settings, file)
         warnings.simplefilter("ignore", ConvergenceWarning)  # the files say whether ICA converged
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            fits = [pool.submit(_fit, method, baselines, file) for method in methods]
-            for method, fit in zip(methods, tqdm(fits, desc=f"baselines {settings.site}", unit="method"), strict=True):
-                _write(method, *fit.result(), settings, output)
+            running = [pool.submit(_fit, fit, file) for fit in fits]
+            bar = tqdm(running, desc=f"baselines {settings.site}", unit="method")
+            for (fit, variants), fitted in zip(fits.items(), bar, strict=True):
+                for name, k in variants.items():
+                    _write(output / f"{name}.safetensors", settings.site, fit.method, k, *fitted.result())
+                    done(name)
 
 
-def _check_topk(baselines: Baselines, file: ActivationsFile) -> None:
-    for k in baselines.topk if baselines.topk_methods else ():
-        if k > file.d_act:
-            raise BadInput("baselines.topk", str(k), f"at most {file.d_act}, the dimensions of {file.site}")
+def _by_fit(settings: BaselinesSlice) -> dict[BaselineMember, dict[str, int | None]]:
+    """What has to be fitted, each once, with the names and k of the members that come from it."""
+    fits: dict[BaselineMember, dict[str, int | None]] = {}
+    for name, member in settings.members.items():
+        fits.setdefault(member.model_copy(update={"k": None}), {})[name] = member.k
+    return fits
 
 
-def _fit(method: Baseline, baselines: Baselines, file: ActivationsFile) -> tuple[Dictionary, dict[str, Any]]:
+def _check_topk(settings: BaselinesSlice, file: ActivationsFile) -> None:
+    for member in settings.members.values():
+        if member.k is not None and member.k > file.d_act:
+            raise BadInput("baselines.topk", str(member.k), f"at most {file.d_act}, the dimensions of {file.site}")
+
+
+def _fit(member: BaselineMember, file: ActivationsFile) -> tuple[Dictionary, dict[str, Any]]:
     """The dictionary of a method, and how it was made: what its file says beside name and site."""
-    train, seed = file.split("train"), baselines.seed
-    if method == "pca":
+    train = file.split("train")
+    if member.method == "pca":
         return pca.fit(_blocks(train), file.mean), {"fit_rows": train.n_rows}
-    if method == "neuron_basis":
+    if member.method == "neuron_basis":
         return neuron_basis.make(file.mean), {}
-    if method == "random":
+    seed = member.seed or 0
+    if member.method == "random":
         return random.make(file.mean, seed=seed), {"seed": seed}
-    if method == "ica":
-        sample = _sample(train, baselines.ica_rows, seed)
-        dictionary, convergence = ica.fit(sample, file.mean, iterations=baselines.ica_iterations, seed=seed)
+    sample, iterations = _sample(train, member.rows or train.n_rows, seed), member.iterations or 1
+    if member.method == "ica":
+        dictionary, convergence = ica.fit(sample, file.mean, iterations=iterations, seed=seed)
         return dictionary, {"seed": seed, "fit_rows": len(sample), **convergence._asdict()}
-    sample = _sample(train, baselines.nmf_rows, seed)
-    dictionary = nmf.fit(
-        sample, iterations=baselines.nmf_iterations, encode_iterations=baselines.nmf_encode_iterations, seed=seed
-    )
-    return dictionary, {"seed": seed, "fit_rows": len(sample), "iterations": baselines.nmf_iterations}
+    dictionary = nmf.fit(sample, iterations=iterations, encode_iterations=member.encode_iterations or 1, seed=seed)
+    return dictionary, {"seed": seed, "fit_rows": len(sample), "iterations": iterations}
 
 
 def _blocks(split: Split) -> Iterator[Tensor]:
@@ -89,12 +102,7 @@ def _sample(split: Split, n_rows: int, seed: int) -> Tensor:
 
 
 def _write(
-    method: Baseline, dictionary: Dictionary, made: dict[str, Any], settings: BaselinesSlice, output: Path
+    path: Path, site: str, method: Baseline, k: int | None, dictionary: Dictionary, made: dict[str, Any]
 ) -> None:
-    baselines = settings.baselines
-    described = {"site": settings.site, "method": method, "k": None} | made
-    if method in baselines.methods:
-        dictionaries.save(output / f"{method}.safetensors", dictionary, described)
-    for k in baselines.topk if method in baselines.topk_methods else ():
-        variant = replace(dictionary, activation="topk", k=k)
-        dictionaries.save(output / f"{topk_name(method, k)}.safetensors", variant, described | {"k": k})
+    variant = dictionary if k is None else replace(dictionary, activation="topk", k=k)
+    dictionaries.save(path, variant, {"site": site, "method": method, "k": k} | made)

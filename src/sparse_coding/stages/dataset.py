@@ -29,12 +29,14 @@ LONGEST_CONTEXT = ("max_position_embeddings", "n_positions")  # what config.json
 
 
 def run(settings: DatasetSlice, *, output: Path, threads: int) -> None:
-    """Write the tokens that `settings` ask for to `output`. Raises BadInput where the corpus is too small for them."""
+    """Write the tokens that `settings` ask for to `<output>/tokens.h5`. Raises BadInput for a corpus too small."""
     dataset = settings.dataset
     tokenizer = tokenizer_of(settings.model)
     framing = framing_of(tokenizer, dataset, settings.model.name)
     _check_lengths(settings, framing)
-    documents = corpora.load(dataset.corpus, dataset.text_field, dataset.held_out_share, dataset.seed, threads)
+    documents = corpora.load(
+        dataset.corpus, dataset.text_field, dataset.held_out_share, dataset.seed, threads, dataset.revision
+    )
 
     train_order, held_out_order, choice = (np.random.default_rng((dataset.seed, stream)) for stream in range(3))
     for_train = encoded(tokenizer, documents.train, train_order.permutation(len(documents.train)))
@@ -61,7 +63,7 @@ def run(settings: DatasetSlice, *, output: Path, threads: int) -> None:
         n_documents_held_out=len(used),
         n_documents_fragments=len(np.unique(owners)),
     )
-    tokens_file.save(output, tokens)
+    tokens_file.save(output / "tokens.h5", tokens)
 
 
 def framing_of(tokenizer: PreTrainedTokenizerBase, dataset: Dataset, model: str) -> Framing:

@@ -1,15 +1,16 @@
-"""Stage dictionaries: train one cell, that is, all dictionaries of one shape on one site.
+"""Stage dictionaries: train members of one cell, that is, dictionaries of one shape on one site.
 
 1. Centre the activations and scale them to unit mean norm, so that an L1 means the same on every site.
-2. Feed one shuffled stream to all members, one thread a member.
+2. Feed one shuffled stream to some members at a time, one thread a member.
 3. Fold the normalisation into each dictionary; write it with its training log.
 """
 
 import json
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from sparse_coding.atomic import write_text
@@ -19,39 +20,65 @@ from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.errors import BadInput
 from sparse_coding.grid import Member
 from sparse_coding.io import dictionaries, stream
-from sparse_coding.io.activations import open_activations
+from sparse_coding.io.activations import ActivationsFile, open_activations
+from sparse_coding.params import split
 from sparse_coding.slices import DictionariesSlice
 
 
-def run(settings: DictionariesSlice, *, activations: Path, output: Path, threads: int) -> None:
-    """Train the members of a cell on `activations`; write `<output>/<member>.safetensors` and its log."""
-    with open_activations(activations) as file:
-        mean, scale = (file.mean, file.mean_norm) if settings.dictionaries.normalise else (0 * file.mean, 1.0)
-        members = [_member(settings, name, file.d_act) for name in settings.members]
-        batches = stream.batches(
-            file.split("train"),
-            size=settings.dictionaries.batch,
-            seed=settings.dictionaries.shuffle_seed,
-            buffer_rows=settings.dictionaries.buffer_rows,
-            mean=mean,
-            scale=scale,
-        )
-        label = f"dictionaries {settings.site} {settings.architecture} r{settings.ratio:g}"
-        total = settings.dictionaries.steps * len(members)
-        with tqdm(total=total, desc=label, unit="step") as progress:
-            ensemble.train(members, islice(batches, settings.dictionaries.steps), threads, progress.update)
-    for member in members:
-        _write(settings, member, mean, scale, output)
+def run(
+    settings: DictionariesSlice,
+    *,
+    activations: Path,
+    output: Path,
+    threads: int,
+    done: Callable[[str], object] = lambda name: None,
+) -> None:
+    """Train members on `activations`; write `<output>/<member>.safetensors` and its log.
+
+    `done` hears the name of each member that is written. Members that diverge take nothing from the others: these
+    are finished first, then NotFinite is raised for the first of those.
+    """
+    failures: list[ensemble.NotFinite] = []
+    names, size = list(settings.members), settings.training.side_by_side
+    label = f"dictionaries {settings.site} {settings.architecture} r{settings.ratio:g}"
+    with (
+        open_activations(activations) as file,
+        tqdm(total=settings.training.steps * len(names), desc=label, unit="step") as progress,
+    ):
+        mean, scale = (file.mean, file.mean_norm) if settings.training.normalise else (0 * file.mean, 1.0)
+        for first in range(0, len(names), size):
+            members = [_member(settings, name, file.d_act) for name in names[first : first + size]]
+            failed = ensemble.train(members, _batches(settings, file, mean, scale), threads, progress.update)
+            failures += failed.values()
+            for member in members:
+                if member.name not in failed:
+                    _write(settings, member, mean, scale, output)
+                    done(member.name)
+    if failures:
+        raise failures[0]
+
+
+def _batches(settings: DictionariesSlice, file: ActivationsFile, mean: Tensor, scale: float) -> Iterator[Tensor]:
+    training = settings.training
+    batches = stream.batches(
+        file.split("train"),
+        size=training.batch,
+        seed=training.shuffle_seed,
+        buffer_rows=training.buffer_rows,
+        mean=mean,
+        scale=scale,
+    )
+    return islice(batches, training.steps)
 
 
 def _member(settings: DictionariesSlice, name: str, d_act: int) -> ensemble.Member:
-    own, training = settings.members[name], settings.dictionaries
+    own, training = settings.members[name], settings.training
     n_feat = round(settings.ratio * d_act)
     if n_feat < 1:
         raise BadInput("grid.ratios", f"{settings.ratio:g}", f"at least {1 / d_act:g}: one feature for d_act {d_act}")
     schedule = ensemble.Schedule(
         steps=training.steps,
-        lr=getattr(training.lr, settings.architecture),
+        lr=settings.lr,
         warmup=round(training.warmup_share * training.steps),
         decay=round(training.decay_share * training.steps),
         l1_warmup=round(training.l1_warmup_share * training.steps),
@@ -73,9 +100,7 @@ def penalty_of(member: Member) -> Penalty:
     return Penalty(l1=member.l1 or 0.0, k=member.k or 0)
 
 
-def _write(
-    settings: DictionariesSlice, member: ensemble.Member, mean: torch.Tensor, scale: float, output: Path
-) -> None:
+def _write(settings: DictionariesSlice, member: ensemble.Member, mean: Tensor, scale: float, output: Path) -> None:
     own = settings.members[member.name]
     dictionary = member.architecture.fold(member.parameters, mean, scale, penalty_of(own))
     made_by = {
@@ -85,7 +110,8 @@ def _write(
         "l1": own.l1,
         "k": own.k,
         "seed": own.seed,
-        "dictionaries": settings.dictionaries.model_dump(mode="json"),
+        "lr": settings.lr,
+        "training": split(settings.training)[0],
     }
     # The larger file first: where the disk is full, the older pair stays together.
     dictionaries.save(output / f"{member.name}.safetensors", dictionary, made_by)

@@ -3,10 +3,10 @@
 1. Refit the gains of every trained dictionary on training vectors: a second variant of it.
 2. Pass the held-out vectors through each variant: L0, FVU, MSE, cosine, dead and alive features.
 3. Splice each reconstruction into the language model, on held-out blocks: cross-entropy, KL, loss recovered.
-4. Write a row file a dictionary, then the tables gathered from all of them.
+4. Write the rows, firing frequencies and gains of each dictionary.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,8 +37,7 @@ from sparse_coding.slices import Described, EvaluationSlice
 
 TRAINED = get_args(Architecture)
 RUN_ROWS = 256  # the gain refit reads runs of this many vectors from all over the training split
-IN_METRICS = ("l0", "fvu", "dead", "ce", "kl", "loss_recovered")
-IN_POINTS = ("name", "kind", "ratio", "variant", "l0", "fvu", "loss_recovered")
+AT_A_TIME = 32  # dictionaries that are measured together: a kill costs these at most, the clean pass is made for each
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,18 +60,27 @@ def run(
     output: Path,
     threads: int,
     tokens: Path | None = None,
+    done: Callable[[str], object] = lambda name: None,
 ) -> None:
-    """Evaluate `dictionaries`, in the order of settings.dictionaries; write the tables of a site into `output`.
+    """Evaluate `dictionaries`, in the order of settings.members; write what was measured into `output`.
 
-    `tokens` are the blocks that reconstructions are spliced into; imported activations have none.
-    Raises BadInput for a control site, and where activations, dictionaries and settings do not belong together.
+    `tokens` are the blocks that reconstructions are spliced into; imported activations have none. `done` hears the
+    name of each dictionary whose files are written. Raises BadInput for a control site, and where activations,
+    dictionaries and settings do not belong together.
     """
     with _one_torch_thread(), open_activations(activations) as file:
         _check(settings, file, dictionaries)
-        subjects = _reconstruct(settings, file, dictionaries, threads)
-        spliced = _splice(settings, file.mean, tokens, subjects, threads)
-    rows = [_row(settings, subject, result) for subject, result in zip(subjects, spliced, strict=True)]
-    _write(output, settings, subjects, rows)
+        pairs = list(zip(settings.members.values(), dictionaries, strict=True))
+        held_out = HeldOut.of(file.split("held_out"), settings.evaluation.batch_rows)
+        spliced = _splicer(settings, file.mean, tokens, threads)
+        for first in range(0, len(pairs), AT_A_TIME):
+            subjects = _reconstruct(settings, file, held_out, pairs[first : first + AT_A_TIME], threads)
+            rows = [
+                _row(settings, subject, result) for subject, result in zip(subjects, spliced(subjects), strict=True)
+            ]
+            for described, _ in pairs[first : first + AT_A_TIME]:
+                _write(output, settings.site, described.name, subjects, rows)
+                done(described.name)
 
 
 def _check(settings: EvaluationSlice, file: ActivationsFile, dictionaries: list[Path]) -> None:
@@ -80,21 +88,24 @@ def _check(settings: EvaluationSlice, file: ActivationsFile, dictionaries: list[
         raise BadInput("site", settings.site, "a site of the trained model: its control is only interpreted")
     if file.site != settings.site:
         raise BadInput(file.path, f"activations of {file.site}", f"activations of {settings.site}")
-    if len(dictionaries) != len(settings.dictionaries):
-        raise BadInput("--dictionaries", f"{len(dictionaries)} files", f"{len(settings.dictionaries)}, as in settings")
+    if len(dictionaries) != len(settings.members):
+        raise BadInput("--dictionaries", f"{len(dictionaries)} files", f"{len(settings.members)}, as in settings")
 
 
 def _reconstruct(
-    settings: EvaluationSlice, file: ActivationsFile, dictionaries: list[Path], threads: int
+    settings: EvaluationSlice,
+    file: ActivationsFile,
+    held_out: "HeldOut",
+    pairs: list[tuple[Described, Path]],
+    threads: int,
 ) -> list[Subject]:
-    """Steps 1 and 2: the variants of all dictionaries, in order; a dictionary a thread."""
-    held_out = HeldOut.of(file.split("held_out"), settings.evaluation.batch_rows)
+    """Steps 1 and 2: the variants of some dictionaries, in order; a dictionary a thread."""
     measure = partial(_variants, settings.evaluation, file, held_out)
     subjects: list[Subject] = []
     with ThreadPoolExecutor(threads) as pool:
-        measured = pool.map(measure, settings.dictionaries, dictionaries)
+        measured = pool.map(measure, *zip(*pairs, strict=True))
         label = f"evaluation {settings.site}: reconstruction"
-        for variants in tqdm(measured, total=len(dictionaries), desc=label, unit="dictionary"):
+        for variants in tqdm(measured, total=len(pairs), desc=label, unit="dictionary"):
             subjects += variants
     return subjects
 
@@ -155,27 +166,32 @@ def _batches(split: Split, start: int, stop: int, rows: int) -> Iterator[Tensor]
         yield split.read(first, min(first + rows, stop))
 
 
-def _splice(
-    settings: EvaluationSlice, mean: Tensor, tokens: Path | None, subjects: list[Subject], threads: int
-) -> list[Spliced] | list[None]:
-    """Step 3: what the model loses with each subject; Nones for activations that were imported, without model."""
+def _splicer(
+    settings: EvaluationSlice, mean: Tensor, tokens: Path | None, threads: int
+) -> Callable[[list[Subject]], list[Spliced] | list[None]]:
+    """Step 3: what tells what the model loses with each subject; Nones for imported activations, without model."""
     if settings.model is None:
-        return [None] * len(subjects)
+        return lambda subjects: [None] * len(subjects)
     if tokens is None:
         raise BadInput("--tokens", "none", "the token file that the activations were made from")
     corpus, model = token_file.load(tokens), LanguageModel.load(settings.model)
     if model.d_model != len(mean):
         raise BadInput(f"model {model.name}", f"d_model {model.d_model}", f"{len(mean)}, as in the activations")
-    return splice(
-        model,
-        sites.parse(settings.site),
-        torch.from_numpy(corpus.held_out.tokens[: settings.evaluation.splice_blocks]).long(),
-        corpus.special,
-        mean,
-        [subject.dictionary.reconstruct for subject in subjects],
-        batch_blocks=settings.evaluation.batch_blocks,
-        threads=threads,
-    )
+    blocks = torch.from_numpy(corpus.held_out.tokens[: settings.evaluation.splice_blocks]).long()
+
+    def spliced(subjects: list[Subject]) -> list[Spliced]:
+        return splice(
+            model,
+            sites.parse(settings.site),
+            blocks,
+            corpus.special,
+            mean,
+            [subject.dictionary.reconstruct for subject in subjects],
+            batch_blocks=settings.evaluation.batch_blocks,
+            threads=threads,
+        )
+
+    return spliced
 
 
 @contextmanager
@@ -234,31 +250,17 @@ def _with_interval(name: str, ratio: Ratio) -> dict[str, float | None]:
     return {name: ratio.value, f"{name}_low": low, f"{name}_high": high}
 
 
-def _write(output: Path, settings: EvaluationSlice, subjects: list[Subject], rows: list[dict[str, Any]]) -> None:
-    """Step 4. The gathered tables come last: while they are there, all that they name is there."""
-    for described in settings.dictionaries:
-        own = [row for row in rows if row["name"] == described.name]
-        tables.write_json(output / "rows" / f"{described.name}.json", own)
+def _write(output: Path, site: str, name: str, subjects: list[Subject], rows: list[dict[str, Any]]) -> None:
+    """Step 4, for one dictionary: its rows, the firing frequencies of its plain variant, its gains."""
     for subject in subjects:
+        if subject.described.name != name:
+            continue
         if subject.gain is not None:
-            gains.save(output / "gains" / f"{subject.described.name}.safetensors", subject.gain, subject.path)
-    frequencies = [
-        {"site": settings.site, "name": subject.described.name, "feature": feature, "frequency": frequency}
-        for subject in subjects
-        if subject.variant == "plain"
-        for feature, frequency in enumerate(subject.reconstruction.frequency.tolist())
-    ]
-    tables.write(output / "frequency.parquet", frequencies, tables.FREQUENCY)
-    tables.write_json(output / "metrics.json", _metrics(rows))
-    points = sorted(rows, key=lambda row: (row["kind"], row["ratio"] or 0, row["variant"], row["l0"], row["name"]))
-    tables.write_csv(output / "points.csv", points, IN_POINTS)
-    tables.write(output / "table.parquet", rows, tables.EVALUATION)
-
-
-def _metrics(rows: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
-    """{name: {variant: {metric: value}}}; what is not defined is left out."""
-    nested: dict[str, dict[str, dict[str, float]]] = {}
-    for row in rows:
-        found = {metric: row[metric] for metric in IN_METRICS if row[metric] is not None}
-        nested.setdefault(row["name"], {})[row["variant"]] = found
-    return nested
+            gains.save(output / "gains" / f"{name}.safetensors", subject.gain, subject.path)
+        else:
+            frequencies = [
+                {"site": site, "name": name, "feature": feature, "frequency": frequency}
+                for feature, frequency in enumerate(subject.reconstruction.frequency.tolist())
+            ]
+            tables.write(output / "rows" / f"{name}.frequency.parquet", frequencies, tables.FREQUENCY)
+    tables.write_json(output / "rows" / f"{name}.json", [row for row in rows if row["name"] == name])

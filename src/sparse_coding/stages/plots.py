@@ -6,6 +6,7 @@
 4. Draw, and write the figure and its caption.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -33,12 +34,13 @@ def run(
     frequency: Path,
     autointerp: Path,
     output: Path,
-    caption: Path,
     control: Path | None = None,
+    environments: Sequence[dict[str, str]] = (),
 ) -> None:
-    """Draw the figure of one site into `output` (PNG) and write its caption into `caption`.
+    """Draw the figure of one site into `<output>/<site>.png` and write its caption beside it, `<site>.txt`.
 
-    Raises BadInput for a table that is damaged, empty or of another site, and for scores of more than one scorer.
+    environments: libraries and processors that the numbers come from; the caption says where they differ. Raises
+    BadInput for a table that is damaged, empty or of another site, and for scores of more than one scorer.
     """
     evaluated = _read(evaluation, tables.EVALUATION, settings.site)
     fired = _read(frequency, tables.FREQUENCY, settings.site)
@@ -55,12 +57,12 @@ def run(
     learned = [row.name for row in score_rows if row.group == "learned"]
     frequency_rows = frequencies.rows(fired, evaluated, learned)
     subject = _subject(settings, evaluated, scorer, scores.n_learned(scored))
-    words = captions.text(subject, evaluated, lines, score_rows, frequency_rows)
+    words = captions.text(subject, evaluated, lines, score_rows, frequency_rows, environments)
 
     drawn = comparison.figure(subject, lines, score_rows, frequency_rows, words)
     picture = style.png(drawn, settings.plots.width, settings.plots.dpi)
-    write_text(caption, words + "\n")
-    with whole_file(output) as temporary:
+    write_text(output / f"{settings.site}.txt", words + "\n")
+    with whole_file(output / f"{settings.site}.png") as temporary:
         temporary.write_bytes(picture)
 
 

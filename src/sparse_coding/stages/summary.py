@@ -1,12 +1,33 @@
-"""Stage summary: every dictionary of every site in one CSV file, with its path, settings and metrics."""
+"""Stage evaluation, over all sites: every dictionary with its path, settings and metrics, for people and for DVC."""
 
 from pathlib import Path
+from typing import Any
 
-from sparse_coding.io.tables import EVALUATION, read, write_csv
+from sparse_coding.io.tables import EVALUATION, read, write_csv, write_json
 from sparse_coding.slices import SummarySlice
+
+IN_METRICS = ("l0", "fvu", "dead", "ce", "kl", "loss_recovered")
+IN_POINTS = ("site", "name", "kind", "ratio", "variant", "l0", "fvu", "loss_recovered")
 
 
 def run(settings: SummarySlice, *, tables: list[Path], output: Path) -> None:
-    """Gather the evaluation tables of all sites, in the order given, into the CSV file `output`."""
+    """Gather the evaluation tables of all sites, in the order given.
+
+    Writes `<output>/summary.csv`, all columns; points.csv, those of the curves; metrics.json, those to compare runs by.
+    """
     rows = [row for path in tables for row in read(path, EVALUATION).to_pylist()]
-    write_csv(output, rows, EVALUATION.names)
+    points = sorted(
+        rows, key=lambda row: (row["site"], row["kind"], row["ratio"] or 0, row["variant"], row["l0"], row["name"])
+    )
+    write_json(output / "metrics.json", _metrics(rows))
+    write_csv(output / "points.csv", points, IN_POINTS)
+    write_csv(output / "summary.csv", rows, EVALUATION.names)
+
+
+def _metrics(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """{site: {name: {variant: {metric: value}}}}; what is not defined is left out."""
+    nested: dict[str, Any] = {}
+    for row in rows:
+        found = {metric: row[metric] for metric in IN_METRICS if row[metric] is not None}
+        nested.setdefault(row["site"], {}).setdefault(row["name"], {})[row["variant"]] = found
+    return nested

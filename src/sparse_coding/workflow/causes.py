@@ -1,6 +1,6 @@
 """Why an artifact has to be made: the differences between what its stamp records and what is wanted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,16 @@ from sparse_coding.workflow.stamps import Record, Stamp
 from sparse_coding.workflow.store import Store
 
 _NOTHING = object()
+SHORT = 8  # longer lists are not shown whole
 
 
 @dataclass(frozen=True)
 class Cause:
-    """kind: absent, foreign, stamp, settings, code, input (a leaf), upstream."""
+    """kind: absent, foreign, stamp, settings, code, input (a leaf), upstream; through: the input that it lies in."""
 
     kind: str
     text: str
+    through: str = ""
 
 
 class Causes:
@@ -68,15 +70,16 @@ class Causes:
 
     def _input(self, name: str, before: str | None, after: str | None, stamp: Stamp | None) -> list[Cause]:
         if before is None or after is None:
-            return [Cause("upstream", f"{name} is {'new' if before is None else 'no longer'} among its inputs")]
+            words = "is new among its inputs" if before is None else "is no longer among its inputs"
+            return [Cause("upstream", f"{name} {words}", name)]
         upstream = self.dump["artifacts"].get(name)
         if upstream is None:
             return [Cause("input", f"{name} was changed")]
         old = self._record(before, name, stamp)
         if old is None:
-            return [Cause("upstream", f"{name} is made anew")]
+            return [Cause("upstream", f"{name} is another one", name)]
         return [
-            Cause(cause.kind, cause.text if cause.text.startswith("through ") else f"through {name}: {cause.text}")
+            replace(cause, text=cause.text if cause.through else f"{name}: {cause.text}", through=name)
             for cause in self._between(old, upstream["record"], stamp)
         ]
 
@@ -101,7 +104,7 @@ def _code(before: dict[str, str], after: dict[str, str]) -> str:
 
 
 def differences(old: Any, new: Any, place: str = "") -> list[str]:
-    """`place: old -> new` for each value that differs; lists of named things by what came and went."""
+    """`place: old -> new` for each value that differs; of long lists, what came and went."""
     if old == new:
         return []
     if isinstance(old, dict) and isinstance(new, dict):
@@ -112,16 +115,11 @@ def differences(old: Any, new: Any, place: str = "") -> list[str]:
                 old.get(name, _NOTHING), new.get(name, _NOTHING), f"{place}.{name}" if place else str(name)
             )
         ]
-    if isinstance(old, list) and isinstance(new, list) and old and new and all(_named(each) for each in [*old, *new]):
-        came = [each["name"] for each in new if each not in old]
-        went = [each["name"] for each in old if each not in new]
-        words = [f"{verb} {', '.join(names)}" for verb, names in (("added", came), ("removed", went)) if names]
+    if isinstance(old, list) and isinstance(new, list) and len(new) > SHORT:
+        came, went = [each for each in new if each not in old], [each for each in old if each not in new]
+        words = [f"{verb} {', '.join(map(str, each))}" for verb, each in (("added", came), ("removed", went)) if each]
         return [f"{place}: {'; '.join(words) or 'another order'}"]
     return [f"{place}: {_shown(old)} -> {_shown(new)}"]
-
-
-def _named(value: Any) -> bool:
-    return isinstance(value, dict) and "name" in value
 
 
 def _shown(value: Any) -> str:

@@ -28,7 +28,7 @@ def why(dump: Dump, root: Path, target: str) -> str:
     for name in ordered:
         made = [path for path in dump["jobs"][name]["artifacts"] if dump["artifacts"][path]["state"] != FRESH]
         text += ["", f"{name}: {_count(len(made), len(dump['jobs'][name]['artifacts']))}"]
-        text += _grouped({path: causes.of(path) for path in made})
+        text += _grouped({path: _lines(causes.of(path), set(todo)) for path in made})
     return "\n".join(text)
 
 
@@ -69,11 +69,20 @@ def _count(made: int, all_: int) -> str:
     return f"{made} of {all_}" if all_ > 1 else "1 artifact"
 
 
-def _grouped(by_path: dict[str, list[Cause]]) -> list[str]:
+def _lines(causes: list[Cause], todo: set[str]) -> tuple[str, ...]:
+    """The causes in words; what follows from artifacts that are explained above, in one line."""
+    own = dict.fromkeys(cause.text for cause in causes if cause.through not in todo)
+    above = list(dict.fromkeys(cause.through for cause in causes if cause.through in todo))
+    if above:
+        more = f" and {len(above) - 1} more" if len(above) > 1 else ""
+        own[f"takes in what is made above: {above[0]}{more}"] = None
+    return tuple(own)
+
+
+def _grouped(by_path: dict[str, tuple[str, ...]]) -> list[str]:
     """Artifacts with the same causes together."""
     groups: dict[tuple[str, ...], list[str]] = {}
-    for path, causes in by_path.items():
-        texts = tuple(dict.fromkeys(cause.text for cause in causes))
+    for path, texts in by_path.items():
         groups.setdefault(texts, []).append(path)
     lines = []
     for texts, paths in groups.items():

@@ -69,6 +69,7 @@ class Job:
     inputs: Inputs  # what every artifact needs
     each: Mapping[str, Inputs]  # what one artifact needs beside that
     leaves: tuple[Leaf, ...]
+    reads: tuple[str, ...]  # artifacts that every one needs, and that its settings name
     paths: Mapping[str, str]  # further paths that the step is given, which are no inputs
     local: bool  # stays on this machine: those who need it carry its record
     computes: bool  # its numbers depend on libraries and processor
@@ -113,6 +114,7 @@ class Graph:
         inputs: Inputs | None = None,
         each: Mapping[str, Inputs] | None = None,
         leaves: tuple[Leaf, ...] = (),
+        reads: tuple[str, ...] = (),
         paths: Mapping[str, str] | None = None,
         local: bool = False,
         computes: bool = True,
@@ -121,8 +123,10 @@ class Graph:
 
         Where `settings` has `members`, they are those of `outputs`, and an artifact's key sees only its own.
         """
-        job = Job(name, stage, step, folder, settings, free or {}, {}, inputs or {}, each or {}, leaves, paths or {},
-                  local, computes)  # fmt: skip
+        job = Job(
+            name, stage, step, folder, settings, free or {}, {}, inputs or {}, each or {}, leaves, reads, paths or {},
+            local, computes,
+        )  # fmt: skip
         self.jobs[name] = job
         for output, files in outputs.items():
             artifact = self._artifact(job, output, tuple(f"{folder}/{file}" for file in files))
@@ -134,7 +138,8 @@ class Graph:
     def _artifact(self, job: Job, output: str, files: tuple[str, ...]) -> Artifact:
         if files[0] in self.artifacts:
             raise BadInput(job.name, f"{files[0]}, which {self.maker[files[0]].name} makes", "each file made once")
-        inputs = tuple(self.owner[path] for path in files_of(job.inputs, job.each.get(output, {})))
+        given = files_of(job.inputs, job.each.get(output, {}))
+        inputs = tuple(dict.fromkeys(self.owner[path] for path in (*given, *job.reads)))
         record: Record = {
             "step": job.step,
             "makes": files[0],

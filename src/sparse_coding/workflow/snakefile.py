@@ -131,11 +131,11 @@ class Snakefile:
         if names or self.shows:
             wanted = files_of(job.inputs, *(job.each.get(name, {}) for name in names or job.artifacts))
             leaves = [file for leaf in job.leaves for file in leaf.files]
-            return [*wanted, *leaves, *([self.future] if names else [])]
+            return [*wanted, *job.reads, *leaves, *([self.future] if names else [])]
         # Fresh, but something upstream was overwritten: that is mended, and this stays as it is.
         return [
             ancient(path)
-            for path in files_of(job.inputs, *job.each.values())
+            for path in (*files_of(job.inputs, *job.each.values()), *job.reads)
             if (found := artifacts[self.graph.owner[path]]).state is State.FOREIGN or found.stands_on_foreign
         ]
 

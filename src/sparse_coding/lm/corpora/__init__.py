@@ -12,13 +12,18 @@ _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?(:.+)?")
 
 
 def load(
-    name: str, text_field: str = "text", held_out_share: float = 0.05, seed: int = 0, processes: int = 1
+    name: str,
+    text_field: str = "text",
+    held_out_share: float = 0.05,
+    seed: int = 0,
+    processes: int = 1,
+    revision: str | None = None,
 ) -> Documents:
     """The documents of the corpus that `name` means: `pydocs`, a local file or folder, or a data hub name.
 
-    `text_field` is the column of the text in .jsonl, .parquet and hub corpora. Where a corpus has no split of its
-    own, `held_out_share` of its documents, chosen by `seed`, are held out. Raises BadInput, naming the place,
-    where there is no such corpus, it holds no text, or it cannot be read.
+    `text_field` is the column of the text in .jsonl, .parquet and hub corpora, `revision` the commit of the latter.
+    Where a corpus has no split of its own, `held_out_share` of its documents, chosen by `seed`, are held out. Raises
+    BadInput, naming the place, where there is no such corpus, it holds no text, or it cannot be read.
     """
     if name == "pydocs":
         return pydocs.build(processes)
@@ -27,7 +32,7 @@ def load(
         return files.load(path, text_field, held_out_share, seed)
     if not _HUB_NAME.fullmatch(name) or path.suffix.lower() in files.KINDS:
         raise BadInput(f"corpus {name}", "no such file or folder", hub.WANTED)
-    return hub.load(name, text_field, held_out_share, seed)
+    return hub.load(name, text_field, held_out_share, seed, revision)
 
 
 def leak(documents: Documents) -> float:

@@ -8,7 +8,7 @@ HELD_OUT = ("validation", "test")  # the hub's own splits, the first that is the
 WANTED = "`pydocs`, a local file or folder, or the name of a corpus on the hub (which needs a network the first time)"
 
 
-def load(name: str, text_field: str, held_out_share: float, seed: int) -> Documents:
+def load(name: str, text_field: str, held_out_share: float, seed: int, revision: str | None = None) -> Documents:
     """The documents of a hub corpus: its split `train`, and `validation` or `test` as the held-out ones.
 
     `name:configuration` picks one of several configurations. Without a held-out split, documents of `train` are
@@ -19,7 +19,7 @@ def load(name: str, text_field: str, held_out_share: float, seed: int) -> Docume
     repository, _, configuration = name.partition(":")
     place = f"corpus {name}"
     try:
-        corpus = load_dataset(repository, configuration or None)
+        corpus = load_dataset(repository, configuration or None, revision=revision)
     except Exception as error:  # network, hub and reader have exceptions of their own
         reason = " ".join(str(error).split())[:300]
         raise BadInput(place, f"no such file or folder, and nothing usable on the hub ({reason})", WANTED) from error
