@@ -17,7 +17,7 @@ def step(stage):
 
 def work(name, settings, **declared):
     """Declare a job; settings that change no result are kept out of its key."""
-    deciding, free = params.split(settings)
+    deciding, free = slices.split(settings)
     return WORK.job(name, settings=deciding, free=free, **declared)
 
 

@@ -262,20 +262,6 @@ class Params(Section):
     transformer: Transformer = Transformer()
 
 
-def split(section: Section) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The values of a section as JSON: those that decide results, and those marked `changes_results=False`."""
-    deciding, free = section.model_dump(mode="json"), {}
-    for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
-        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("changes_results") is False:
-            free[name] = deciding.pop(name)
-        elif isinstance(value, Section):
-            deciding[name], inner = split(value)
-            if inner:
-                free[name] = inner
-    return deciding, free
-
-
 def load(path: Path) -> Params:
     """Read and check a params file. Raises BadInput naming the file, the field, the value and what is wanted."""
     try:

@@ -5,6 +5,8 @@ nowhere else. What is not in a step's slice cannot change its result. Where a jo
 has an entry for each, and an artifact is made from its own entry and what stands beside `members`.
 """
 
+from typing import Any
+
 from sparse_coding import grid
 from sparse_coding.grid import Cell, Member
 from sparse_coding.params import (
@@ -25,6 +27,20 @@ from sparse_coding.params import (
 
 # Modules that reach a step through these settings and no other way: a change in them shows in the values.
 SCHEMA = ("sparse_coding.params", "sparse_coding.grid", "sparse_coding.slices")
+
+
+def split(section: Section) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values of a section as JSON: those that decide results, and those marked `changes_results=False`."""
+    deciding, free = section.model_dump(mode="json"), {}
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("changes_results") is False:
+            free[name] = deciding.pop(name)
+        elif isinstance(value, Section):
+            deciding[name], inner = split(value)
+            if inner:
+                free[name] = inner
+    return deciding, free
 
 
 class DatasetSlice(Section):

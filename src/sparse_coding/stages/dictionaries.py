@@ -21,8 +21,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.grid import Member
 from sparse_coding.io import dictionaries, stream
 from sparse_coding.io.activations import ActivationsFile, open_activations
-from sparse_coding.params import split
-from sparse_coding.slices import DictionariesSlice
+from sparse_coding.slices import DictionariesSlice, split
 
 
 def run(

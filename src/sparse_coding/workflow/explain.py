@@ -27,7 +27,8 @@ def why(dump: Dump, root: Path, target: str) -> str:
     text = [f"{target}: {len(jobs)} of {len(dump['jobs'])} steps would run."]
     for name in ordered:
         made = [path for path in dump["jobs"][name]["artifacts"] if dump["artifacts"][path]["state"] != FRESH]
-        text += ["", f"{name}: {_count(len(made), len(dump['jobs'][name]['artifacts']))}"]
+        count = _count(len(made), len(dump["jobs"][name]["artifacts"]))
+        text += ["", f"{name}: {count} in {Path(made[0]).parent.as_posix()}"]
         text += _grouped({path: _lines(causes.of(path), set(todo)) for path in made})
     return "\n".join(text)
 
@@ -72,10 +73,9 @@ def _count(made: int, all_: int) -> str:
 def _lines(causes: list[Cause], todo: set[str]) -> tuple[str, ...]:
     """The causes in words; what follows from artifacts that are explained above, in one line."""
     own = dict.fromkeys(cause.text for cause in causes if cause.through not in todo)
-    above = list(dict.fromkeys(cause.through for cause in causes if cause.through in todo))
+    above = any(cause.through in todo for cause in causes)
     if above:
-        more = f" and {len(above) - 1} more" if len(above) > 1 else ""
-        own[f"takes in what is made above: {above[0]}{more}"] = None
+        own["follows from what is made above"] = None
     return tuple(own)
 
 
@@ -86,7 +86,8 @@ def _grouped(by_path: dict[str, tuple[str, ...]]) -> list[str]:
         groups.setdefault(texts, []).append(path)
     lines = []
     for texts, paths in groups.items():
-        names = ", ".join(paths[:SHOWN]) + (f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else "")
+        more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+        names = ", ".join(Path(path).name for path in paths[:SHOWN]) + more
         lines += [f"  {names}", *(f"    {text}" for text in texts)]
     return lines
 

@@ -1,4 +1,4 @@
-"""A model a member: its words times its value. Notes in made.log what it makes."""
+"""A model a member: its words times its value."""
 
 import os
 import time
@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sparse_coding.errors import BadInput
+from toy.made import note
 
 
 def run(settings: dict, *, words: Path, output: Path, threads: int, done: Callable[[str], None]) -> None:
     output.mkdir(parents=True, exist_ok=True)
     for name, value in settings["members"].items():
-        with Path("made.log").open("a") as log:
-            log.write(f"{name}\n")
+        note(name)
         while Path(f"hold-{name}").exists():
             Path(f"held-{name}").write_text(str(os.getpid()))
             time.sleep(0.02)
