@@ -10,7 +10,7 @@ decided by content (docs/freshness.md), never by time stamps.
 from pathlib import Path
 
 import sparse_coding
-from sparse_coding import grid, hub_lock, leaves, params, slices
+from sparse_coding import grid, hub_lock, leaves, params_file, slices
 from sparse_coding.errors import BadInput
 from sparse_coding.workflow.graph import Graph
 from sparse_coding.workflow.snakefile import Snakefile
@@ -23,7 +23,7 @@ if config:
     )
 
 try:
-    PARAMS = hub_lock.pinned(params.load(Path("params.yaml")))
+    PARAMS = hub_lock.pinned(params_file.load(Path("params.yaml")))
     leaves.check(PARAMS)
     WORK = Snakefile(
         workflow,

@@ -16,7 +16,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sparse_coding.errors import BadInput
-from sparse_coding.params import Section, first_problem
+from sparse_coding.params import Section
+from sparse_coding.params_file import first_problem
 
 STAGES = (
     "dataset",

@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from sparse_coding import params
+from sparse_coding import params_file
 from sparse_coding.errors import BadInput
 
 FOLDER = Path("presets")
@@ -24,7 +24,7 @@ def apply(name: str, folder: Path = FOLDER, target: Path = TARGET) -> str:
     known = sorted(file.stem for file in folder.glob("*.yaml"))
     if name not in known:
         raise BadInput("preset", repr(name), f"NAME= one of {', '.join(known)}")
-    params.load(source)
+    params_file.load(source)
     before = target.read_text(encoding="utf-8") if target.exists() else ""
     after = source.read_text(encoding="utf-8")
     if target.exists() and before != after:

@@ -26,7 +26,7 @@ from sparse_coding.params import (
 )
 
 # Modules that reach a step through these settings and no other way: a change in them shows in the values.
-SCHEMA = ("sparse_coding.params", "sparse_coding.grid", "sparse_coding.slices")
+SCHEMA = ("sparse_coding.params", "sparse_coding.params_file", "sparse_coding.grid", "sparse_coding.slices")
 
 
 def split(section: Section) -> tuple[dict[str, Any], dict[str, Any]]:
