@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help plot test lint format preset docs lock
+.PHONY: help plot test lint format preset docs bench refresh clean lock
 
 plot: $(VENV)/.installed
 	$(RUN)/snakemake --cores all results/plots/layer2_residual.png
@@ -29,9 +29,26 @@ format: $(VENV)/.test-installed
 preset: $(VENV)/.installed
 	@$(RUN)/python -m sparse_coding.presets "$(NAME)"
 
-# The reference page of all settings, made from the schema.
-docs: $(VENV)/.installed
+# Pages that are made: the reference of all settings from the schema, and what reruns when, by trying it.
+docs: $(VENV)/.test-installed
 	$(RUN)/python -m sparse_coding.reference > docs/params.md
+	$(RUN)/python -m tests.what_reruns > build/what-reruns.md && mv build/what-reruns.md docs/what-reruns.md
+
+# Measure how long it takes to find out that nothing is to be done; writes benchmarks/freshness.md.
+bench: $(VENV)/.test-installed
+	$(RUN)/python -m benchmarks.freshness
+
+# Bring vendored/, the DVC remote inside the repository, up to date with the default run. Commit what it changes.
+refresh: $(VENV)/.installed
+	@git diff --quiet HEAD -- params.yaml || { echo "params.yaml is not the committed one"; exit 1; }
+	$(RUN)/dvc repro
+	$(RUN)/dvc gc --workspace --cloud --remote vendored --force
+	$(RUN)/dvc push --remote vendored
+	@du -sh vendored
+
+# Show what finished work is kept in .work though params.yaml does not ask for it, and ask before it is deleted.
+clean: $(VENV)/.installed
+	@$(RUN)/sparse_coding clean
 
 # Renew requirements*.txt from the .in files, in an environment of its own.
 lock:
@@ -55,6 +72,7 @@ help:
 	@echo "make plot               train dictionaries on the default model and draw results/plots/layer2_residual.png"
 	@echo "make test               run the whole test suite"
 	@echo "make lint               ruff, format check, mypy"
+	@echo "make clean              show what finished work is kept for later, and ask before it is deleted"
 	@echo "make preset NAME=tiny   show what a preset changes and copy it over params.yaml"
 	@echo "make docs               renew docs/params.md from the schema"
 	@echo "snakemake --cores 8     all sites (inside the environment, or .venv/bin/snakemake)"

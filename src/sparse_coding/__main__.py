@@ -34,7 +34,8 @@ STAGES = (
     "transformer",
 )
 
-COMMANDS = {name: name for name in ("why", "inspect", "plan", "clean")}  # what one types: the function in commands.py
+# What one types: the function in commands.py.
+COMMANDS = {name: name for name in ("why", "inspect", "plan", "clean")} | {"import": "import_"}
 GIVEN_BY_WORKFLOW = ("done", "environments")
 
 

@@ -6,6 +6,7 @@ Each takes what its arguments say and returns what is to be printed.
 import sys
 from pathlib import Path
 
+from sparse_coding import importing
 from sparse_coding.errors import BadInput
 from sparse_coding.workflow import dump, explain
 from sparse_coding.workflow import plan as plans
@@ -45,3 +46,8 @@ def clean(yes: bool = False) -> str:
             return "Nothing was deleted."
     store.clear()
     return "Deleted."
+
+
+def import_(folder: Path, output: Path, site: str = "", held_out_share: float = 0.05, dtype: str = "float16") -> str:
+    """Write the vectors in FOLDER (.npy, .safetensors or .pt files, each [row, d_act]) as the activations file OUTPUT."""
+    return importing.import_folder(folder, output, site, held_out_share, dtype)

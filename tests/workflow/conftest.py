@@ -1,33 +1,34 @@
-"""Finished projects, made once and copied for each test that changes them."""
+"""A finished project, made once and copied for each test that changes it."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.workflow.project import Project
+from tests.workflow.project import PLOT, Project
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Project:
-    """Made by `dvc repro`, committed and pushed. Not to be changed."""
+def made(tmp_path_factory) -> tuple[Project, list[list[str]]]:
+    """A project made by three commands, committed and pushed, and what each command made. Not to be changed."""
     folder = tmp_path_factory.mktemp("finished")
     project = Project.create(folder / "project")
     assert project.dvc("remote", "add", "--default", "local", str(folder / "remote")).code == 0
-    project.repro()
+    made = [project.build("results/models/round/round_2.txt"), project.build(PLOT), project.repro()]
     project.git("add", "--all")
     project.git("commit", "--quiet", "--message", "all")
     pushed = project.dvc("push")
     assert pushed.code == 0, pushed.said
-    return project
+    project.forget()
+    return project, made
+
+
+@pytest.fixture(scope="session")
+def finished(made) -> Project:
+    """Not to be changed."""
+    return made[0]
 
 
 @pytest.fixture
 def project(finished: Project, tmp_path: Path) -> Project:
     """A finished project of the test's own."""
     return finished.copy(tmp_path / "project")
-
-
-@pytest.fixture
-def empty(tmp_path: Path) -> Project:
-    """A project in which nothing was made."""
-    return Project.create(tmp_path / "project")

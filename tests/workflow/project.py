@@ -15,6 +15,10 @@ import yaml
 TOY = Path(__file__).parent / "toy"
 BIN = Path(sys.executable).parent
 PLOT = "results/plots/picture.txt"
+MODELS = "src/toy/steps/models.py"
+ALL = [f"{shape}_{value}" for shape in ("round", "square") for value in (1, 2, 3)]
+SCORES = [f"score {name}" for name in ALL]
+TAIL = ["picture", "table"]  # what follows all scores
 
 
 @dataclass

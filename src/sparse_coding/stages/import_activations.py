@@ -1,17 +1,24 @@
-"""Stage activations, for vectors made elsewhere: a folder of .npy or .safetensors files becomes an activations file.
+"""Stage activations, for vectors made elsewhere: a folder of .npy, .safetensors or .pt files becomes one HDF5 file.
 
-1. Look at each file: one array or tensor, [row, d_act], the same d_act everywhere.
+1. Look at each file, in natural order (9.pt before 10.pt): arrays [row, d_act], the same d_act everywhere.
 2. Hold out the last rows of each file; the others are for training.
 3. Copy in portions. Token, document and position of a vector: -1, the index of its file, its row in that file.
+
+A .pt file is what `torch.save(tensor, "0.pt")` wrote, as in the code of Cunningham et al. 2023. It is a pickle, so it
+is read with `weights_only`: code in it does not run.
 """
 
 import json
+import re
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from tqdm import tqdm
@@ -23,12 +30,19 @@ from sparse_coding.slices import ImportSlice
 NO_TOKEN = -1
 NO_MODEL = ""
 PORTION_ROWS = 65_536
+KINDS = (".npy", ".safetensors", ".pt")
+_FILES = f"{', '.join(KINDS[:-1])} or {KINDS[-1]}"
 _WANTED = "a two-dimensional array of floating-point numbers, [row, d_act]"
+_WANTED_PT = "one tensor [row, d_act] of floating-point numbers, written by torch.save"
+_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
 class _Source:
-    """One array on disk; `read(start, stop)` gives rows as float32."""
+    """One array on disk; `read(start, stop)` gives rows as float32.
+
+    `read` opens the file anew: a folder may have more files than a process may hold open.
+    """
 
     place: str
     n_rows: int
@@ -37,7 +51,12 @@ class _Source:
 
 
 def run(settings: ImportSlice, *, folder: Path, output: Path) -> None:
-    """Write the vectors under `folder` as `output`, files in the order of their names.
+    """Write the vectors under `folder` as `<output>/<site>.h5`. Raises as `write`."""
+    write(settings, folder, output / f"{settings.site}.h5")
+
+
+def write(settings: ImportSlice, folder: Path, file: Path) -> None:
+    """Write the vectors under `folder` as `file`, in the natural order of the files' names.
 
     Raises BadInput, naming the file, where it is not such an array, its d_act differs from the first file's, or a
     value is not finite or too large for the dtype; and where the folder has no file.
@@ -60,7 +79,7 @@ def run(settings: ImportSlice, *, folder: Path, output: Path) -> None:
         block_rows=settings.activations.block_rows,
     )
     with (
-        ActivationsWriter(output, header, rows) as writer,
+        ActivationsWriter(file, header, rows) as writer,
         tqdm(total=sum(rows.values()), desc="import", unit="vector") as bar,
     ):
         for index, (source, n_held_out) in enumerate(zip(sources, held_out, strict=True)):
@@ -85,39 +104,83 @@ def _copy(
 
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise BadInput(folder, "no such folder", "a folder of .npy or .safetensors files")
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".npy", ".safetensors"))
+        raise BadInput(folder, "no such folder", f"a folder of {_FILES} files")
+    files = [path for path in folder.iterdir() if path.suffix in KINDS]
     if not files:
-        raise BadInput(folder, "no .npy or .safetensors file", "at least one")
-    return files
+        raise BadInput(folder, f"no {_FILES} file", "at least one")
+    return sorted(files, key=lambda path: _natural(path.name))
+
+
+def _natural(name: str) -> tuple[list[str | int], str]:
+    """A key that sorts 9 before 10; the name itself decides between 1 and 01."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)], name
 
 
 def _open(path: Path) -> list[_Source]:
-    sources = [_open_npy(path)] if path.suffix == ".npy" else _open_safetensors(path)
+    if path.suffix == ".safetensors":
+        sources = _open_safetensors(path)
+    else:
+        sources = [_open_pt(path) if path.suffix == ".pt" else _open_npy(path)]
     for source in sources:
         if source.n_rows < 1 or source.d_act < 1:
             raise BadInput(source.place, f"shape {[source.n_rows, source.d_act]}", "at least one row and one dimension")
     return sources
 
 
-def _open_npy(path: Path) -> _Source:
+def _load_npy(path: Path) -> NDArray[Any]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise BadInput(path, f"a file that numpy cannot read ({error})", _WANTED) from None
+
+
+def _open_npy(path: Path) -> _Source:
+    array = _load_npy(path)
     if array.ndim != 2 or array.dtype.kind != "f":
         raise BadInput(path, f"shape {list(array.shape)}, {array.dtype}", _WANTED)
 
     def read(start: int, stop: int) -> Tensor:
-        return torch.from_numpy(np.array(array[start:stop], dtype=np.float32))
+        return torch.from_numpy(np.array(_load_npy(path)[start:stop], dtype=np.float32))
 
     return _Source(str(path), array.shape[0], array.shape[1], read)
+
+
+def _load_pt(path: Path) -> Tensor:
+    """The tensor in `path`, memory-mapped."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            compressed = any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist())
+    except (OSError, zipfile.BadZipFile) as error:
+        raise BadInput(path, f"an old format, or a damaged file ({error})", _WANTED_PT) from None
+    if compressed:  # torch would map the compressed bytes and take them for numbers
+        raise BadInput(path, "a compressed archive", _WANTED_PT)
+    try:
+        found = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    except Exception:
+        # What a pickle may raise has no end. torch's own message advises to run the code, so it is not repeated.
+        raise BadInput(path, "something other than a tensor (nothing in it was run)", _WANTED_PT) from None
+    if not isinstance(found, Tensor):
+        raise BadInput(path, f"a {type(found).__name__}", _WANTED_PT)
+    if found.layout != torch.strided or found.is_nested or found.device.type != "cpu":
+        raise BadInput(path, f"a tensor of layout {found.layout} on {found.device}", _WANTED_PT)
+    return found.detach()
+
+
+def _open_pt(path: Path) -> _Source:
+    tensor = _load_pt(path)
+    if tensor.ndim != 2 or tensor.dtype not in _FLOATS:
+        raise BadInput(path, f"shape {list(tensor.shape)}, {tensor.dtype}", _WANTED_PT)
+
+    def read(start: int, stop: int) -> Tensor:
+        return _load_pt(path)[start:stop].float()
+
+    return _Source(str(path), tensor.shape[0], tensor.shape[1], read)
 
 
 def _open_safetensors(path: Path) -> list[_Source]:
     try:
         with safe_open(path, framework="pt") as file:
-            found = {name: file.get_slice(name) for name in sorted(file.keys())}
+            found = {name: file.get_slice(name) for name in sorted(file.keys(), key=_natural)}
             shapes = {name: (part.get_shape(), part.get_dtype()) for name, part in found.items()}
     except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise BadInput(path, f"a file that safetensors cannot read ({error})", _WANTED) from None

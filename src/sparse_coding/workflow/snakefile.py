@@ -96,6 +96,8 @@ class Snakefile:
             content = orders.order_of(self.graph, job, names, forced, self.watched)
             file = orders.path_of(self.graph, content)
             order = str(file.relative_to(self.graph.root))
+            if self.main:
+                self._make_old(job, names)
             if self.runs:
                 orders.write(file, content)
                 self._prepare(job, names)
@@ -145,9 +147,13 @@ class Snakefile:
             artifact = job.artifacts[name]
             if artifact.found is not None and artifact.found.is_whole and artifact.state is not State.FOREIGN:
                 self._to_park.append(artifact.path)
-            for file in artifact.files:
+
+    def _make_old(self, job: Job, names: list[str]) -> None:
+        """What is to be made again must look older than the file of the future, in a dry run as well."""
+        for name in names:
+            for file in job.artifacts[name].files:
                 path = self.graph.root / file
-                if path.exists() and path.stat().st_mtime <= 0:
+                if path.exists() and not 0 < path.stat().st_mtime < FUTURE:
                     os.utime(path, (PAST, PAST))
 
     def finished_beside(self) -> list[str]:
