@@ -8,7 +8,8 @@ import yaml
 from pydantic import ValidationError
 
 from sparse_coding.errors import BadInput
-from sparse_coding.params import Activations, Dataset, first_problem
+from sparse_coding.params import Activations, Dataset
+from sparse_coding.params_file import first_problem
 from sparse_coding.slices import ImportSlice
 
 

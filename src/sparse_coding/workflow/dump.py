@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -64,6 +65,14 @@ def of_checkout(root: Path) -> Dump:
             stderr=subprocess.STDOUT,
         )
         if not path.exists():
-            said = [line for line in done.stdout.splitlines() if line.strip()]
-            raise BadInput(root / "Snakefile", "\n".join(said[-5:]) or "nothing", "a Snakefile that can be read")
+            raise _refusal(root, done.stdout)
         return json.loads(path.read_bytes())
+
+
+def _refusal(root: Path, said: str) -> BadInput:
+    """What stopped Snakemake: the Snakefile's own message where there is one, else the end of what was said."""
+    message = re.search(r"^(.+?): found (.+); wanted (.+)$", said, re.MULTILINE)
+    if message:
+        return BadInput(*message.groups())
+    lines = [line for line in said.splitlines() if line.strip()]
+    return BadInput(root / "Snakefile", " / ".join(lines[-5:]) or "nothing", "a Snakefile that can be read")

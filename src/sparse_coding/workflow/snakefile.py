@@ -74,6 +74,7 @@ class Snakefile:
                 if self._lock is None:
                     process = locks.holder(self.graph.work / "run.lock")
                     raise BadInput(self.graph.root, f"another run under way (process {process})", "one at a time: wait")
+                self._sweep()
             path = self.graph.root / self.future
             # New bytes each time: Snakemake forgives new times where it remembers the bytes.
             write_text(path, f"{time.time_ns()}\n")
@@ -82,6 +83,14 @@ class Snakefile:
             raise BadInput(self.graph.work, f"a folder that cannot be written ({error.strerror})",
                            "a checkout that you may write to, or a copy of this one") from None  # fmt: skip
         atexit.register(_remove, path, os.getpid())
+
+    def _sweep(self) -> None:
+        """Remove what earlier runs left: their orders, and their files of the future if they were killed."""
+        for path in (self.graph.work / "orders").glob("*.json"):
+            path.unlink(missing_ok=True)
+        for path in self.graph.work.glob("changed.*"):
+            if not _is_alive(path.suffix.removeprefix(".")):
+                path.unlink(missing_ok=True)
 
     def job(self, name: str, **declared: Any) -> RuleParts:
         """Declare a job, as Graph.job; what its rule says."""
@@ -228,6 +237,16 @@ def _command_line() -> Namespace:
     if "snakemake" not in sys.argv[0]:
         return Namespace()
     return parse_args(sys.argv[1:])[1]
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _remove(path: Path, process: int) -> None:

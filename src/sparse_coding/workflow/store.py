@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from sparse_coding.atomic import move
 from sparse_coding.errors import BadInput
 from sparse_coding.workflow import stamps
 from sparse_coding.workflow.hashes import Hashes
@@ -39,9 +40,7 @@ class Store:
         entry = self.folder / stamp.key
         shutil.rmtree(entry, ignore_errors=True)
         for file in stamp.files:
-            target = entry / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(folder / file, target)
+            move(folder / file, entry / file)
         stamps.write(entry / _stamp_name(stamp), stamp)
         self.hashes.remember(
             f"store {stamp.key}", {self._inside(entry / file): sha256 for file, sha256 in stamp.files.items()}
@@ -53,9 +52,8 @@ class Store:
         old = self.root / _stamp_name(stamp)
         old.unlink(missing_ok=True)
         for file in stamp.files:
-            (self.root / file).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(entry / file, self.root / file)
-        os.replace(entry / _stamp_name(stamp), old)
+            move(entry / file, self.root / file)
+        move(entry / _stamp_name(stamp), old)
         self.hashes.remember(stamp.artifact, stamp.files)
         shutil.rmtree(entry, ignore_errors=True)
 
