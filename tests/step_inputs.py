@@ -41,7 +41,7 @@ def some_params(**sections) -> Params:
 
 
 def member(params: Params) -> str:
-    return slices.evaluation(params, SITE).dictionaries[0].name
+    return next(iter(slices.evaluation(params, SITE).members))
 
 
 def write_activations(path: Path) -> None:

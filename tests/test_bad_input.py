@@ -87,6 +87,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"grid": {"architectures": ["gated"]}},
         r"params\.yaml: grid\.architectures\.0: found 'gated'; wanted 'tied', 'untied' or 'topk'",
     ),
+    "a corpus of a hub without a commit": (
+        {"dataset": {"corpus": "someone/texts:de"}},
+        r"params\.yaml: dataset\.corpus: found someone/texts, no file or folder here, and not in hub\.lock\.json at "
+        r"revision main; wanted a local path, or a name on the hub after `sparse_coding lock`",
+    ),
     "an empty corpus": ({"dataset": {"corpus": "nothing"}}, r"nothing: found no files; wanted a folder with files"),
     "no vectors to import": (
         {"grid": {"sites": ["mine"]}, "activations": {"imported": {"mine": "nowhere"}}},
@@ -167,7 +172,7 @@ def test_a_corpus_without_text(model, tmp_path, output):
         dataset={"corpus": str(write_texts(tmp_path / "texts", ["", " \n"])), "context": 16, "fragment_tokens": 8},
     )
     message = r"texts: found 2 file\(s\) and no text in them; wanted a \.txt"
-    refused("dataset", slices.dataset(params), message, output, output=output / "tokens.h5", threads=1)
+    refused("dataset", slices.dataset(params), message, output, output=output, threads=1)
 
 
 def test_a_corpus_smaller_than_asked(model, tmp_path, output):
@@ -175,7 +180,7 @@ def test_a_corpus_smaller_than_asked(model, tmp_path, output):
     dataset = {"corpus": str(corpus), "context": 16, "fragments": 2, "fragment_tokens": 8, "train_tokens": 10**6}
     params = some_params(model={"name": str(model)}, dataset=dataset)
     message = r"dataset\.train_tokens: found \d+ text tokens in .*texts; wanted 1000000"
-    refused("dataset", slices.dataset(params), message, output, output=output / "tokens.h5", threads=1)
+    refused("dataset", slices.dataset(params), message, output, output=output, threads=1)
 
 
 def test_a_model_folder_without_tokenizer(tmp_path, output):
@@ -186,7 +191,7 @@ def test_a_model_folder_without_tokenizer(tmp_path, output):
         model={"name": str(bare)}, dataset={"corpus": str(write_texts(tmp_path / "texts", ["text"] * 3))}
     )
     message = r"model \S+bare: found no tokenizer that can be loaded .*; wanted a tokenizer beside the weights"
-    refused("dataset", slices.dataset(params), message, output, output=output / "tokens.h5", threads=1)
+    refused("dataset", slices.dataset(params), message, output, output=output, threads=1)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +227,7 @@ def test_damaged_activations(damage, message, tmp_path, output):
 def test_damaged_tokens(damage, message, tmp_path, output):
     write_tokens(tmp_path / "tokens.h5")
     damage(tmp_path / "tokens.h5")
-    settings = slices.activations(some_params(), random_weights=False)
+    settings = slices.activations(some_params(), False, [SITE])
     refused("activations", settings, message, output, tokens=tmp_path / "tokens.h5", output=output, threads=1)
 
 
@@ -238,7 +243,7 @@ def test_damaged_dictionaries(damage, message, tmp_path, output):
         baselines={"methods": ["pca"], "topk_methods": []}, activations={"imported": {SITE: "vectors"}}
     )
     settings = slices.evaluation(params, SITE)
-    settings = settings.model_copy(update={"dictionaries": settings.dictionaries[:1]})
+    settings = settings.model_copy(update={"members": {member(params): settings.members[member(params)]}})
     path = tmp_path / f"{member(params)}.safetensors"
     write_activations(tmp_path / f"{SITE}.h5")
     write_dictionary(path)
@@ -257,15 +262,9 @@ def test_damaged_dictionaries(damage, message, tmp_path, output):
 
 def test_a_damaged_table(tmp_path, output):
     (tmp_path / "table.parquet").write_bytes(b"PAR1 and no more")
+    (output / "summary.csv").write_bytes(OLD)
     message = r"table\.parquet: found a damaged file .*; wanted a table that sparse_coding wrote"
-    refused(
-        "summary",
-        slices.SummarySlice(),
-        message,
-        output,
-        tables=tmp_path / "table.parquet",
-        output=output / "older.txt",
-    )
+    refused("summary", slices.SummarySlice(), message, output, tables=tmp_path / "table.parquet", output=output)
 
 
 def test_nan_in_imported_vectors(tmp_path, output):
@@ -275,8 +274,8 @@ def test_nan_in_imported_vectors(tmp_path, output):
     np.save(tmp_path / "vectors" / "some.npy", vectors)
     settings = slices.import_activations(some_params(), SITE)
     message = r"some\.npy: row 17: found a value that is not finite; wanted finite activations"
-    target = output / "older.txt"
-    refused("import_activations", settings, message, output, folder=tmp_path / "vectors", output=target)
+    (output / f"{SITE}.h5").write_bytes(OLD)
+    refused("import_activations", settings, message, output, folder=tmp_path / "vectors", output=output)
 
 
 def test_nan_in_the_weights_of_a_model(tmp_path, output):
@@ -285,6 +284,6 @@ def test_nan_in_the_weights_of_a_model(tmp_path, output):
     weights["gpt_neox.layers.0.mlp.dense_4h_to_h.bias"][3] = float("nan")
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
     write_tokens(tmp_path / "tokens.h5", model=str(broken))
-    settings = slices.activations(some_params(model={"name": str(broken)}), random_weights=False)
+    settings = slices.activations(some_params(model={"name": str(broken)}), False, [SITE])
     message = rf"{SITE}: train: block 0, vector 0 \(token \d+ at position 0, document 0\): found a value that is not f"
     refused("activations", settings, message, output, tokens=tmp_path / "tokens.h5", output=output, threads=1)

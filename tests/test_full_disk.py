@@ -67,13 +67,13 @@ def test_no_room_for_tokens(full, tmp_path):
     dataset = {"corpus": str(corpus), "context": 16, "train_tokens": 3000, "held_out_tokens": 50, "fragments": 4}
     settings = slices.dataset(some_params(model={"name": str(model)}, dataset=dataset | {"fragment_tokens": 8}))
     target = full / "dataset" / "tokens.h5"
-    refused_for_want_of_room(full, target, "dataset", settings, output=target, threads=1)
+    refused_for_want_of_room(full, target, "dataset", settings, output=target.parent, threads=1)
 
 
 def test_no_room_for_harvested_activations(full, tmp_path):
     model = make_tiny_model(tmp_path / "tiny", layers=1, d_model=D)
     write_tokens(tmp_path / "tokens.h5", model=str(model))
-    settings = slices.activations(some_params(model={"name": str(model)}), random_weights=False)
+    settings = slices.activations(some_params(model={"name": str(model)}), False, [SITE])
     target = full / f"{SITE}.h5"
     refused_for_want_of_room(
         full, target, "activations", settings, tokens=tmp_path / "tokens.h5", output=full, threads=1
@@ -85,7 +85,7 @@ def test_no_room_for_imported_activations(full, tmp_path):
     np.save(tmp_path / "vectors" / "some.npy", np.ones((20_000, D), np.float32))
     settings = slices.import_activations(some_params(), SITE)
     target = full / f"{SITE}.h5"
-    refused_for_want_of_room(full, target, "import_activations", settings, folder=tmp_path / "vectors", output=target)
+    refused_for_want_of_room(full, target, "import_activations", settings, folder=tmp_path / "vectors", output=full)
 
 
 def test_no_room_for_dictionaries(full, tmp_path):
@@ -101,7 +101,8 @@ def test_no_room_for_dictionaries(full, tmp_path):
 def test_no_room_for_tables(full, tmp_path):
     params = some_params(autointerp={"features": 2 * D}, baselines={"methods": ["pca"], "topk_methods": []})
     settings = slices.autointerp(params, SITE)
-    settings = settings.model_copy(update={"dictionaries": settings.dictionaries[:1], "shuffled_null": None})
+    scored = settings.members[member(params)].model_copy(update={"shuffled_null": False})
+    settings = settings.model_copy(update={"members": {member(params): scored}})
     write_activations(tmp_path / f"{SITE}.h5")
     write_tokens(tmp_path / "tokens.h5")
     write_dictionary(tmp_path / f"{member(params)}.safetensors")

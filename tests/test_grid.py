@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparse_coding import grid, slices
-from sparse_coding.params import Baselines, Params
+from sparse_coding.params import Baselines, Grid, Params
 
 SITE, OTHER = "layer2_residual", "layer4_residual"
 ARCHITECTURES = ("tied", "untied", "topk")
@@ -109,7 +109,7 @@ def test_a_control_has_one_member_and_no_baselines():
     control = grid.control_site(params, SITE)
     assert control == "random_layer2_residual"
     assert names(params, control) == ["tied_r4_l1-0.002_s0"]
-    assert [row.kind for row in slices.autointerp(params, control).dictionaries] == ["tied"]
+    assert [row.kind for row in slices.autointerp(params, control).members.values()] == ["tied"]
     without = params.model_copy(update={"autointerp": params.autointerp.model_copy(update={"random_weights": None})})
     assert grid.control_site(without, SITE) is None
     assert grid.cells(without, control) == []
@@ -121,8 +121,7 @@ def test_imported_sites_have_no_control_and_are_not_harvested():
     )
     assert grid.control_site(params, "mine") is None
     assert grid.harvested_sites(params) == [SITE]
-    assert slices.activations(params, random_weights=False).sites == (SITE,)
-    assert slices.activations(params, random_weights=True).sites == ("random_layer2_residual",)
+    assert grid.harvested_sites(params.model_copy(update={"grid": Grid(sites=("mine",))})) == []
     assert slices.evaluation(params, "mine").model is None
 
 

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from sparse_coding.__main__ import STAGES
+from sparse_coding import commands, slices
+from sparse_coding.__main__ import COMMANDS, STAGES
 from sparse_coding.params import Params
+from sparse_coding.workflow.source import Source
 from tests.workspace import ROOT
 
 SOURCE = ROOT / "src" / "sparse_coding"
@@ -25,21 +28,27 @@ PLAIN_STAGES = (
     "plots",
     "transformer",
 )
+SECOND_STEPS = {"import_activations", "evaluation_tables", "summary", "autointerp_tables"}  # of activations and others
+# What the Snakefile imports, and what that imports.
 NO_TORCH = (
     "errors",
+    "atomic",
     "sites",
     "params",
+    "params_file",
     "grid",
     "slices",
     "leaves",
-)  # what the Snakefile imports, and what that imports
+    "hub_lock",
+    "workflow",
+)
 HEAVY = {"torch", "transformers", "transformer_lens", "numpy", "pandas", "h5py", "sklearn", "datasets"}
 MODELS = {"transformers", "transformer_lens"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "base", "tools"}
 LONGEST_FILE, LONGEST_FUNCTION = 300, 60
 
 # A part, and the parts it may import; each may import itself and the modules of NO_TORCH.
-MAY_IMPORT = {
+MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "io": {"core"},
     "lm": {"core", "io"},
@@ -88,9 +97,26 @@ def test_a_stage_has_the_same_name_everywhere(stage):
     assert f'include: "rules/{stage}.smk"' in (ROOT / "Snakefile").read_text()
 
 
+def test_dvc_asks_snakemake_for_each_stage_by_its_key():
+    """Nothing else decides what DVC runs, and it deletes nothing that Snakemake would keep."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert stages.keys() == {"plan", *PLAIN_STAGES} - {"transformer"}
+    outs = [out for stage in stages.values() for out in stage.get("outs", [])]
+    assert all(options["persist"] is True for out in outs for options in out.values())
+    plan = stages.pop("plan")
+    assert plan["cmd"].endswith("python -m sparse_coding plan")
+    assert plan["outs"] == [{"keys.json": {"cache": False, "persist": True}}]
+    for name, stage in stages.items():
+        assert stage.keys() <= {"cmd", "params", "outs"}
+        assert stage["cmd"] == f"${{run}} {name}"
+        assert stage["params"] == [{"keys.json": [name]}]
+        assert stage.get("outs", []) in ([], [{f"results/{name}": {"persist": True}}])
+    assert {name for name, stage in stages.items() if "outs" not in stage} == {"dataset", "activations"}
+
+
 def test_there_is_no_other_stage():
     assert {file.stem for file in (SOURCE / "stages").glob("*.py")} - {"__init__"} == set(STAGES)
-    assert set(STAGES) - set(PLAIN_STAGES) == {"import_activations", "summary"}  # second entries of two stages
+    assert set(STAGES) - set(PLAIN_STAGES) == SECOND_STEPS
     assert {file.stem for file in (ROOT / "rules").glob("*.smk")} - {"common"} == set(PLAIN_STAGES)
     assert set(Params.model_fields) - set(PLAIN_STAGES) == {"grid", "model"}
 
@@ -109,7 +135,30 @@ def test_imports_go_one_way(file):
 
 def test_every_folder_is_under_the_rule():
     folders = {folder.name for folder in SOURCE.iterdir() if folder.is_dir() and folder.name != "__pycache__"}
-    assert folders == set(MAY_IMPORT)
+    assert folders == {*MAY_IMPORT, "workflow"}
+
+
+def test_the_workflow_knows_nothing_of_sparse_coding():
+    for file in (SOURCE / "workflow").rglob("*.py"):
+        assert own_parts(file) <= {"workflow", "errors", "atomic"}, file
+        words = {node.id for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Name)}
+        assert not words & {"params", "grid", "sites", "Params"}, file
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_how_freshness_is_decided_enters_no_key(stage):
+    """A change in the workflow, or in what cuts settings, makes no result stale."""
+    files = Source(ROOT / "src", "sparse_coding", slices.SCHEMA).files(f"sparse_coding.stages.{stage}")
+    parts = {part_of(ROOT / "src" / file) for file in files}
+    assert not parts & {"workflow", "leaves", "hub_lock", *(name.split(".")[1] for name in slices.SCHEMA)}
+
+
+def test_each_command_is_a_function_of_its_own():
+    own = {name for name, value in vars(commands).items() if getattr(value, "__module__", "") == commands.__name__}
+    assert set(COMMANDS.values()) == own
+    assert not set(COMMANDS) & set(STAGES)
+    for name in own:
+        assert getattr(commands, name).__doc__
 
 
 def test_the_core_knows_no_files():
@@ -133,14 +182,21 @@ def test_files_and_functions_are_short_and_well_named(file):
 
 
 def test_the_snakefile_loads_no_torch():
+    snakefile = ast.parse("\n".join(_import_lines(ROOT / "Snakefile")))
+    names = [
+        f"{node.module}.{alias.name}" for node in snakefile.body if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]  # fmt: skip
+    assert {name.split(".")[1] for name in names} <= set(NO_TORCH)
     script = f"""
 import sys
-from sparse_coding import {", ".join(NO_TORCH)}
-print(*set({sorted(HEAVY)!r}) & sys.modules.keys())
+{ast.unparse(snakefile)}
+print(*set({sorted({*HEAVY, "huggingface_hub"})!r}) & sys.modules.keys())
 """
-    snakefile = (ROOT / "Snakefile").read_text()
-    for line in snakefile.splitlines():
-        if line.startswith("from sparse_coding import"):
-            assert set(line.removeprefix("from sparse_coding import").replace(",", " ").split()) <= set(NO_TORCH)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == ""
+
+
+def _import_lines(snakefile: Path) -> list[str]:
+    lines = snakefile.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.startswith(("from sparse_coding", "import sparse_coding"))]

@@ -1,10 +1,11 @@
 """Files that come from outside the workflow, and the grid held against a local model's config."""
 
 import json
+import re
 
 import pytest
 
-from sparse_coding import leaves, params
+from sparse_coding import leaves
 from sparse_coding.errors import BadInput
 from sparse_coding.params import Params
 
@@ -25,35 +26,73 @@ def write_model(folder, **config):
     (folder / "config.json").write_text(json.dumps(config))
 
 
-def test_the_own_model_is_listed_before_it_is_there():
-    assert leaves.model_files(some_params()) == [f"models/pydocs-6l/{name}" for name in leaves.MODEL_FILES]
+def files(leaf) -> set[str]:
+    return set(leaf.files)
 
 
-def test_any_other_local_model_is_the_files_in_its_folder(project):
-    write_model(project / "elsewhere" / "small")
-    (project / "elsewhere" / "small" / ".cache").write_text("")
-    assert leaves.model_files(some_params(model={"name": "elsewhere/small"})) == ["elsewhere/small/config.json"]
-    assert leaves.model_files(some_params(model={"name": "someone/gpt"})) == []
+def test_a_model_that_is_not_there_yet_is_made_here(project):
+    assert leaves.makes_model(some_params())
+    assert not leaves.makes_model(some_params(model={"name": "models/other"}))
+    assert not leaves.makes_model(some_params(model={"name": "someone/gpt"}))
+    write_model(project / "models" / "pydocs-6l")
+    assert leaves.makes_model(some_params())
 
 
-def test_the_files_of_a_corpus(project):
+def test_a_model_that_came_with_its_weights_is_not_made_here(project):
+    write_model(project / "models" / "pydocs-6l")
+    (project / "models" / "pydocs-6l" / leaves.WEIGHTS).write_bytes(b"weights")
+    assert not leaves.makes_model(some_params())
+    (project / "models" / "pydocs-6l" / f"{leaves.WEIGHTS}.stamp").write_text("{}")
+    assert leaves.makes_model(some_params())
+
+
+def test_a_local_model_is_its_weights_and_the_rest_without_what_people_read(project):
+    folder = project / "elsewhere" / "small"
+    write_model(folder)
+    small = {"config.json", "tokenizer.json", "tokenizer_config.json", "merges.txt"}
+    heavy = {
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "model.safetensors.index.json",
+        "pytorch_model.bin",
+    }
+    for name in {*small, *heavy, "README.md", "LICENSE", "loss_curve.png", "training.json", ".gitattributes"}:
+        (folder / name).write_text(name)
+    (folder / ".cache" / "huggingface").mkdir(parents=True)
+    (folder / ".cache" / "huggingface" / "config.json.metadata").write_text("when it was downloaded")
+    params = some_params(model={"name": "elsewhere/small"})
+    assert files(leaves.tokenizer(params)) == {f"elsewhere/small/{name}" for name in small}
+    assert files(leaves.weights(params)) == {f"elsewhere/small/{name}" for name in heavy}
+    assert leaves.tokenizer(params).name != leaves.weights(params).name
+
+
+def test_a_model_of_the_hub_is_its_commit():
+    params = some_params(model={"name": "someone/gpt", "revision": "abc"})
+    for leaf in (leaves.tokenizer(params), leaves.weights(params)):
+        assert (leaf.files, leaf.version) == ((), "abc")
+
+
+def test_a_corpus_is_its_files_its_checksum_or_its_commit(project):
     (project / "texts" / "deep").mkdir(parents=True)
     for name in ("b.txt", "a.txt", "deep/c.txt", ".hidden"):
         (project / "texts" / name).write_text("text")
     (project / "rows.jsonl").write_text("{}")
-    assert leaves.corpus_files(some_params()) == []
+    embedded = leaves.corpus(some_params())
+    assert embedded.files == ()
+    assert re.fullmatch("[0-9a-f]{64}", embedded.version)
     folder = some_params(dataset={"corpus": "texts"})
-    assert leaves.corpus_files(folder) == ["texts/a.txt", "texts/b.txt", "texts/deep/c.txt"]
-    assert leaves.corpus_files(some_params(dataset={"corpus": "rows.jsonl"})) == ["rows.jsonl"]
-    assert leaves.corpus_files(some_params(dataset={"corpus": "someone/corpus"})) == []
+    assert leaves.corpus(folder).files == ("texts/a.txt", "texts/b.txt", "texts/deep/c.txt")
+    assert leaves.corpus(some_params(dataset={"corpus": "rows.jsonl"})).files == ("rows.jsonl",)
+    of_hub = leaves.corpus(some_params(dataset={"corpus": "someone/corpus", "revision": "abc"}))
+    assert (of_hub.files, of_hub.version) == ((), "abc")
 
 
 def test_an_empty_or_missing_folder_is_named(project):
     (project / "empty").mkdir()
     with pytest.raises(BadInput, match="empty: found no files; wanted a folder with files"):
-        leaves.corpus_files(some_params(dataset={"corpus": "empty"}))
+        leaves.corpus(some_params(dataset={"corpus": "empty"}))
     with pytest.raises(BadInput, match="nowhere: found no such folder; wanted a folder with files"):
-        leaves.folder_files("nowhere")
+        leaves.imported("nowhere")
 
 
 @pytest.mark.parametrize(
@@ -94,4 +133,4 @@ def test_a_folder_that_holds_no_model_is_named(project):
 def test_imported_sites_are_not_held_against_the_model(project):
     write_model(project / "small", num_hidden_layers=1, hidden_size=64)
     imported = {"grid": {"sites": ["layer9_residual"]}, "activations": {"imported": {"layer9_residual": "vectors"}}}
-    leaves.check(params.Params.model_validate({"model": {"name": "small"}} | imported))
+    leaves.check(Params.model_validate({"model": {"name": "small"}} | imported))

@@ -1,11 +1,11 @@
-"""The command line of the stages: what it takes, and how it says no."""
+"""The command line of the commands and stages: what it takes, and how it says no."""
 
 import json
 
 import pyarrow.parquet as pq
 import pytest
 
-from sparse_coding.__main__ import STAGES, main
+from sparse_coding.__main__ import COMMANDS, STAGES, main
 from sparse_coding.io import tables
 
 
@@ -33,31 +33,31 @@ def table(tmp_path):
 
 
 def test_a_stage_runs_with_paths_lists_and_settings(table, tmp_path):
-    target = tmp_path / "all.csv"
-    assert main(["summary", "--settings", "{}", "--tables", str(table), str(table), "--output", str(target)]) == 0
-    assert target.read_text().count("\n") == 3
+    assert main(["summary", "--settings", "{}", "--tables", str(table), str(table), "--output", str(tmp_path)]) == 0
+    assert (tmp_path / "summary.csv").read_text().count("\n") == 3
     assert pq.read_table(table).num_rows == 1
 
 
 def test_settings_may_stand_in_a_file(table, tmp_path):
     (tmp_path / "settings.json").write_text("{}")
     arguments = ["--settings", str(tmp_path / "settings.json"), "--tables", str(table)]
-    assert main(["summary", *arguments, "--output", str(tmp_path / "all.csv")]) == 0
+    assert main(["summary", *arguments, "--output", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "summary.csv").exists()
 
 
-def test_an_unknown_stage_is_refused_with_the_stages_there_are(capsys):
+def test_an_unknown_command_is_refused_with_those_there_are(capsys):
     line = refused(capsys, "train")
     assert "invalid choice: 'train'" in line
-    assert all(stage in line for stage in STAGES)
+    assert all(name in line for name in (*COMMANDS, *STAGES))
 
 
-def test_no_stage_at_all_is_refused(capsys):
-    assert "required: stage" in refused(capsys)
+def test_no_command_at_all_is_refused(capsys):
+    assert "required: command" in refused(capsys)
 
 
 def test_a_missing_argument_is_named(capsys, table):
     line = refused(capsys, "summary", "--settings", "{}", "--tables", str(table))
-    assert line == "python -m sparse_coding summary: error: the following arguments are required: --output"
+    assert line == "sparse_coding summary: error: the following arguments are required: --output"
 
 
 def test_an_unknown_argument_is_named(capsys, table):
@@ -83,9 +83,9 @@ def test_bad_settings_are_refused_in_one_line(capsys, settings, message):
 
 def test_an_unknown_setting_is_named_with_those_there_are(capsys):
     settings = {"site": "layer0_residual", "architecture": "tied", "ratio": 1, "members": {}, "colour": "red"}
-    settings["dictionaries"] = {}
+    settings |= {"lr": 0.01, "training": {}}
     line = refused(capsys, "dictionaries", "--settings", json.dumps(settings), *ARGUMENTS)
-    wanted = "one of site, architecture, ratio, members, dictionaries"
+    wanted = "one of site, architecture, ratio, lr, members, training"
     assert line == f"error: dictionaries: --settings: colour: found an unknown key (value 'red'); wanted {wanted}"
 
 
@@ -112,6 +112,23 @@ def test_each_stage_explains_its_own_arguments(capsys, stage):
         main([stage, "--help"])
     assert leaving.value.code == 0
     shown = capsys.readouterr().out
-    assert shown.startswith(f"usage: python -m sparse_coding {stage} ")
+    assert shown.startswith(f"usage: sparse_coding {stage} ")
     assert "--settings" in shown
     assert "--output" in shown
+    assert "--done" not in shown  # what only the workflow gives
+    assert "--environments" not in shown
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_its_own_arguments(capsys, command):
+    with pytest.raises(SystemExit) as leaving:
+        main([command, "--help"])
+    assert leaving.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: sparse_coding {command} ")
+
+
+def test_a_command_prints_what_it_has_to_say(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["clean"]) == 0
+    assert capsys.readouterr().out == "The store is empty.\n"
+    assert "required: target" in refused(capsys, "why")

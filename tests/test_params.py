@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from sparse_coding import params
+from sparse_coding import params, params_file
 from sparse_coding.errors import BadInput
 from sparse_coding.params import Grid, Params
 from tests.workspace import ROOT
@@ -28,11 +28,11 @@ def sections(model: type[BaseModel]):
 
 
 def test_an_empty_mapping_means_all_defaults(tmp_path):
-    assert params.load(write(tmp_path, "{}")) == Params()
+    assert params_file.load(write(tmp_path, "{}")) == Params()
 
 
 def test_the_shipped_file_states_defaults_and_narrows_the_grid():
-    shipped = params.load(ROOT / "params.yaml").model_dump()
+    shipped = params_file.load(ROOT / "params.yaml").model_dump()
     default = Params().model_dump()
     assert shipped.pop("grid")["only"]
     del default["grid"]
@@ -46,7 +46,7 @@ def test_the_shipped_file_states_defaults_and_narrows_the_grid():
 )
 def test_any_good_grid_comes_back_from_yaml_as_it_went_in(tmp_path_factory, l1, k, seeds):
     path = write(tmp_path_factory.mktemp("params"), {"grid": {"l1": l1, "k": k, "seeds": seeds}})
-    grid = params.load(path).grid
+    grid = params_file.load(path).grid
     assert (list(grid.l1), list(grid.k), list(grid.seeds)) == (l1, k, seeds)
 
 
@@ -84,19 +84,19 @@ def test_an_l1_must_be_finite_and_not_negative(value):
 def test_a_mistake_is_named_with_its_field_and_value(tmp_path, content, message):
     path = write(tmp_path, content)
     with pytest.raises(BadInput, match=message) as caught:
-        params.load(path)
+        params_file.load(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path):
     with pytest.raises(BadInput, match=r"params\.yaml: found no such file; wanted .*make preset NAME=tiny"):
-        params.load(tmp_path / "params.yaml")
+        params_file.load(tmp_path / "params.yaml")
 
 
 def test_imported_sites_need_no_name_of_a_layer(tmp_path):
     content = {"grid": {"sites": ["mine"]}, "activations": {"imported": {"mine": "vectors"}}}
-    assert params.load(write(tmp_path, content)).grid.sites == ("mine",)
+    assert params_file.load(write(tmp_path, content)).grid.sites == ("mine",)
 
 
 @pytest.mark.parametrize("section", list(dict.fromkeys(sections(Params))), ids=lambda section: section.__name__)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from sparse_coding import params, presets
+from sparse_coding import params_file, presets
 from sparse_coding.errors import BadInput
 from tests.workspace import ROOT
 
@@ -25,7 +25,7 @@ def test_a_preset_is_copied_and_the_old_file_is_kept(name, target):
     assert target.read_bytes() == (ROOT / "presets" / f"{name}.yaml").read_bytes()
     assert target.with_name("params.yaml.before").read_text() == OLD
     assert "-  seeds: [7]" in difference.splitlines()
-    assert params.load(target)
+    assert params_file.load(target)
 
 
 def test_the_same_preset_again_changes_nothing(target):

@@ -11,9 +11,9 @@ ROOT = Path(__file__).parent.parent
 
 
 def make_workspace(folder: Path, params: dict | str) -> Path:
-    """A folder with the repository's Snakefile, rules and profile, and a params.yaml."""
+    """A folder with the repository's Snakefile, rules, profile and lock of the hub, and a params.yaml."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("Snakefile", "rules", "profiles"):
+    for name in ("Snakefile", "rules", "profiles", "hub.lock.json"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "models").mkdir(exist_ok=True)
     write_params(folder, params)
@@ -40,6 +40,6 @@ def snakemake(folder: Path, *arguments: str, cores: int = 2, timeout: float = 60
 
 
 def step(*arguments: str, cwd: Path | None = None, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """`python -m sparse_coding ...`, as a rule calls it."""
+    """`python -m sparse_coding ...`, as one calls a command or a stage by hand."""
     command = [sys.executable, "-m", "sparse_coding", *arguments]
     return subprocess.run(command, cwd=cwd, text=True, capture_output=True, timeout=timeout)

@@ -35,7 +35,7 @@ STAGES = (
 )
 
 # What one types: the function in commands.py.
-COMMANDS = {name: name for name in ("why", "inspect", "plan", "clean")} | {"import": "import_"}
+COMMANDS = {name: name for name in ("why", "inspect", "plan", "lock", "clean")} | {"import": "import_"}
 GIVEN_BY_WORKFLOW = ("done", "environments")
 
 

@@ -6,7 +6,7 @@ Each takes what its arguments say and returns what is to be printed.
 import sys
 from pathlib import Path
 
-from sparse_coding import importing
+from sparse_coding import hub_lock, importing, params_file
 from sparse_coding.errors import BadInput
 from sparse_coding.workflow import dump, explain
 from sparse_coding.workflow import plan as plans
@@ -30,6 +30,13 @@ def plan() -> str:
     """Write keys.json, by which DVC decides which stages to run."""
     plans.make(dump.of_checkout(Path.cwd()), Path.cwd())
     return ""
+
+
+def lock() -> str:
+    """Ask the hub for the commits of the model and corpus that params.yaml names, and write hub.lock.json."""
+    news = hub_lock.resolve(params_file.load(Path("params.yaml")))
+    lines = [f"{entry}: {commit}" for entries in news.values() for entry, commit in entries.items()]
+    return "\n".join([f"Locked in {hub_lock.LOCK}:", *lines] if lines else ["Nothing in params.yaml is on a hub."])
 
 
 def clean(yes: bool = False) -> str:

@@ -35,9 +35,7 @@ def makes_model(params: Params) -> bool:
 
 def tokenizer(params: Params) -> Leaf:
     """All of the model but its weights: its architecture and its tokenizer."""
-    return _model_leaf(
-        params, "configuration and tokenizer", lambda file: not _is_weights(file) and not _is_prose(file)
-    )
+    return _model_leaf(params, "configuration and tokenizer", _is_small_part)
 
 
 def weights(params: Params) -> Leaf:
@@ -75,15 +73,20 @@ def corpus(params: Params) -> Leaf:
     return Leaf(f"corpus {name}", tuple(folder_files(name)) if path.is_dir() else (name,))
 
 
+def _is_hidden(file: Path) -> bool:
+    """In a hidden folder too: a downloader of models keeps times in one."""
+    return any(part.startswith(".") for part in file.parts)
+
+
 def imported(folder: str) -> Leaf:
     """Vectors made elsewhere."""
     return Leaf(f"vectors {folder}", tuple(folder_files(folder)))
 
 
 def folder_files(folder: str) -> list[str]:
-    """Every file below `folder`, sorted, hidden ones left out. Raises BadInput where there is none."""
+    """Every file below `folder`, sorted, without what is hidden. Raises BadInput where there is none."""
     root = Path(folder)
-    files = sorted(str(file) for file in root.rglob("*") if file.is_file() and not file.name.startswith("."))
+    files = sorted(str(file) for file in root.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(root)))
     if not files:
         raise BadInput(folder, "no files" if root.exists() else "no such folder", "a folder with files")
     return files

@@ -256,10 +256,14 @@ def autointerp(params: Params, site: str) -> AutointerpSlice:
 
 
 def _shuffled_null(autointerp: Autointerp, trained: list[Described]) -> str | None:
-    """The trained twin of the random-weights control where it is scored, so that the controls can be compared."""
+    """The trained twin of the random-weights control where it is scored, so that the controls can be compared.
+
+    Its L1 or k counts too, or one value more in the grid could move the null to another member.
+    """
     control = autointerp.random_weights
-    twins = [row for row in trained if control and (row.kind, row.ratio) == (control.architecture, control.ratio)]
-    return next((row.name for row in [*twins, *trained]), None)
+    like = [row for row in trained if control and (row.kind, row.ratio) == (control.architecture, control.ratio)]
+    twins = [row for row in like if control and (row.l1 == control.l1 or row.k == control.k)]
+    return next((row.name for row in [*twins, *like, *trained]), None)
 
 
 def tables(names: list[str]) -> TablesSlice:

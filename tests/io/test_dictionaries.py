@@ -55,6 +55,30 @@ def test_the_bytes_depend_on_the_arguments_alone(tmp_path):
     assert len({path.read_bytes() for path in (one, three, four)}) == 3
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 5), st.booleans(), st.sampled_from([None, 2]), st.integers(0, 9))
+def test_directions_held_with_both_signs_come_back_as_they_were(tmp_path_factory, n, d_act, tied, k, seed):
+    path = tmp_path_factory.mktemp("signed") / "one.safetensors"
+    generator = torch.Generator().manual_seed(seed)
+    directions, readout = (torch.randn(n, d_act, generator=generator) for _ in range(2))
+    directions[0, 0] = 0.0
+    if bool((directions.norm(dim=1) == 0).any()):
+        directions[0] = 1.0
+    dictionary = signed(directions, directions if tied else readout, torch.zeros(d_act), k)
+    dictionaries.save(path, dictionary, MADE)
+    assert_same(dictionaries.load(path), dictionary)
+    assert load_file(path)["decoder"].shape == (n, d_act)
+
+
+def test_one_direction_without_its_opposite_is_stored_as_it_is(tmp_path):
+    both = signed(torch.eye(4), torch.eye(4), torch.zeros(4))
+    decoder = both.decoder.clone()
+    decoder[7] = decoder[7].roll(1)
+    dictionaries.save(tmp_path / "one.safetensors", replace(both, decoder=decoder), MADE)
+    assert load_file(tmp_path / "one.safetensors")["decoder"].shape == (8, 4)
+    assert_same(dictionaries.load(tmp_path / "one.safetensors"), replace(both, decoder=decoder))
+
+
 def test_a_tied_decoder_is_stored_once(tmp_path):
     untied = random_dictionary(64, 16)
     tied = replace(untied, encoder=untied.decoder)
@@ -144,4 +168,4 @@ def test_a_baseline_file_holds_plain_named_tensors(tmp_path):
     dictionaries.save(tmp_path / "one", signed(axes, axes, torch.zeros(2)), {})
     tensors = load_file(tmp_path / "one")
     assert set(tensors) == {"bias", "decoder", "centre", "gain"}
-    assert torch.equal(tensors["decoder"], torch.cat([axes, -axes]))
+    assert torch.equal(tensors["decoder"], axes)  # each direction once, for +d and -d

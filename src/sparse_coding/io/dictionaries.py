@@ -15,17 +15,22 @@ from sparse_coding.errors import BadInput
 
 FORMAT = "sparse_coding dictionary 1"
 TENSORS = ("encoder", "bias", "decoder", "centre", "gain")
+DIRECTIONS = ("encoder", "decoder")  # [n_feat, d_act]
 
 
 def save(path: Path, dictionary: Dictionary, settings: dict) -> None:
     """Write `dictionary` whole; `settings` (JSON) says how it was made and enters the header.
 
-    The bytes depend on the arguments alone. A tied decoder is stored once.
+    The bytes depend on the arguments alone. A tied decoder is stored once, and so is each direction of a dictionary
+    that holds all of them as +d and -d.
     """
     tensors = {name: getattr(dictionary, name).detach().cpu().contiguous() for name in TENSORS}
+    shape = {"activation": dictionary.activation, "k": dictionary.k, "iterations": dictionary.iterations}
+    if all(_is_signed(tensors[name]) for name in DIRECTIONS):
+        shape["signed"] = True
+        tensors |= {name: tensors[name].chunk(2)[0].contiguous() for name in DIRECTIONS}
     if torch.equal(tensors["encoder"], tensors["decoder"]):
         del tensors["encoder"]
-    shape = {"activation": dictionary.activation, "k": dictionary.k, "iterations": dictionary.iterations}
     header = {
         "format": FORMAT,
         "dictionary": json.dumps(shape, sort_keys=True),
@@ -59,7 +64,18 @@ def load_with_settings(path: Path) -> tuple[Dictionary, dict]:
     if header.pop("sha256", None) != _sha256(tensors, header):
         raise BadInput(path, "bytes that were changed after it was written", "its own checksum; make it again")
     tensors.setdefault("encoder", tensors["decoder"])
-    return Dictionary(**tensors, **json.loads(header["dictionary"])), json.loads(header["settings"])
+    shape = json.loads(header["dictionary"])
+    if shape.pop("signed", False):
+        tensors |= {name: torch.cat([tensors[name], -tensors[name]]) for name in DIRECTIONS}
+    return Dictionary(**tensors, **shape), json.loads(header["settings"])
+
+
+def _is_signed(directions: Tensor) -> bool:
+    """Whether the second half of the rows is the first one with the other sign."""
+    if len(directions) % 2:
+        return False
+    first, second = directions.chunk(2)
+    return torch.equal(first, -second)
 
 
 def _sha256(tensors: dict[str, Tensor], header: dict[str, str]) -> str:

@@ -21,7 +21,7 @@ from sparse_coding.workflow.source import Source
 from sparse_coding.workflow.stamps import Stamp
 from sparse_coding.workflow.store import Store
 
-AGAIN = "run the same command again; what was finished is kept"
+AGAIN = "those of the beginning; run the same command again: what was finished is kept"
 
 
 class Step:
@@ -33,7 +33,6 @@ class Step:
         self.hashes = Hashes(root, self.work / "hashes")
         self.store = Store(root, self.work / "store", self.hashes)
         self.making = self.work / "making" / order["job"]
-        self.module = importlib.import_module(order["step"])
         package = importlib.import_module(order["package"]["name"])
         self.source_root = Path(str(package.__file__)).resolve().parent.parent
         self._source: tuple[list[tuple[str, int, int]], dict[str, str]] | None = None
@@ -54,7 +53,7 @@ class Step:
             for name in names:
                 stamp = self.store.holds(self._key(name))
                 if stamp is None:
-                    raise BadInput(self.store.folder / self._key(name), "no finished artifact", AGAIN)
+                    raise BadInput(self.store.folder / self._key(name), "nothing any more", "what was just made")
                 self.store.publish(stamp)
 
     def _key(self, name: str) -> str:
@@ -85,7 +84,7 @@ class Step:
             self.store.keep(self._stamped(name, environments), self.making)
             kept.append(name)
 
-        run = self.module.run
+        run = importlib.import_module(self.order["step"]).run  # here: what is only adopted needs no libraries
         run(**self._arguments(run, names, threads, done, environments))
         for name in names:
             if name not in kept:
@@ -142,9 +141,9 @@ class Step:
             stamp = self._stamp(path)
             if stamp is None or stamp.key != key:
                 found = "no stamp" if stamp is None else "the stamp of another version"
-                raise BadInput(path, found, f"the one that this run wants; {AGAIN}")
+                raise BadInput(path, found, "the one that this run is for; run it again")
             if not self._vouched(path, stamp):
-                raise BadInput(path, "bytes that were changed after it was written", f"its own; {AGAIN}")
+                raise BadInput(path, "bytes that were changed after it was written", "its own; run it again")
             environments.append(stamp.environments)
         return stamps.union(environments)
 

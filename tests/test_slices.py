@@ -1,0 +1,188 @@
+"""What a step sees of params.yaml, and so what makes its artifacts stale: nothing that it does not need."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from sparse_coding import grid, slices
+from sparse_coding.params import Params, Section
+from sparse_coding.slices import split
+
+SITE, CONTROL, OWN = "layer1_residual", "random_layer1_residual", "mine"
+BASE: dict[str, Any] = {
+    "grid": {
+        "sites": [SITE, OWN],
+        "architectures": ["tied", "topk"],
+        "ratios": [1],
+        "l1": [0.001, 0.002],
+        "k": [4],
+        "seeds": [0],
+    },
+    "activations": {"imported": {OWN: "vectors"}},
+    "baselines": {"methods": ["pca", "ica", "nmf", "neuron_basis", "random"], "topk": [8], "topk_methods": ["pca"]},
+    "autointerp": {"members": {"l1": 0.002, "k": 4}, "random_weights": {"ratio": 1}},
+}
+
+
+def some_params(changes: dict[str, dict[str, Any]]) -> Params:
+    sections = copy.deepcopy(BASE)
+    for section, values in changes.items():
+        sections[section] = sections.get(section, {}) | values
+    return Params.model_validate(sections)
+
+
+def all_slices(params: Params) -> dict[str, Section]:
+    """The slice of every job, by a name for the job."""
+    found: dict[str, Section] = {"dataset": slices.dataset(params), "transformer": slices.transformer(params)}
+    found["activations"] = slices.activations(params, False, [SITE])
+    found["random activations"] = slices.activations(params, True, [CONTROL])
+    found["imported activations"] = slices.import_activations(params, OWN)
+    found["plots"] = slices.plots(params, SITE)
+    for site in (SITE, OWN, CONTROL):
+        for cell in grid.cells(params, site):
+            found[f"{site} {cell.architecture}"] = slices.dictionaries(params, cell)
+    for site in (SITE, OWN):
+        found[f"{site} baselines"] = slices.baselines(params, site)
+        found[f"{site} evaluation"] = slices.evaluation(params, site)
+    for site in (SITE, CONTROL):
+        found[f"{site} autointerp"] = slices.autointerp(params, site)
+    return found
+
+
+def seen(params: Params) -> dict[str, str]:
+    """What each artifact sees: its job's slice, with its own member only, without what changes no result."""
+    found = {}
+    for job, each in all_slices(params).items():
+        deciding, _ = split(each)
+        members = deciding.pop("members", {"": None})
+        found |= {f"{job} {name}".strip(): json.dumps([deciding, member]) for name, member in members.items()}
+    return found
+
+
+def changed(changes: dict[str, dict[str, Any]]) -> tuple[set[str], set[str]]:
+    """The artifacts that are new under these changes, and those that see something else than before."""
+    before, after = seen(some_params({})), seen(some_params(changes))
+    return after.keys() - before.keys(), {name for name in before.keys() & after.keys() if before[name] != after[name]}
+
+
+def of(*jobs: str) -> set[str]:
+    return {name for name in seen(some_params({})) if name.startswith(jobs)}
+
+
+NEW = "tied_r1_l1-0.005_s0"
+CHANGES: dict[str, tuple[dict[str, dict[str, Any]], set[str], set[str]]] = {
+    "one more L1": (
+        {"grid": {"l1": [0.001, 0.002, 0.005]}},
+        {f"{site} {job} {NEW}" for site in (SITE, OWN) for job in ("tied", "evaluation")},
+        set(),
+    ),
+    "another order of the grid": ({"grid": {"l1": [0.002, 0.001], "architectures": ["topk", "tied"]}}, set(), set()),
+    "the rate of one architecture": (
+        {"dictionaries": {"lr": {"topk": 0.001}}},
+        set(),
+        of(f"{SITE} topk", f"{OWN} topk"),
+    ),
+    "the length of training": (
+        {"dictionaries": {"steps": 5}},
+        set(),
+        of(*(f"{site} {kind} " for site in (SITE, OWN, CONTROL) for kind in ("tied", "topk"))),
+    ),
+    "rows for ICA": ({"baselines": {"ica_rows": 7}}, set(), of(f"{SITE} baselines ica", f"{OWN} baselines ica")),
+    "iterations of NMF": (
+        {"baselines": {"nmf_iterations": 7}},
+        set(),
+        of(f"{SITE} baselines nmf", f"{OWN} baselines nmf"),
+    ),
+    "one more top-k variant": (
+        {"baselines": {"topk": [8, 16]}},
+        {f"{site} {job} pca_top16" for site in (SITE, OWN) for job in ("baselines", "evaluation")},
+        set(),
+    ),
+    "another imported site": ({"activations": {"imported": {OWN: "vectors", "other": "elsewhere"}}}, set(), set()),
+    "another folder of vectors": ({"activations": {"imported": {OWN: "moved"}}}, set(), set()),  # its bytes are a leaf
+    "the number format": ({"activations": {"dtype": "float32"}}, set(), of("activations", "random activations", "imported")),
+    "the size of a bootstrap": ({"autointerp": {"bootstrap": 5}}, set(), {"plots"}),
+    "more scored members": (
+        {"autointerp": {"members": "all"}},
+        {f"{SITE} autointerp tied_r1_l1-0.001_s0"},
+        set(),
+    ),
+    "the number of scored features": (
+        {"autointerp": {"features": 7}},
+        set(),
+        of(f"{SITE} autointerp", f"{CONTROL} autointerp"),
+    ),
+    "how figures look": ({"plots": {"dpi": 60}}, set(), {"plots"}),
+    "spliced blocks": ({"evaluation": {"splice_blocks": 5}}, set(), of(f"{SITE} evaluation", f"{OWN} evaluation")),
+    "the seed of documents": ({"dataset": {"seed": 5}}, set(), {"dataset"}),
+    "the number of tokens, which a title tells": ({"dataset": {"train_tokens": 5000}}, set(), {"dataset", "plots"}),
+    "training of the language model": ({"transformer": {"steps": 5}}, set(), {"transformer"}),
+    "what only speeds things up": (
+        {
+            "activations": {"batch_tokens": 5, "sites_per_pass": 1},
+            "dictionaries": {"side_by_side": 1},
+            "evaluation": {"batch_rows": 5, "batch_blocks": 1},
+        },
+        set(),
+        set(),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_setting_concerns_what_needs_it_and_nothing_else(what):
+    changes, new, stale = CHANGES[what]
+    base = {section: values | changes.get(section, {}) for section, values in BASE.items()}
+    assert changed(changes | {section: base[section] for section in changes if section in base}) == (new, stale)
+
+
+def test_the_control_of_random_weights_concerns_control_sites_alone():
+    control = BASE["autointerp"]["random_weights"]
+    new, stale = changed({"autointerp": {"random_weights": control | {"seed": 3}}})
+    assert new == {f"{CONTROL} {job} tied_r1_l1-0.002_s3" for job in ("tied", "autointerp")}
+    assert stale == {f"random activations {CONTROL}"}
+    assert slices.activations(some_params({}), False, [SITE]).random_seed is None
+
+
+def test_more_values_leave_the_null_where_it_is():
+    """All members scored: the null stays with the twin of the control, wherever other values stand in the list."""
+    everything = {"autointerp": BASE["autointerp"] | {"members": "all"}}
+    for l1 in ([0.002], [0.001, 0.002], [0.002, 0.0005]):
+        members = slices.autointerp(some_params(everything | {"grid": {"l1": l1}}), SITE).members
+        assert [name for name, scored in members.items() if scored.shuffled_null] == ["tied_r1_l1-0.002_s0"]
+
+
+@pytest.mark.parametrize("job", all_slices(some_params({})))
+def test_what_is_split_off_is_marked_in_the_schema_and_nothing_is_lost(job):
+    section = all_slices(some_params({}))[job]
+    deciding, free = split(section)
+    assert set(_leaves(free)) <= {"batch_tokens", "sites_per_pass", "side_by_side", "batch_rows", "batch_blocks"}
+    assert not set(_leaves(free)) & set(_leaves(deciding))
+    assert type(section).model_validate(_merged(deciding, free)) == section
+
+
+def test_every_setting_that_changes_no_result_is_split_off():
+    for each in all_slices(some_params({})).values():
+        for name, value in each:
+            if isinstance(value, Section):
+                marked = {
+                    field
+                    for field, info in type(value).model_fields.items()
+                    if isinstance(info.json_schema_extra, dict) and not info.json_schema_extra["changes_results"]
+                }
+                assert set(split(each)[1].get(name, {})) == marked
+
+
+def _leaves(values: dict[str, Any]) -> list[str]:
+    return [
+        leaf
+        for name, value in values.items()
+        for leaf in (_leaves(value) if isinstance(value, dict) and value else [name])
+    ]
+
+
+def _merged(values: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    both = {name: _merged(values[name], more[name]) for name in values.keys() & more.keys()}
+    return values | more | both
