@@ -70,11 +70,11 @@ def write_lock(lock: hub_lock.Lock) -> None:
     hub_lock.LOCK.write_text(json.dumps(lock))
 
 
-def lock(endpoint: str, params: dict, **environment: str) -> subprocess.CompletedProcess[str]:
+def lock(endpoint: str, params: dict) -> subprocess.CompletedProcess[str]:
     """`sparse_coding lock`, as one types it, with another hub."""
     Path("params.yaml").write_text(yaml.safe_dump(params))
     command = [sys.executable, "-m", "sparse_coding", "lock"]
-    given = os.environ | {"HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "*"} | environment
+    given = os.environ | {"HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "*"}
     return subprocess.run(command, env=given, capture_output=True, text=True, timeout=60)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from snakemake_logger_plugin_progress import estimate
 from sparse_coding import commands, slices
 from sparse_coding.__main__ import COMMANDS, STAGES
 from sparse_coding.params import Params
@@ -112,6 +113,14 @@ def test_dvc_asks_snakemake_for_each_stage_by_its_key():
         assert stage["params"] == [{"keys.json": [name]}]
         assert stage.get("outs", []) in ([], [{f"results/{name}": {"persist": True}}])
     assert {name for name, stage in stages.items() if "outs" not in stage} == {"dataset", "activations"}
+
+
+def test_each_stage_is_a_target_that_is_no_step():
+    """`snakemake dictionaries` makes all files of the stage; the live line counts what is made only."""
+    assert set(estimate.TARGETS) == {"all", *PLAIN_STAGES} - {"transformer"}
+    for stage in set(PLAIN_STAGES) - {"transformer"}:
+        rule = f'rule {stage}:\n    input:\n        WORK.stage("{stage}"),\n'
+        assert (ROOT / "rules" / f"{stage}.smk").read_text(encoding="utf-8").endswith(rule)
 
 
 def test_there_is_no_other_stage():

@@ -18,7 +18,7 @@ from tests.workspace import snakemake
 
 SECONDS = st.floats(0, 1e5)
 SHARE = st.floats(0, 1)
-RULES = ["dataset", "activations", "dictionaries_layer2_residual_tied_r4", "evaluation_layer2_residual", "other"]
+RULES = ["dataset_tokens", "activations_model_0", "dictionaries_layer2_residual_tied_r4", "evaluation_layer2_residual", "other"]
 STEPS = st.lists(st.tuples(st.sampled_from(RULES), SECONDS), max_size=8)
 CHAIN = {later: {earlier} for earlier, later in pairwise(RULES)}
 
@@ -91,19 +91,20 @@ class TestEstimate:
         assert estimate.run_seconds_left(in_a_row, {}, 1000) == 10
 
     def test_measured_times_come_first_and_scale_the_others(self, tmp_path):
-        (tmp_path / "dataset.benchmark.tsv").write_text("s\th:m:s\n60.0\t0:01:00\n")
+        (tmp_path / "dataset_tokens.benchmark.tsv").write_text("s\th:m:s\n60.0\t0:01:00\n")
         (tmp_path / "dictionaries_x_tied_r0.5.benchmark.tsv").write_text("s\th:m:s\n")
         measured = estimate.benchmarks(tmp_path)
-        assert measured == {"dataset": 60.0}
-        expected = estimate.expected_seconds(["dataset", "baselines_x"], measured)
-        assert expected == {"dataset": 60.0, "baselines_x": 3 * estimate.STAGES["baselines"].seconds}
+        assert measured == {"dataset_tokens": 60.0}
+        expected = estimate.expected_seconds(["dataset_tokens", "baselines_x"], measured)
+        assert expected == {"dataset_tokens": 60.0, "baselines_x": 3 * estimate.STAGES["baselines"].seconds}
 
     def test_pace_follows_what_was_observed(self):
         assert estimate.pace([]) == 1
         assert estimate.pace([(200.0, 100.0)] * 50) == pytest.approx(2, rel=0.01)
 
     def test_stages_by_the_longest_name(self):
-        assert estimate.stage_of("activations_random") is estimate.STAGES["activations_random"]
+        assert estimate.stage_of("activations_random_0") is estimate.STAGES["activations_random"]
+        assert estimate.stage_of("evaluation_tables_layer2_residual") is estimate.STAGES["evaluation_tables"]
         assert estimate.stage_of("dictionaries_random_layer2_residual_tied_r4").threads == 1
         assert estimate.stage_of("first") is estimate.UNKNOWN
         seconds = [estimate.unmeasured_seconds(f"dictionaries_x_tied_r{ratio}") for ratio in ("0p5", "1", "2", "4")]
@@ -186,6 +187,14 @@ class TestRuns:
 
         again = snakemake(tmp_path, "--logger", "progress")
         assert again.stdout.strip() == "Nothing to be done (all requested files are present and up to date)."
+
+    def test_a_rule_that_only_names_files_is_no_step(self, tmp_path):
+        snakefile = toy(tmp_path) / "Snakefile"
+        snakefile.write_text(f'{snakefile.read_text()}\nrule plots:\n    input: "b.txt"\n')
+        done = snakemake(tmp_path, "--logger", "progress", "plots")
+        assert done.returncode == 0
+        assert done.stdout.startswith("Steps to do: 2, ")
+        assert "2 of 2 steps done in " in done.stdout
 
     def test_a_step_that_fails(self, tmp_path):
         (tmp_path / "results/logs").mkdir(parents=True)

@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,18 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from sparse_coding import grid, leaves, params
+from sparse_coding import grid, leaves, params_file, slices
 from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import open_activations
 from sparse_coding.load import load_dictionary
+from sparse_coding.params import Params
+from sparse_coding.stages import dictionaries
+from sparse_coding.workflow import stamps
+from sparse_coding.workflow.hashes import Hashes
+from sparse_coding.workflow.store import Store
 from tests.tiny_model import make_tiny_model
+from tests.workflow.project import Project, Started
 from tests.workspace import ROOT, make_workspace, snakemake, write_params
 
 SITE, CONTROL = "layer1_residual", "random_layer1_residual"
@@ -85,7 +93,7 @@ def sha256(path: Path) -> str:
 
 
 def baselines_of(folder: Path) -> list[str]:
-    return grid.baseline_names(params.load(folder / "params.yaml").baselines)
+    return grid.baseline_names(params_file.load(folder / "params.yaml").baselines)
 
 
 def test_the_figure_is_a_picture_with_its_caption(made):
@@ -100,13 +108,30 @@ def test_every_artifact_that_the_grid_asks_for_is_there_and_no_other(made):
     results = made / "results"
     members = [f"{SITE}/{name}" for name in MEMBERS] + [f"{CONTROL}/tied_r2_l1-0.002_s1"]
     wanted = {f"{name}{suffix}" for name in members for suffix in (".safetensors", ".log.jsonl")}
-    dictionaries = results / "dictionaries"
-    assert {str(file.relative_to(dictionaries)) for file in dictionaries.rglob("*") if file.is_file()} == wanted
-    assert {file.stem for file in (results / f"baselines/{SITE}").iterdir()} == set(baselines_of(made))
-    assert {file.stem for file in (results / "activations").iterdir()} == {SITE, CONTROL}
-    assert {file.stem for file in (results / f"evaluation/{SITE}/rows").iterdir()} == {*MEMBERS, *baselines_of(made)}
-    assert {file.stem for file in (results / f"evaluation/{SITE}/gains").iterdir()} == set(MEMBERS)
+    assert artifacts(results / "dictionaries") == wanted
+    names = [*MEMBERS, *baselines_of(made)]
+    assert artifacts(results / f"baselines/{SITE}") == {f"{name}.safetensors" for name in baselines_of(made)}
+    assert artifacts(results / "activations") == {f"{SITE}.h5", f"{CONTROL}.h5"}
+    assert artifacts(results / f"evaluation/{SITE}/rows") == {
+        f"{name}{suffix}" for name in names for suffix in (".json", ".frequency.parquet")
+    }
+    assert artifacts(results / f"evaluation/{SITE}/gains") == {f"{name}.safetensors" for name in MEMBERS}
     assert not list(results.rglob("*.part"))
+    assert not list((made / ".work/store").glob("*"))
+
+
+def artifacts(folder: Path) -> set[str]:
+    """The paths of all files below `folder`, without the stamps beside them."""
+    files = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+    return {file for file in files if not file.endswith(".stamp")}
+
+
+def test_a_stamp_vouches_for_every_file(made):
+    found = [stamps.read(path) for path in sorted((made / "results").rglob("*.stamp"))]
+    vouched = {file: sha256 for stamp in found if stamp for file, sha256 in stamp.files.items()}
+    results = {file for file in artifacts(made / "results") if not file.startswith("logs/")}
+    assert vouched.keys() == {f"results/{file}" for file in results}
+    assert vouched == {file: sha256(made / file) for file in vouched}
 
 
 def test_tokens_and_vectors_are_as_many_as_asked(made):
@@ -146,7 +171,10 @@ def test_tables_have_the_rows_that_params_ask_for(made):
     frequency = pq.ParquetFile(evaluation / "frequency.parquet").read().to_pandas()
     n_feat = {row["name"]: row["n_feat"] for row in read(evaluation / "table.parquet")}
     assert frequency.groupby("name").size().to_dict() == n_feat
-    assert set(json.loads((evaluation / "metrics.json").read_text())) == set(n_feat)
+    metrics = json.loads((made / "results/evaluation/metrics.json").read_text())
+    assert {site: set(of_site) for site, of_site in metrics.items()} == {SITE: set(n_feat)}
+    points = (made / "results/evaluation/points.csv").read_text().splitlines()
+    assert len(points) == 1 + 2 * len(MEMBERS) + len(baselines_of(made))
     scored = read(made / f"results/autointerp/{SITE}/table.parquet", tables.AUTOINTERP)
     subjects = ["tied_r2_l1-0.002_s0", "topk_r1_k8_s0", "pca", "ica", "nmf", "neuron_basis", "random"]
     plain = [row["name"] for row in scored if row["condition"] == "plain"]
@@ -176,12 +204,12 @@ def test_two_lines_load_a_dictionary(made, monkeypatch):
     assert load_dictionary(site=SITE, architecture="pca", l0=row["l0"]).n_feat == 64
 
 
-def planned_jobs(folder: Path) -> dict[str, str]:
+def planned_jobs(folder: Path, *targets: str) -> dict[str, str]:
     """How often each rule would run, from the table of a dry run."""
-    planned = snakemake(folder, "-n")
+    planned = snakemake(folder, "-n", *targets)
     assert planned.returncode == 0, planned.stdout
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", planned.stdout, re.MULTILINE))
-    assert jobs, planned.stdout
+    assert bool(jobs) != ("Nothing to be done" in planned.stdout), planned.stdout
     return jobs
 
 
@@ -204,25 +232,28 @@ def test_a_member_is_the_same_bytes_in_other_company_and_on_other_cores(made, tm
     done = snakemake(other, member, cores=cores)
     assert done.returncode == 0, done.stdout
     assert [file.stat().st_mtime_ns for file in inputs] == written
-    names = {file.name for file in (other / "results/dictionaries" / SITE).glob("*.safetensors")}
-    assert names == {f"tied_r2_l1-{value:g}_s0.safetensors" for value in l1}
+    names = {file.name for file in (other / "results/dictionaries" / SITE).glob("*.safetensors*")}
+    assert names == {f"tied_r2_l1-{value:g}_s0.safetensors{end}" for value in l1 for end in ("", ".stamp")}
     assert sha256(other / member) == sha256(made / member)
 
 
-AFTER_DICTIONARIES = {f"evaluation_{SITE}", f"autointerp_{SITE}", f"plots_{SITE}", "summary"}
+AFTER_DICTIONARIES = {f"evaluation_{SITE}", f"evaluation_tables_{SITE}", "evaluation_summary", f"plots_{SITE}"}
+SCORING = {f"autointerp_{SITE}", f"autointerp_tables_{SITE}"}
 GROWTH: dict[str, tuple[str, dict[str, Any], set[str]]] = {
     "an L1": ("grid", {"l1": [0.001, 0.002, 0.004, 0.008]}, {f"dictionaries_{SITE}_tied_r2", *AFTER_DICTIONARIES}),
     "a ratio": (
         "grid",
         {"ratios": [1, 2, 4], "only": [*TINY["grid"]["only"], {"ratios": [4]}]},
-        {f"dictionaries_{SITE}_tied_r4", f"dictionaries_{SITE}_topk_r4", *AFTER_DICTIONARIES},
+        {f"dictionaries_{SITE}_tied_r4", f"dictionaries_{SITE}_topk_r4", *AFTER_DICTIONARIES, *SCORING},
     ),
     "a top-k baseline": ("baselines", {"topk": [2, 4, 8]}, {f"baselines_{SITE}", *AFTER_DICTIONARIES}),
-    "scored members": (
-        "autointerp",
-        {"members": "all"},
-        {f"autointerp_{SITE}", f"autointerp_{CONTROL}", f"plots_{SITE}"},
+    "scored members": ("autointerp", {"members": "all"}, {*SCORING, f"plots_{SITE}"}),
+    "an L1 less": (
+        "grid",
+        {"l1": [0.001, 0.002]},
+        {f"evaluation_tables_{SITE}", "evaluation_summary", f"plots_{SITE}"},
     ),
+    "settings that change no result": ("dictionaries", {"side_by_side": 1}, set()),
 }
 
 
@@ -234,7 +265,7 @@ def test_what_is_new_in_params_is_made_and_nothing_else(made, what):
         planned = planned_jobs(made)
     finally:
         write_params(made, TINY)
-    assert planned.keys() == {*jobs, "all", "total"}
+    assert planned.keys() == ({*jobs, "all", "total"} if jobs else set())
 
 
 def test_settings_from_the_command_line_are_refused(made, tmp_path):
@@ -253,9 +284,193 @@ def test_snakemake_runs_without_an_activated_environment(made):
     command = [str(binary), "--cores", "1", "-n", "-p", "--forceall", f"results/plots/{SITE}.png"]
     done = subprocess.run(command, cwd=made, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    steps = re.findall(r"(\S+) -m sparse_coding (\w+) ", done.stdout + done.stderr)
-    assert {stage for _, stage in steps} >= {"dataset", "activations", "evaluation", "plots"}
+    steps = re.findall(r"(\S+) -m sparse_coding\.workflow \.work/orders/(\w+)-\w+\.json", done.stdout + done.stderr)
+    jobs = {job for _, job in steps}
+    assert jobs >= {"dataset_tokens", "activations_model_0", f"evaluation_{SITE}", f"plots_{SITE}"}
     assert {Path(python).parent for python, _ in steps} == {binary.parent}
+
+
+TWO_SITES = {"grid": {"sites": ["layer0_residual", SITE], "architectures": ["tied"], "ratios": [1], "l1": [0.002]}}
+
+
+@pytest.mark.parametrize(("sites_per_pass", "passes"), [(None, {"model_0", "random_0"}), (1, {"model_1", "random_1"})])
+def test_a_figure_needs_its_own_site_and_the_others_of_its_passes(made, tmp_path, sites_per_pass, passes):
+    folder = make_workspace(tmp_path / "project", TINY | TWO_SITES | {"activations": {"sites_per_pass": sites_per_pass}})
+    (folder / "models" / "tiny").symlink_to(made / "models" / "tiny")
+    (folder / "texts").symlink_to(made / "texts")
+    planned = planned_jobs(folder, f"results/plots/{SITE}.png").keys() - {"total"}
+    assert {job for job in planned if job.startswith("activations")} == {f"activations_{name}" for name in passes}
+    assert planned >= {"dataset_tokens", f"dictionaries_{SITE}_tied_r1", f"plots_{SITE}"}
+    assert not any(job.endswith("layer0_residual") for job in planned)
+    every = planned_jobs(folder, "dictionaries").keys() - {"total"}
+    cells = {f"{site}_tied_r1" for site in ("layer0_residual", SITE)}
+    cells |= {f"random_{site}_tied_r2" for site in ("layer0_residual", SITE)}
+    assert {job for job in every if not job.startswith("activations")} == {
+        *{f"dictionaries_{cell}" for cell in cells},
+        "dataset_tokens",
+        "dictionaries",
+    }
+
+
+# Properties 2, 3, 4, 6 and 8 of docs/freshness.md on the real line; tests/workflow has them all, on a toy.
+
+
+def seen(folder: Path) -> dict[str, tuple[int, int, str]]:
+    """The inode, time and content of every artifact: the same only for what was left alone."""
+    files = [f"results/{file}" for file in artifacts(folder / "results") if not file.startswith("logs/")]
+    return {
+        file: ((folder / file).stat().st_ino, (folder / file).stat().st_mtime_ns, sha256(folder / file))
+        for file in files
+    }
+
+
+@pytest.fixture(scope="module")
+def versioned(made, tmp_path_factory) -> Project:
+    """The finished project under git and DVC, with the settings of this repository and its sources."""
+    project = Project(tmp_path_factory.mktemp("versioned") / "project")
+    leave = shutil.ignore_patterns("__pycache__", ".snakemake", "*.egg-info")
+    shutil.copytree(made, project.folder, ignore=leave)
+    shutil.copytree(ROOT / "src", project.folder / "src", ignore=leave)
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"):
+        (project.folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, project.folder / name)
+    project.replace("dvc.yaml", "src, models]", "src, models, texts]")
+    project.git("init", "--quiet")
+    return project
+
+
+def run(project: Project, *command: str) -> str:
+    done = project.start(*command).wait(timeout=300)
+    assert done.code == 0, done.said
+    return done.said
+
+
+@pytest.fixture(scope="module")
+def clone(versioned, tmp_path_factory) -> Project:
+    """A clone on another machine, pulled, with other times on every file."""
+    run(versioned, "dvc", "repro")
+    run(versioned, "dvc", "push")
+    versioned.git("add", "--all")
+    versioned.git("commit", "--quiet", "--message", "all")
+    project = Project(tmp_path_factory.mktemp("clone") / "project")
+    versioned.git("clone", "--quiet", str(versioned.folder), str(project.folder))
+    run(project, "dvc", "pull")
+    random = np.random.default_rng(0)
+    for file in sorted(project.folder.rglob("*")):
+        if file.is_file() and not {".git", ".dvc"} & set(file.parts):
+            os.utime(file, (moment := float(random.integers(1, 2**32)), moment))
+    return project
+
+
+def test_dvc_records_what_snakemake_made_and_makes_nothing_again(versioned):
+    before = seen(versioned.folder)
+    run(versioned, "dvc", "repro")
+    assert seen(versioned.folder) == before
+    assert versioned.is_fresh()
+    assert "Running stage" not in run(versioned, "dvc", "repro")
+
+
+def test_a_clone_makes_only_what_a_change_asks_for(clone, made):
+    pulled = {file: content for file, (_, _, content) in seen(clone.folder).items()}
+    local = {"results/dataset/tokens.h5", f"results/activations/{SITE}.h5", f"results/activations/{CONTROL}.h5"}
+    assert pulled == {file: content for file, (_, _, content) in seen(made).items() if file not in local}
+    assert clone.is_fresh()
+
+    before = seen(clone.folder)
+    write_params(clone.folder, TINY | {"grid": TINY["grid"] | {"l1": [0.001, 0.002, 0.004, 0.008]}})
+    assert not clone.is_fresh()
+    run(clone, "snakemake", "--cores", "2")
+    grown = seen(clone.folder)
+    new = {file.rpartition("/")[2] for file in grown.keys() - before.keys()}
+    member = "tied_r2_l1-0.008_s0"
+    ends = (".safetensors", ".log.jsonl", ".json", ".frequency.parquet")  # its gains have its own name
+    assert new == {*(f"{member}{end}" for end in ends), "tokens.h5", f"{SITE}.h5"}
+    gathered = {f"evaluation/{SITE}/table.parquet", f"evaluation/{SITE}/frequency.parquet"}
+    gathered |= {"evaluation/summary.csv", "evaluation/metrics.json", "evaluation/points.csv"}
+    gathered |= {f"plots/{SITE}.png", f"plots/{SITE}.txt"}
+    assert changed(before, grown) == {f"results/{file}" for file in gathered}
+
+    write_params(clone.folder, TINY)
+    assert run(clone, "snakemake", "--cores", "2").count("results/logs") == 0
+    again = seen(clone.folder)
+    assert changed(grown, again) == {f"results/{file}" for file in gathered}
+    assert {file: content for file, (_, _, content) in again.items() if file in pulled} == pulled
+    store = Store(clone.folder, clone.folder / ".work/store", Hashes(clone.folder, clone.folder / ".work/hashes"))
+    parked = [stamp for stamp, _ in store.entries() if stamp]
+    assert {stamp.artifact for stamp in parked} >= {
+        f"results/dictionaries/{SITE}/{member}.safetensors",
+        f"results/evaluation/{SITE}/rows/{member}.json",
+    }
+    assert all(store.holds(stamp.key) for stamp in parked)
+
+
+def changed(before: dict, after: dict) -> set[str]:
+    return {file for file in before.keys() & after.keys() if before[file] != after[file]}
+
+
+def test_a_step_that_is_killed_in_the_middle_of_a_cell_loses_one_member_at_most(made, tmp_path):
+    slow = TINY | {"dictionaries": TINY["dictionaries"] | {"steps": 1500, "side_by_side": 1}}
+    folder = tmp_path / "project"
+    shutil.copytree(made, folder, symlinks=True)
+    write_params(folder, slow)
+    project, job = Project(folder), f"dictionaries_{SITE}_tied_r2"
+    target = f"results/dictionaries/{SITE}/{MEMBERS[0]}.safetensors"
+    started = project.start("snakemake", "--cores", "2", target)
+    finished = wait_for_entries(folder, started, steps=1500)
+    os.kill(process_of(folder, job), signal.SIGKILL)
+    failed = started.wait()
+    assert failed.code != 0
+    assert f"FAILED {job}" in failed.said
+    kept = {stamp.artifact: entry for stamp, entry in entries(folder, steps=1500)}
+    assert 1 <= len(kept) < 3
+    assert finished <= kept.keys()
+    times = {artifact: (entry / artifact).stat().st_mtime_ns for artifact, entry in kept.items()}
+
+    assert project.snakemake(target).code == 0
+    assert f"{len(kept)} of 3 were finished before" in (folder / f"results/logs/{job}.log").read_text()
+    assert {artifact: (folder / artifact).stat().st_mtime_ns for artifact in kept} == times
+    params = params_file.load(folder / "params.yaml")
+    (cell,) = [cell for cell in grid.cells(params, SITE) if cell.architecture == "tied"]
+    dictionaries.run(
+        slices.dictionaries(params, cell),
+        activations=folder / f"results/activations/{SITE}.h5",
+        output=tmp_path / "undisturbed",
+        threads=2,
+    )
+    undisturbed = {file.name: file.read_bytes() for file in (tmp_path / "undisturbed").iterdir()}
+    assert len(undisturbed) == 6
+    for name, content in undisturbed.items():
+        assert (folder / f"results/dictionaries/{SITE}" / name).read_bytes() == content
+
+
+def entries(folder: Path, steps: int) -> list[tuple[stamps.Stamp, Path]]:
+    """The members in the store that were trained for so many steps, with their folders."""
+    found = [(stamps.read(path), path) for path in (folder / ".work/store").rglob("tied_r2_*.safetensors.stamp")]
+    return [
+        (stamp, folder / ".work/store" / stamp.key)
+        for stamp, _ in found
+        if stamp and stamp.record["settings"].get("training", {}).get("steps") == steps
+    ]
+
+
+def wait_for_entries(folder: Path, started: Started, steps: int) -> set[str]:
+    """Wait until the store has a member; all that it then has."""
+    while not (found := entries(folder, steps)):
+        assert started.process.poll() is None, started.wait().said
+        time.sleep(0.02)
+    return {stamp.artifact for stamp, _ in found}
+
+
+def process_of(folder: Path, job: str) -> int:
+    """The process of a step in `folder`."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command, place = (process / "cmdline").read_bytes().split(b"\0"), os.readlink(process / "cwd")
+        except OSError:
+            continue
+        if Path(place) == folder and b"sparse_coding.workflow" in command and job.encode() in b" ".join(command):
+            return int(process.name)
+    raise LookupError(f"no process of {job}")
 
 
 # What is shipped: params.yaml and the presets.
@@ -265,8 +480,8 @@ SHIPPED = [ROOT / "params.yaml", *sorted((ROOT / "presets").glob("*.yaml"))]
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.name)
 def test_shipped_params_plan_every_job(file, tmp_path):
-    settings = params.load(file)
-    assert yaml.safe_load(file.read_text()).keys() <= params.Params.model_fields.keys()
+    settings = params_file.load(file)
+    assert yaml.safe_load(file.read_text()).keys() <= Params.model_fields.keys()
     folder = make_workspace(tmp_path / "project", file.read_text())
     stand_in = folder / settings.model.name
     stand_in.mkdir(parents=True)
@@ -276,8 +491,9 @@ def test_shipped_params_plan_every_job(file, tmp_path):
     sites = settings.grid.sites
     with_controls = [*sites, *(f"random_{site}" for site in sites)]
     cells = [f"{site}_{cell.name}" for site in with_controls for cell in grid.cells(settings, site)]
-    wanted = {"all", "total", "summary", "dataset", "activations", "activations_random"}
-    wanted |= {f"{stage}_{site}" for stage in ("baselines", "evaluation", "plots") for site in sites}
-    wanted |= {f"autointerp_{site}" for site in with_controls} | {f"dictionaries_{cell}" for cell in cells}
+    wanted = {"all", "total", "evaluation_summary", "dataset_tokens", "activations_model_0", "activations_random_0"}
+    wanted |= {f"{step}_{site}" for step in ("baselines", "evaluation", "evaluation_tables", "plots") for site in sites}
+    wanted |= {f"{step}_{site}" for step in ("autointerp", "autointerp_tables") for site in with_controls}
+    wanted |= {f"dictionaries_{cell}".replace(".", "p") for cell in cells}
     assert jobs.keys() == wanted
     assert {count for job, count in jobs.items() if job != "total"} == {"1"}

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparse_coding.core.dictionary import Dictionary, keep_largest, nonnegative_least_squares, signed
+from sparse_coding.core.dictionary import Dictionary, keep_largest, nonnegative_least_squares, signed, signed_basis
 
 SIZES = st.tuples(st.integers(1, 7), st.integers(1, 5), st.integers(1, 6))  # n_feat, d_act, batch
 SEEDS = st.integers(0, 2**31)
@@ -98,6 +98,17 @@ def test_signed_reconstructs_as_the_linear_map_does(n, d_act, seed):
     torch.testing.assert_close(dictionary.atoms.norm(dim=1), torch.ones(2 * n, dtype=torch.float64))
     torch.testing.assert_close(dictionary.atoms[n:], -dictionary.atoms[:n])
     assert (dictionary.encode(x) > 0).sum(dim=1).eq(n).all(), "one of +d and -d is on, never both"
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 6), SEEDS)
+def test_an_orthonormal_basis_with_both_signs_loses_nothing(d_act, seed):
+    _, normal = random_dictionary(1, 1, seed)
+    basis, centre, x = torch.linalg.qr(normal(d_act, d_act))[0], normal(d_act), normal(6, d_act)
+    dictionary = signed_basis(basis, centre)
+    torch.testing.assert_close(dictionary.reconstruct(x), x)
+    torch.testing.assert_close(dictionary.encode(x), signed(basis, basis, centre).encode(x))
+    assert torch.equal(dictionary.encoder, dictionary.decoder)
 
 
 @settings(max_examples=30, deadline=None)

@@ -80,5 +80,26 @@ def test_a_member_that_diverges_is_named():
     bad = member("tied")
     batches = stream(3)
     batches[1][0, 0] = float("nan")
-    with pytest.raises(ensemble.NotFinite, match=r"tied 0\.001 4 0: the loss is not finite at step 1"):
-        ensemble.train([bad], iter(batches), threads=1)
+    failed = ensemble.train([bad], iter(batches), threads=1)
+    assert failed.keys() == {bad.name}
+    assert isinstance(failed[bad.name], ensemble.NotFinite)
+    assert str(failed[bad.name]).startswith("tied 0.001 4 0: the loss is not finite at step 1")
+    assert bad.step == 1
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_member_that_diverges_is_left_out_and_the_others_stay_the_same_bytes(threads):
+    alone, company = member("tied"), [member("tied", l1=1e38), member("tied"), member("tied", seed=1)]
+    heard: list[int] = []
+    assert ensemble.train([alone], iter(stream()), threads=1) == {}
+    failed = ensemble.train(company, iter(stream()), threads, heard.append)
+    assert failed.keys() == {company[0].name}
+    assert weights(company[1]) == weights(alone)
+    assert company[2].step == 60
+    assert sum(heard) == 3 * 60  # a bar that counts steps still ends full
+
+
+def test_training_ends_when_no_member_is_left():
+    batches = iter(stream())
+    assert len(ensemble.train([member("tied", l1=1e38)], batches, threads=1)) == 1
+    assert len(list(batches)) == 60 - ensemble.STEPS_A_TURN

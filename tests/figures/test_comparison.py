@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import get_args
 
 import matplotlib as mpl
@@ -26,6 +27,7 @@ def drawn(
     autointerp: pd.DataFrame | None = None,
     control: pd.DataFrame | None = None,
     frequency: pd.DataFrame | None = None,
+    environments: Sequence[dict[str, str]] = (),
 ) -> tuple[Figure, str]:
     evaluation = tables.evaluation() if evaluation is None else evaluation
     autointerp = tables.autointerp() if autointerp is None else autointerp
@@ -46,7 +48,7 @@ def drawn(
         ce_ablated=ce_ablated,
         n_learned=scores.n_learned(autointerp),
     )
-    words = caption.text(subject, evaluation, lines, rows, fired)
+    words = caption.text(subject, evaluation, lines, rows, fired, environments)
     return comparison.figure(subject, lines, rows, fired, words), words
 
 
@@ -121,6 +123,31 @@ def test_caption_states_the_caveats_with_their_numbers(whole: tuple[Figure, str]
     ):
         assert part in words
     assert "Missing" not in words
+
+
+HERE = {"python": "3.11.9", "torch": "2.7.1", "cpu": "Xeon"}
+
+
+@pytest.mark.parametrize(
+    ("environments", "words"),
+    [
+        ([], ""),
+        ([HERE], ""),
+        ([HERE, dict(reversed(HERE.items()))], ""),
+        ([HERE, HERE | {"cpu": "EPYC"}], "Mixed: the numbers were made with more than one cpu (Xeon, EPYC)."),
+        (
+            [HERE, HERE | {"cpu": "EPYC", "torch": "2.8.0"}, HERE],
+            "Mixed: the numbers were made with more than one torch (2.7.1, 2.8.0) and cpu (Xeon, EPYC).",
+        ),
+        (
+            [HERE, HERE | {"scipy": "1.16"}],
+            "Mixed: the numbers were made with more than one scipy (none, 1.16).",
+        ),
+    ],
+)
+def test_caption_says_where_environments_differ(environments, words: str, whole: tuple[Figure, str]) -> None:
+    _, found = drawn(control=tables.control(), environments=environments)
+    assert found == "\n".join([whole[1], words] if words else [whole[1]])
 
 
 def test_bytes_are_the_same_and_nothing_global_changes() -> None:

@@ -66,7 +66,9 @@ def tokens(corpus, tmp_path_factory) -> Path:
 
 def a_slice(model: Path, sites=SITES, seed: int | None = None, **options) -> ActivationsSlice:
     settings = Activations(**({"dtype": "float32", "block_rows": 32} | options))
-    return ActivationsSlice(model=Model(name=str(model)), sites=sites, activations=settings, random_seed=seed)
+    return ActivationsSlice(
+        model=Model(name=str(model)), members=dict.fromkeys(sites), activations=settings, random_seed=seed
+    )
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +134,13 @@ def test_a_rerun_gives_the_same_bytes(harvested, model, tokens, tmp_path):
     activations.run(a_slice(model), tokens=tokens, output=tmp_path, threads=1)
     for site in SITES:
         assert (tmp_path / f"{site}.h5").read_bytes() == (harvested / f"{site}.h5").read_bytes()
+
+
+def test_a_site_is_the_same_bytes_in_a_pass_of_its_own(harvested, model, tokens, tmp_path):
+    for site in SITES:
+        activations.run(a_slice(model, sites=(site,)), tokens=tokens, output=tmp_path / site, threads=2)
+        assert [file.name for file in (tmp_path / site).iterdir()] == [f"{site}.h5"]
+        assert (tmp_path / site / f"{site}.h5").read_bytes() == (harvested / f"{site}.h5").read_bytes()
 
 
 def test_control_sites_come_from_random_weights(harvested, model, tokens, tmp_path):

@@ -13,15 +13,15 @@ from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import ActivationsWriter, Header
 from sparse_coding.io.tokens import Blocks, Tokens
-from sparse_coding.params import Autointerp
-from sparse_coding.slices import AutointerpSlice, Described
-from sparse_coding.stages import autointerp
+from sparse_coding.params import Scoring
+from sparse_coding.slices import AutointerpSlice, Described, Scored, TablesSlice
+from sparse_coding.stages import autointerp, autointerp_tables
 from tests.interp import planted
 
 SITE = "layer2_residual"
 D_ACT = len(planted.VOCABULARY) + 1  # one dimension a token
 N_FEAT = 30
-SETTINGS = Autointerp(features=12, seed=3)
+SETTINGS = Scoring(features=12, seed=3)
 DESCRIBED = (
     Described(name="tied_r4_l1-0.002_s0", kind="tied", ratio=4, l1=2e-3, seed=0),
     Described(name="topk_r4_k8_s0", kind="topk", ratio=4, k=8, seed=0),
@@ -71,13 +71,21 @@ def _dictionaries() -> dict[str, Dictionary]:
 
 
 def run(inputs: Path, output: Path, described=DESCRIBED, null=DESCRIBED[0].name, threads=1, **changes) -> list[dict]:
-    settings = AutointerpSlice(
-        site=SITE, dictionaries=described, shuffled_null=null, autointerp=SETTINGS.model_copy(update=changes)
-    )
-    paths = [inputs / f"{row.name}.safetensors" for row in described]
+    """Score dictionaries and gather the scores, as the workflow does it."""
+    paths, heard = [inputs / f"{row.name}.safetensors" for row in described], []
     files = {"activations": inputs / "site.h5", "tokens": inputs / "tokens.h5", "dictionaries": paths}
-    autointerp.run(settings, **files, output=output, threads=threads)
+    autointerp.run(a_slice(described, null, **changes), **files, output=output, threads=threads, done=heard.append)
+    assert heard == [row.name for row in described]
+    plain = [output / f"{row.name}.parquet" for row in described]
+    nulls = [output / f"{null}.shuffled_null.parquet"] if null else []
+    names = tuple(row.name for row in described)
+    autointerp_tables.run(TablesSlice(names=names), scores=[*plain, *nulls], output=output)
     return tables.read(output / "table.parquet", tables.AUTOINTERP).to_pylist()
+
+
+def a_slice(described, null: str | None, **changes) -> AutointerpSlice:
+    members = {row.name: Scored(**row.model_dump(), shuffled_null=row.name == null) for row in described}
+    return AutointerpSlice(site=SITE, members=members, scoring=SETTINGS.model_copy(update=changes))
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +168,6 @@ def test_more_features_leave_the_first_ones_as_they_are(inputs, outcome, tmp_pat
 def test_files_that_do_not_belong_together(inputs, tmp_path):
     with pytest.raises(BadInput, match=r"dictionaries: found .* wanted in this order"):
         _run_with(inputs, tmp_path, paths=["topk_r4_k8_s0", "tied_r4_l1-0.002_s0"])
-    with pytest.raises(BadInput, match="shuffled_null: found pca"):
-        run(inputs, tmp_path, null="pca")
     narrow = signed(torch.eye(4), torch.eye(4), torch.zeros(4))
     dictionary_files.save(tmp_path / "random.safetensors", narrow, {})
     with pytest.raises(BadInput, match=f"d_act 4; wanted {D_ACT}"):
@@ -176,7 +182,7 @@ def test_files_that_do_not_belong_together(inputs, tmp_path):
 
 def _run_with(inputs: Path, output: Path, paths: list, described=DESCRIBED[:2], tokens: Path | None = None) -> None:
     autointerp.run(
-        AutointerpSlice(site=SITE, dictionaries=described, shuffled_null=None, autointerp=SETTINGS),
+        a_slice(described, null=None),
         activations=inputs / "site.h5",
         tokens=tokens or inputs / "tokens.h5",
         dictionaries=[inputs / f"{path}.safetensors" for path in paths],

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from sparse_coding import grid
+from sparse_coding import grid, slices
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries
 from sparse_coding.io.activations import ActivationsWriter, Header, open_activations
-from sparse_coding.params import Baselines
+from sparse_coding.params import Baselines, Params
 from sparse_coding.slices import BaselinesSlice
 from sparse_coding.stages import baselines as stage
 
 SITE, D, ROWS = "layer2_residual", 12, 9000  # more rows than the stage reads at a time
+SMALL = {"topk": (2, D), "ica_rows": 3000, "nmf_rows": 1000, "nmf_iterations": 50}
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +30,8 @@ def activations(tmp_path_factory):
     return path
 
 
-def settings(**changes):
-    small = {"topk": (2, D), "ica_rows": 3000, "nmf_rows": 1000, "nmf_iterations": 50}
-    return BaselinesSlice(site=SITE, baselines=Baselines(**(small | changes)))
+def settings(**changes) -> BaselinesSlice:
+    return slices.baselines(Params(baselines=Baselines(**(SMALL | changes))), SITE)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def made(activations, tmp_path_factory):
 
 
 def test_there_is_a_file_for_each_name_and_no_other(made):
-    names = grid.baseline_names(settings().baselines)
+    names = grid.baseline_names(Baselines(**SMALL))
     assert sorted(file.name for file in made.iterdir()) == sorted(f"{name}.safetensors" for name in names)
 
 
@@ -77,9 +77,28 @@ def test_each_file_says_how_it_was_made(made):
 
 
 def test_threads_change_no_byte(made, activations, tmp_path):
-    stage.run(settings(), activations=activations, output=tmp_path, threads=1)
+    heard = []
+    stage.run(settings(), activations=activations, output=tmp_path, threads=1, done=heard.append)
     for path in made.iterdir():
         assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+    assert sorted(heard) == sorted(settings().members)
+
+
+def test_company_changes_no_byte(made, activations, tmp_path):
+    """The workflow makes those that are not there: they come out as they would beside the others."""
+    members = {name: settings().members[name] for name in ("pca_top2", "ica", "random", "nmf")}
+    there = []
+    stage.run(
+        BaselinesSlice(site=SITE, members=members),
+        activations=activations,
+        output=tmp_path,
+        threads=1,
+        done=lambda name: there.append((tmp_path / f"{name}.safetensors").exists()),
+    )
+    assert there == [True] * 4
+    assert {path.stem for path in tmp_path.iterdir()} == set(members)
+    for path in tmp_path.iterdir():
+        assert path.read_bytes() == (made / path.name).read_bytes(), path.name
 
 
 def test_the_terminal_is_quiet_and_the_file_says_that_ica_did_not_converge(activations, tmp_path, recwarn, capsys):

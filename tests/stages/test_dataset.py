@@ -40,11 +40,11 @@ def make(folder: Path, output: Path, **changes: object) -> Tokens:
         dataset=Dataset(**({"corpus": str(folder / "corpus"), "held_out_share": 0.2, **SMALL} | changes)),
     )
     dataset.run(settings, output=output, threads=1)
-    return tokens_file.load(output)
+    return tokens_file.load(output / "tokens.h5")
 
 
 def test_blocks_and_fragments_are_what_was_asked_for(folder: Path, tmp_path: Path) -> None:
-    tokens = make(folder, tmp_path / "tokens.h5")
+    tokens = make(folder, tmp_path)
     assert (tokens.bos, tokens.special, tokens.context, tokens.fragment_tokens) == (0, (0,), 16, 8)
     assert tokens.fragments.shape == (20, 9)
     for blocks, wanted in ((tokens.train, 1500), (tokens.held_out, 200)):
@@ -58,7 +58,7 @@ def test_blocks_and_fragments_are_what_was_asked_for(folder: Path, tmp_path: Pat
 
 
 def test_every_token_comes_from_the_document_it_names(folder: Path, tmp_path: Path) -> None:
-    tokens = make(folder, tmp_path / "tokens.h5")
+    tokens = make(folder, tmp_path)
     documents = corpora.load(str(folder / "corpus"), held_out_share=0.2, seed=0)
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
     assert tokens.corpus_sha256 == documents.sha256
@@ -77,22 +77,22 @@ def test_every_token_comes_from_the_document_it_names(folder: Path, tmp_path: Pa
 
 
 def test_documents_of_fragments_give_no_activations(folder: Path, tmp_path: Path) -> None:
-    tokens = make(folder, tmp_path / "tokens.h5")
+    tokens = make(folder, tmp_path)
     assert not set(tokens.fragments_document.tolist()) & set(tokens.train.document.ravel().tolist())
     assert tokens.n_documents_fragments == len(set(tokens.fragments_document.tolist()))
     assert tokens.n_documents_train == len(set(tokens.train.document.ravel().tolist())) - 1
 
 
 def test_two_runs_give_the_same_bytes_and_another_seed_others(folder: Path, tmp_path: Path) -> None:
-    make(folder, tmp_path / "a.h5")
-    make(folder, tmp_path / "b.h5")
-    other = make(folder, tmp_path / "c.h5", seed=1)
-    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
-    assert (tokens_file.load(tmp_path / "a.h5").fragments != other.fragments).any()
+    make(folder, tmp_path / "a")
+    make(folder, tmp_path / "b")
+    other = make(folder, tmp_path / "c", seed=1)
+    assert (tmp_path / "a" / "tokens.h5").read_bytes() == (tmp_path / "b" / "tokens.h5").read_bytes()
+    assert (tokens_file.load(tmp_path / "a" / "tokens.h5").fragments != other.fragments).any()
 
 
 def test_without_bos_every_column_is_text_or_separator(folder: Path, tmp_path: Path) -> None:
-    tokens = make(folder, tmp_path / "tokens.h5", bos="never")
+    tokens = make(folder, tmp_path, bos="never")
     assert tokens.bos is None
     assert tokens.special == (0,)
     assert tokens.fragments.shape == (20, 8)
@@ -105,8 +105,8 @@ def test_the_leak_is_measured_on_the_documents_that_are_used(folder: Path, tmp_p
     for index in range(60):
         (tmp_path / "corpus" / f"{index}.txt").write_text(text)
     asked = {"corpus": str(tmp_path / "corpus"), "train_tokens": 500, "held_out_tokens": 100}
-    assert make(folder, tmp_path / "tokens.h5", **asked).leak == 1
-    assert make(folder, tmp_path / "tokens.h5").leak < 0.05
+    assert make(folder, tmp_path, **asked).leak == 1
+    assert make(folder, tmp_path).leak < 0.05
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_the_leak_is_measured_on_the_documents_that_are_used(folder: Path, tmp_p
 )
 def test_too_much_is_refused_and_leaves_nothing(folder: Path, tmp_path: Path, changes: dict, message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        make(folder, tmp_path / "tokens.h5", **changes)
+        make(folder, tmp_path, **changes)
     assert not list(tmp_path.iterdir())
 
 
@@ -132,12 +132,12 @@ def test_bos_is_refused_where_the_tokenizer_has_none(folder: Path, tmp_path: Pat
     (tmp_path / "model" / "config.json").write_bytes((folder / "model" / "config.json").read_bytes())
     corpus = str(folder / "corpus")
     with pytest.raises(BadInput, match=r"dataset\.bos: found 'always', and the tokenizer of .* has no BOS token"):
-        make(tmp_path, tmp_path / "tokens.h5", corpus=corpus, bos="always")
-    assert make(tmp_path, tmp_path / "tokens.h5", corpus=corpus, bos="auto").bos is None
+        make(tmp_path, tmp_path, corpus=corpus, bos="always")
+    assert make(tmp_path, tmp_path, corpus=corpus, bos="auto").bos is None
 
 
 def test_a_model_folder_without_tokenizer_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_bytes((folder / "model" / "config.json").read_bytes())
     with pytest.raises(BadInput, match="tokenizer"):
-        make(tmp_path, tmp_path / "tokens.h5", corpus=str(folder / "corpus"))
+        make(tmp_path, tmp_path, corpus=str(folder / "corpus"))

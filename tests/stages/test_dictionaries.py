@@ -10,7 +10,8 @@ from sparse_coding.errors import BadInput
 from sparse_coding.grid import Member
 from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io.activations import ActivationsWriter, Header, open_activations
-from sparse_coding.params import Architecture, Dictionaries
+from sparse_coding.core import ensemble
+from sparse_coding.params import Architecture, Training
 from sparse_coding.slices import DictionariesSlice
 from sparse_coding.stages import dictionaries
 
@@ -35,10 +36,12 @@ def activations(tmp_path_factory) -> Path:
 
 
 def a_slice(
-    architecture: Architecture = "tied", ratio: float = 2, members: dict[str, Member] = L1, **options
+    architecture: Architecture = "tied", ratio: float = 2, members: dict[str, Member] = L1, lr: float = 0.01, **options
 ) -> DictionariesSlice:
-    training = Dictionaries.model_validate({"steps": 300, "batch": 256, "log_steps": 50} | options)
-    return DictionariesSlice(site=SITE, architecture=architecture, ratio=ratio, members=members, dictionaries=training)
+    training = Training.model_validate({"steps": 300, "batch": 256, "log_steps": 50} | options)
+    return DictionariesSlice(
+        site=SITE, architecture=architecture, ratio=ratio, lr=lr, members=members, training=training
+    )
 
 
 def run(settings: DictionariesSlice, activations: Path, output: Path, threads: int = 1) -> Path:
@@ -75,7 +78,8 @@ def test_the_header_holds_the_settings(made):
         "l1": 0.01,
         "k": None,
         "seed": 0,
-        "dictionaries": a_slice().dictionaries.model_dump(mode="json"),
+        "lr": 0.01,
+        "training": a_slice().training.model_dump(mode="json", exclude={"side_by_side"}),
     }
 
 
@@ -134,6 +138,46 @@ def test_a_ratio_that_gives_no_feature_is_refused_before_any_work(activations, t
 
 
 def test_a_rate_that_makes_training_diverge_leaves_no_file(activations, tmp_path):
+    heard: list[str] = []
     with pytest.raises(ArithmeticError, match=r"low: the loss is not finite at step .*lower dictionaries\.lr"):
-        run(a_slice("untied", lr={"untied": 1e30}), activations, tmp_path / "none")
+        dictionaries.run(
+            a_slice("untied", lr=1e30), activations=activations, output=tmp_path / "none", threads=1, done=heard.append
+        )
     assert not (tmp_path / "none").exists()
+    assert heard == []
+
+
+@pytest.mark.parametrize("side_by_side", [1, 2, 8])
+def test_a_member_that_diverges_takes_nothing_from_the_others(made, activations, tmp_path, side_by_side):
+    members = {"low": L1["low"], "lost": Member(seed=0, l1=1e38), "high": L1["high"], "other_seed": L1["other_seed"]}
+    heard: list[str] = []
+    with pytest.raises(ensemble.NotFinite, match=r"lost: the loss is not finite at step \d+"):
+        dictionaries.run(
+            a_slice(members=members, side_by_side=side_by_side),
+            activations=activations,
+            output=tmp_path,
+            threads=2,
+            done=heard.append,
+        )
+    assert sorted(heard) == sorted(L1)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {
+        file.name: file.read_bytes() for file in made.iterdir()
+    }
+
+
+def test_done_hears_of_a_member_when_its_files_are_there(activations, tmp_path):
+    there: list[tuple[str, set[str]]] = []
+
+    def done(name: str) -> None:
+        there.append((name, {file.name for file in tmp_path.glob(f"{name}.*")}))
+
+    settings = a_slice(steps=20, side_by_side=2)
+    dictionaries.run(settings, activations=activations, output=tmp_path, threads=1, done=done)
+    assert there == [(name, {f"{name}.safetensors", f"{name}.log.jsonl"}) for name in L1]
+
+
+def test_how_many_are_trained_side_by_side_changes_no_byte(made, activations, tmp_path):
+    run(a_slice(side_by_side=1), activations, tmp_path, threads=2)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {
+        file.name: file.read_bytes() for file in made.iterdir()
+    }

@@ -23,8 +23,8 @@ from sparse_coding.io.activations import ActivationsWriter, Header, open_activat
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.params import Evaluation, Model
 from sparse_coding.sites import parse
-from sparse_coding.slices import Described, EvaluationSlice, SummarySlice
-from sparse_coding.stages import evaluation, summary
+from sparse_coding.slices import Described, EvaluationSlice, SummarySlice, TablesSlice
+from sparse_coding.stages import evaluation, evaluation_tables, summary
 from tests.tiny_model import make_tiny_model
 
 SITE, D_ACT, CONTEXT, SPECIAL = "layer1_residual", 32, 24, (0,)
@@ -41,23 +41,31 @@ class World:
     described: tuple[Described, ...]
 
     def settings(self, names: list[str] | None = None, **changes: object) -> EvaluationSlice:
-        described = tuple(row for row in self.described if names is None or row.name in names)
+        members = {row.name: row for row in self.described if names is None or row.name in names}
         settings = SETTINGS.model_copy(update=changes)
-        return EvaluationSlice(
-            site=SITE, model=Model(name=str(self.model)), dictionaries=described, evaluation=settings
-        )
+        return EvaluationSlice(site=SITE, model=Model(name=str(self.model)), members=members, evaluation=settings)
 
     def run(self, output: Path, names: list[str] | None = None, threads: int = 1, **changes: object) -> list[dict]:
-        paths = [path for name, path in self.paths.items() if names is None or name in names]
+        """Evaluate and gather, as the workflow does it; the rows of the table."""
+        settings, heard = self.settings(names, **changes), []
         evaluation.run(
-            self.settings(names, **changes),
+            settings,
             activations=self.activations,
             tokens=self.tokens,
-            dictionaries=paths,
+            dictionaries=[self.paths[name] for name in settings.members],
             output=output,
             threads=threads,
+            done=heard.append,
         )
-        return tables.read(output / "table.parquet", tables.EVALUATION).to_pylist()
+        assert heard == list(settings.members)
+        return gather(output, heard)
+
+
+def gather(output: Path, names: list[str]) -> list[dict]:
+    rows = [output / "rows" / f"{name}.json" for name in names]
+    frequencies = [output / "rows" / f"{name}.frequency.parquet" for name in names]
+    evaluation_tables.run(TablesSlice(names=tuple(names)), rows=rows, frequencies=frequencies, output=output)
+    return tables.read(output / "table.parquet", tables.EVALUATION).to_pylist()
 
 
 @pytest.fixture(scope="module")
@@ -321,26 +329,48 @@ def test_company_does_not_matter(world: World, rows: list[dict], tmp_path: Path)
 
 def test_threads_do_not_matter(world: World, rows: list[dict], tmp_path: Path) -> None:
     assert world.run(tmp_path, threads=3) == rows
-    files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*"))
-    assert len(files) == 2 + 4 + 4  # gains, rows, gathered tables
+    assert_same_files(tmp_path, world.folder / "results")
+
+
+def test_how_many_are_measured_together_does_not_matter(
+    world: World, rows: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "AT_A_TIME", 3)
+    assert world.run(tmp_path) == rows
+    assert_same_files(tmp_path, world.folder / "results")
+
+
+def assert_same_files(one: Path, other: Path) -> None:
+    files = sorted(path.relative_to(one) for path in one.rglob("*.*"))
+    assert len(files) == 2 + 4 + 4 + 2  # gains, rows, frequencies, gathered tables
     for file in files:
-        assert (tmp_path / file).read_bytes() == (world.folder / "results" / file).read_bytes(), file
+        assert (one / file).read_bytes() == (other / file).read_bytes(), file
 
 
-def test_metrics_points_and_summary(world: World, rows: list[dict], tmp_path: Path) -> None:
-    results = world.folder / "results"
-    metrics = json.loads((results / "metrics.json").read_text())
-    row = find(rows, "tied_r2_l1-0.002_s0", "gain_refit")
-    assert metrics["tied_r2_l1-0.002_s0"]["gain_refit"]["fvu"] == row["fvu"]
-    points = (results / "points.csv").read_text().splitlines()
-    assert points[0] == "name,kind,ratio,variant,l0,fvu,loss_recovered"
-    assert len(points) == 1 + len(rows)
-    assert [line.split(",")[1] for line in points[1:]] == ["neuron_basis", "random", "tied", "tied", "topk", "topk"]
-    table = results / "table.parquet"
-    summary.run(SummarySlice(), tables=[table, table], output=tmp_path / "summary.csv")
+def test_metrics_points_and_summary_hold_all_sites(world: World, rows: list[dict], tmp_path: Path) -> None:
+    other = tmp_path / "other.parquet"
+    tables.write(other, [row | {"site": "layer0_residual"} for row in rows], tables.EVALUATION)
+    summary.run(SummarySlice(), tables=[world.folder / "results" / "table.parquet", other], output=tmp_path)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    name = "tied_r2_l1-0.002_s0"
+    row = find(rows, name, "gain_refit")
+    assert list(metrics) == [SITE, "layer0_residual"]
+    for site in metrics:
+        assert metrics[site][name]["gain_refit"]["fvu"] == row["fvu"]
+        assert metrics[site].keys() == {row["name"] for row in rows}
+    points = (tmp_path / "points.csv").read_text().splitlines()
+    assert points[0] == "site,name,kind,ratio,variant,l0,fvu,loss_recovered"
+    assert len(points) == 1 + 2 * len(rows)
+    columns = [line.split(",") for line in points[1:]]
+    assert [line[0] for line in columns] == ["layer0_residual"] * len(rows) + [SITE] * len(rows)
+    assert [line[2] for line in columns] == ["neuron_basis", "random", "tied", "tied", "topk", "topk"] * 2
     lines = (tmp_path / "summary.csv").read_text().splitlines()
     assert len(lines) == 1 + 2 * len(rows)
     assert lines[0].split(",") == tables.EVALUATION.names
+    assert [line.split(",")[lines[0].split(",").index("site")] for line in lines[1:]] == [
+        *[SITE] * len(rows),
+        *["layer0_residual"] * len(rows),
+    ]
 
 
 def test_an_imported_site_has_no_splice_columns(world: World, tmp_path: Path) -> None:
@@ -353,7 +383,9 @@ def test_an_imported_site_has_no_splice_columns(world: World, tmp_path: Path) ->
         output=tmp_path,
         threads=1,
     )
-    for row in tables.read(tmp_path / "table.parquet", tables.EVALUATION).to_pylist():
+    found = gather(tmp_path, list(settings.members))
+    assert len(found) == 2
+    for row in found:
         assert row["fvu"] is not None
         assert {row[column] for column in ("ce", "ce_clean", "kl", "kl_low", "loss_recovered", "n_tokens")} == {None}
 

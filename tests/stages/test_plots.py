@@ -22,33 +22,50 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
         "frequency": tables.write(tmp_path / "frequency.parquet", tables.frequency(), files.FREQUENCY),
         "autointerp": tables.write(tmp_path / "autointerp.parquet", tables.autointerp(), files.AUTOINTERP),
         "control": tables.write(tmp_path / "control.parquet", tables.control(), files.AUTOINTERP),
-        "output": tmp_path / "plots" / f"{SITE}.png",
-        "caption": tmp_path / "plots" / f"{SITE}.txt",
+        "output": tmp_path / "plots",
     }
+
+
+def picture_of(inputs: dict[str, Path]) -> Path:
+    return inputs["output"] / f"{SITE}.png"
+
+
+def caption_of(inputs: dict[str, Path]) -> str:
+    return (inputs["output"] / f"{SITE}.txt").read_text(encoding="utf-8")
 
 
 def test_command_line_makes_the_same_figure_twice(inputs: dict[str, Path]) -> None:
     words = [word for name, path in inputs.items() for word in (f"--{name}", str(path))]
     assert main(["plots", "--settings", SETTINGS.model_dump_json(), *words]) == 0
-    first, caption = inputs["output"].read_bytes(), inputs["caption"].read_text(encoding="utf-8")
+    first, caption = picture_of(inputs).read_bytes(), caption_of(inputs)
     plots.run(SETTINGS, **inputs)
-    assert inputs["output"].read_bytes() == first
-    assert inputs["caption"].read_text(encoding="utf-8") == caption
+    assert picture_of(inputs).read_bytes() == first
+    assert caption_of(inputs) == caption
     assert "random weights" in caption
-    with Image.open(inputs["output"]) as picture:
+    with Image.open(picture_of(inputs)) as picture:
         assert picture.width == round(SETTINGS.plots.width * SETTINGS.plots.dpi)
         assert set(picture.info) <= {"dpi"}  # no date, no program name
-    assert sorted(path.name for path in inputs["output"].parent.iterdir()) == [f"{SITE}.png", f"{SITE}.txt"]
+    assert sorted(path.name for path in inputs["output"].iterdir()) == [f"{SITE}.png", f"{SITE}.txt"]
 
     plots.run(SETTINGS.model_copy(update={"bootstrap": 20}), **inputs)
-    assert inputs["caption"].read_text(encoding="utf-8") != caption  # other intervals: resamples are a setting
+    assert caption_of(inputs) != caption  # other intervals: resamples are a setting
 
 
 def test_without_control_the_figure_says_so(inputs: dict[str, Path]) -> None:
     del inputs["control"]
     plots.run(SETTINGS, **inputs)
-    assert inputs["output"].exists()
-    assert "Missing here: the control random-weights model." in inputs["caption"].read_text(encoding="utf-8")
+    assert picture_of(inputs).exists()
+    assert "Missing here: the control random-weights model." in caption_of(inputs)
+
+
+def test_the_caption_says_where_the_environments_of_the_numbers_differ(inputs: dict[str, Path]) -> None:
+    first = {"python": "3.11.9", "torch": "2.7.1", "cpu": "Xeon"}
+    plots.run(SETTINGS, **inputs, environments=[first])
+    alone = caption_of(inputs)
+    assert "Mixed" not in alone
+    plots.run(SETTINGS, **inputs, environments=[first, first | {"cpu": "EPYC"}])
+    assert caption_of(inputs).startswith(alone)
+    assert caption_of(inputs).endswith("Mixed: the numbers were made with more than one cpu (Xeon, EPYC).\n")
 
 
 def test_two_scorers_never_share_an_axis(inputs: dict[str, Path]) -> None:

@@ -85,14 +85,23 @@ def signed(
     Without `k` its reconstruction is the linear one; with `k` it keeps the k codes of largest magnitude.
     """
     norms = directions.norm(dim=1, keepdim=True)
-    atoms, encoder = directions / norms, readout * norms
-    n_feat = 2 * len(directions)
+    return _with_both_signs(readout * norms, directions / norms, centre, k)
+
+
+def signed_basis(basis: Float[Tensor, "d_act d_act"], centre: Float[Tensor, " d_act"]) -> Dictionary:
+    """`signed` for an orthonormal basis, which reads itself out: encoder and decoder are the same numbers."""
+    atoms = basis / basis.norm(dim=1, keepdim=True)
+    return _with_both_signs(atoms, atoms, centre, None)
+
+
+def _with_both_signs(encoder: Tensor, atoms: Tensor, centre: Tensor, k: int | None) -> Dictionary:
+    n_feat = 2 * len(atoms)
     return Dictionary(
         encoder=torch.cat([encoder, -encoder]),
-        bias=directions.new_zeros(n_feat),
+        bias=atoms.new_zeros(n_feat),
         decoder=torch.cat([atoms, -atoms]),
         centre=centre,
-        gain=directions.new_ones(n_feat),
+        gain=atoms.new_ones(n_feat),
         activation="relu" if k is None else "topk",
         k=k,
     )

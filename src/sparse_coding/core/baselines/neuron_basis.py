@@ -4,10 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sparse_coding.core.dictionary import Dictionary, signed
+from sparse_coding.core.dictionary import Dictionary, signed_basis
 
 
 def make(centre: Float[Tensor, " d_act"]) -> Dictionary:
     """The axes around `centre`, +d and -d."""
     axes = torch.eye(len(centre), dtype=centre.dtype)
-    return signed(axes, axes, centre)
+    return signed_basis(axes, centre)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sparse_coding.core.dictionary import Dictionary, signed
+from sparse_coding.core.dictionary import Dictionary, signed_basis
 
 
 def fit(blocks: Iterable[Float[Tensor, "_ d_act"]], centre: Float[Tensor, " d_act"]) -> Dictionary:
@@ -17,7 +17,7 @@ def fit(blocks: Iterable[Float[Tensor, "_ d_act"]], centre: Float[Tensor, " d_ac
     directions = torch.linalg.eigh(covariance(blocks, centre)).eigenvectors.T.flip(0)
     largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
     directions = (directions * largest.sign()).to(centre.dtype)
-    return signed(directions, directions, centre)
+    return signed_basis(directions, centre)
 
 
 def covariance(

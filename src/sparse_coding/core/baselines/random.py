@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sparse_coding.core.dictionary import Dictionary, signed
+from sparse_coding.core.dictionary import Dictionary, signed_basis
 
 
 def make(centre: Float[Tensor, " d_act"], *, seed: int) -> Dictionary:
@@ -18,4 +18,4 @@ def make(centre: Float[Tensor, " d_act"], *, seed: int) -> Dictionary:
     q, r = torch.linalg.qr(gaussian)
     # QR is unique up to signs; LAPACK's choice is not uniform, a positive diagonal of R is (Mezzadri 2007).
     directions = (q * r.diagonal().sign()).T.to(centre.dtype)
-    return signed(directions, directions, centre)
+    return signed_basis(directions, centre)
