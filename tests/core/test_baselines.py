@@ -138,17 +138,17 @@ def test_ica_says_that_it_did_not_converge():
     assert fvu(x, dictionary.reconstruct(x)) < 1e-20, "unfinished, yet a basis"
 
 
-@pytest.mark.filterwarnings(
-    "ignore:There are some small singular values", "ignore::sklearn.exceptions.ConvergenceWarning"
-)
-def test_a_dimension_that_never_varies_does_no_harm():
-    x, _ = correlated(dtype=torch.float32)
-    x[:, 3] = 2.5
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("constant", [[3], [0, 5]])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_dimension_that_never_varies_does_no_harm(constant, dtype):
+    x, _ = correlated(dtype=dtype)
+    x[:, constant] = 2.5
     for method, dictionary in signed_bases(x).items():
         assert fvu(x, dictionary.reconstruct(x)) < 1e-8, method
     dictionary = nmf.fit(x, iterations=50, encode_iterations=300, seed=0)
     assert dictionary.atoms.isfinite().all()
-    torch.testing.assert_close(dictionary.reconstruct(x)[:, 3], x[:, 3])
+    torch.testing.assert_close(dictionary.reconstruct(x)[:, constant], x[:, constant])
 
 
 def planted_parts(n_rows, seed):

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparse_coding.core.dictionary import Dictionary, keep_largest, nonnegative_least_squares, signed, signed_basis
+from sparse_coding.core.baselines.signed import signed, signed_basis
+from sparse_coding.core.dictionary import Dictionary, keep_largest, nonnegative_least_squares
 
 SIZES = st.tuples(st.integers(1, 7), st.integers(1, 5), st.integers(1, 6))  # n_feat, d_act, batch
 SEEDS = st.integers(0, 2**31)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from sparse_coding.core.dictionary import Dictionary, signed
+from sparse_coding.core.baselines.signed import signed
+from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io import tables

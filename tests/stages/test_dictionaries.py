@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from sparse_coding.core import ensemble
 from sparse_coding.errors import BadInput
 from sparse_coding.grid import Member
 from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io.activations import ActivationsWriter, Header, open_activations
-from sparse_coding.core import ensemble
 from sparse_coding.params import Architecture, Training
 from sparse_coding.slices import DictionariesSlice
 from sparse_coding.stages import dictionaries

@@ -13,7 +13,8 @@ import torch
 from torch.nn.functional import cross_entropy, kl_div, normalize
 from transformers import AutoModelForCausalLM
 
-from sparse_coding.core.dictionary import Dictionary, signed
+from sparse_coding.core.baselines.signed import signed
+from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.core.metrics.gain_refit import gain_refit
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries as dictionary_files

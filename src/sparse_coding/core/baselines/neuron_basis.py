@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sparse_coding.core.dictionary import Dictionary, signed_basis
+from sparse_coding.core.baselines.signed import signed_basis
+from sparse_coding.core.dictionary import Dictionary
 
 
 def make(centre: Float[Tensor, " d_act"]) -> Dictionary:

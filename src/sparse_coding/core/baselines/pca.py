@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sparse_coding.core.dictionary import Dictionary, signed_basis
+from sparse_coding.core.baselines.signed import signed_basis
+from sparse_coding.core.dictionary import Dictionary
 
 
 def fit(blocks: Iterable[Float[Tensor, "_ d_act"]], centre: Float[Tensor, " d_act"]) -> Dictionary:
@@ -14,10 +15,18 @@ def fit(blocks: Iterable[Float[Tensor, "_ d_act"]], centre: Float[Tensor, " d_ac
 
     `centre` is the mean of the rows. An eigenvector has no sign of its own: its largest entry is made positive.
     """
-    directions = torch.linalg.eigh(covariance(blocks, centre)).eigenvectors.T.flip(0)
+    _, directions = principal(covariance(blocks, centre))
+    return signed_basis(directions.to(centre.dtype), centre)
+
+
+def principal(
+    covariance: Float[Tensor, "d_act d_act"],
+) -> tuple[Float[Tensor, " d_act"], Float[Tensor, "d_act d_act"]]:
+    """The variances and orthonormal directions of a covariance, largest first, the largest entry of each positive."""
+    variances, vectors = torch.linalg.eigh(covariance)
+    directions = vectors.T.flip(0)
     largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
-    directions = (directions * largest.sign()).to(centre.dtype)
-    return signed_basis(directions, centre)
+    return variances.flip(0), directions * largest.sign()
 
 
 def covariance(
