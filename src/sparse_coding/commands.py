@@ -56,5 +56,5 @@ def clean(yes: bool = False) -> str:
 
 
 def import_(folder: Path, output: Path, site: str = "", held_out_share: float = 0.05, dtype: str = "float16") -> str:
-    """Write the vectors in FOLDER (.npy, .safetensors or .pt files, each [row, d_act]) as the activations file OUTPUT."""
+    """Write the vectors in FOLDER (.npy, .safetensors or .pt, each [row, d_act]) as the activations file OUTPUT."""
     return importing.import_folder(folder, output, site, held_out_share, dtype)

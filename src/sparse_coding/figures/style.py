@@ -8,9 +8,11 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from PIL import Image
 
 DESIGN_WIDTH = 12.0  # inch; panels and fonts are laid out for this width and scale with it
 SMALL, TEXT, LARGE = 9.0, 10.0, 13.0  # points at the design width
@@ -94,8 +96,10 @@ def method(kind: str, ratio: float | None) -> str:
 
 def png(figure: Figure, width: float, dpi: int) -> bytes:
     """The figure as PNG, `width` inch wide: the same bytes for the same figure, with no date and no program name."""
+    canvas = FigureCanvasAgg(figure)
+    figure.set_dpi(dpi * width / figure.get_figwidth())
+    canvas.draw()
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
-    scale = width / figure.get_figwidth()
-    figure.savefig(buffer, format="png", dpi=dpi * scale, metadata={"Software": None}, pil_kwargs={"dpi": (dpi, dpi)})
+    # Nothing is transparent, and an alpha channel would be a fifth of the file.
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(buffer, "PNG", optimize=True, dpi=(dpi, dpi))
     return buffer.getvalue()

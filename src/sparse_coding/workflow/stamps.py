@@ -51,7 +51,7 @@ def path_of(artifact: str) -> str:
 
 def write(path: Path, stamp: Stamp) -> None:
     """Write a stamp whole; its bytes depend on its content alone."""
-    write_text(path, json.dumps({"format": FORMAT, **asdict(stamp)}, indent=1, sort_keys=True) + "\n")
+    write_text(path, canonical.text_of({"format": FORMAT, **asdict(stamp)}) + "\n")
 
 
 def read(path: Path) -> Stamp | None:
