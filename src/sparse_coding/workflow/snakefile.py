@@ -3,7 +3,7 @@
 Two statements suffice. A job whose artifacts are all fresh has no inputs, so Snakemake finds nothing to do and looks
 no further upstream. A job with work to do has its real inputs and one more, a file of the future: what lies on disk is
 older than that, so the job runs. Its outputs are only those artifacts that are not fresh: Snakemake never touches a
-finished one. No time stamp of an artifact is ever read for a decision, or written.
+finished one. No time of an artifact is read for a decision; one is written only where it is that of no possible day.
 """
 
 import atexit
@@ -54,7 +54,7 @@ class Snakefile:
         self.watched = {name: orders.watch(graph.root / name) for name in watched}
         self.store = Store(graph.root, graph.work / "store", graph.hashes)
         self._decisions = graph.work / "decisions.json"
-        self._decided: dict[str, list[str]] = {} if self.main else json.loads(self._decisions.read_bytes())
+        self._decided: dict[str, tuple[list[str], list[str]]] = {}
         self._forced: set[str] = set()
         self._to_park: list[str] = []
         self._beside: list[str] = []
@@ -66,7 +66,7 @@ class Snakefile:
         """Take the lock of a run, and make the file of the future."""
         self.future = str(self.graph.work.relative_to(self.graph.root) / f"changed.{os.getpid()}")
         if not self.main:
-            (self.future,) = self._decided.pop("future")
+            self.future, self._decided = json.loads(self._decisions.read_bytes())
             return
         try:
             if self.runs:
@@ -96,32 +96,41 @@ class Snakefile:
         """Declare a job, as Graph.job; what its rule says."""
         job = self.graph.job(name, **declared)
         forced = self._is_forced(job)
-        names = self._work(job, forced)
-        chosen = list(job.artifacts) if self.shows or not names else names
+        work, carried = self._decide(job, forced)
+        names = [*work, *carried]
+        chosen = names if names and not self.shows else list(job.artifacts)
         output = [file for each in chosen for file in _all_files(job, each)]
         self._beside += [file for each in job.artifacts if each not in chosen for file in _all_files(job, each)]
+        inputs = self._all_inputs(job, list(job.artifacts)) if self.shows else self._inputs(job, work, carried)
         order = ""
         if names:
             content = orders.order_of(self.graph, job, names, forced, self.watched)
             file = orders.path_of(self.graph, content)
             order = str(file.relative_to(self.graph.root))
             if self.main:
-                self._make_old(job, names)
+                self._mend_times(job, names, inputs)
             if self.runs:
                 orders.write(file, content)
                 self._prepare(job, names)
-        return RuleParts(job, self._input(job, names), output, order)
+        return RuleParts(job, inputs, output, order)
 
-    def _work(self, job: Job, forced: bool) -> list[str]:
-        """The artifacts of a job that are to be made."""
+    def _decide(self, job: Job, forced: bool) -> tuple[list[str], list[str]]:
+        """The artifacts of a job that are to be made, and those that are fresh, but stand on something foreign.
+
+        The latter lead Snakemake to what is to be mended. It then takes them for changed, and runs their job: that
+        finds them in the store, as they are.
+        """
         if not self.main:
-            return self._decided.get(job.name, [])
-        names = [name for name, artifact in job.artifacts.items() if forced or artifact.state is not State.FRESH]
+            work, carried = self._decided.get(job.name, ([], []))
+            return work, carried
+        fresh = [name for name, artifact in job.artifacts.items() if artifact.state is State.FRESH and not forced]
+        work = [name for name in job.artifacts if name not in fresh]
+        carried = [name for name in fresh if job.artifacts[name].stands_on_foreign]
         if forced:
             self._forced |= {artifact.path for artifact in job.artifacts.values()}
-        if names:
-            self._decided[job.name] = names
-        return names
+        if work or carried:
+            self._decided[job.name] = work, carried
+        return work, carried
 
     def _is_forced(self, job: Job) -> bool:
         """Whether the command line wants the job done although it is done, or something that it needs."""
@@ -135,20 +144,17 @@ class Snakefile:
         needs = {path for artifact in job.artifacts.values() for path in artifact.inputs}
         return bool(wanted & own) or bool(needs & self._forced)
 
-    def _input(self, job: Job, names: list[str]) -> list[str]:
-        from snakemake.io import ancient
+    def _all_inputs(self, job: Job, names: list[str]) -> list[str]:
+        return [*files_of(job.inputs, *(job.each.get(name, {}) for name in names)), *job.reads]
 
-        artifacts = self.graph.artifacts
-        if names or self.shows:
-            wanted = files_of(job.inputs, *(job.each.get(name, {}) for name in names or job.artifacts))
-            leaves = [file for leaf in job.leaves for file in leaf.files]
-            return [*wanted, *job.reads, *leaves, *([self.future] if names else [])]
-        # Fresh, but something upstream was overwritten: that is mended, and this stays as it is.
-        return [
-            ancient(path)
-            for path in (*files_of(job.inputs, *job.each.values()), *job.reads)
-            if (found := artifacts[self.graph.owner[path]]).state is State.FOREIGN or found.stands_on_foreign
-        ]
+    def _inputs(self, job: Job, work: list[str], carried: list[str]) -> list[str]:
+        """Of what is to be made, all inputs and the file of the future; of what is carried, the way to the foreign."""
+        inputs = [*self._all_inputs(job, work), self.future] if work else []
+        for path in self._all_inputs(job, carried) if carried else []:
+            found = self.graph.artifacts[self.graph.owner[path]]
+            if found.state is State.FOREIGN or found.stands_on_foreign:
+                inputs.append(path)
+        return list(dict.fromkeys(inputs))
 
     def _prepare(self, job: Job, names: list[str]) -> None:
         """Before a run: what is to be replaced gets a second name in the store."""
@@ -157,13 +163,21 @@ class Snakefile:
             if artifact.found is not None and artifact.found.is_whole and artifact.state is not State.FOREIGN:
                 self._to_park.append(artifact.path)
 
-    def _make_old(self, job: Job, names: list[str]) -> None:
-        """What is to be made again must look older than the file of the future, in a dry run as well."""
-        for name in names:
-            for file in job.artifacts[name].files:
-                path = self.graph.root / file
-                if path.exists() and not 0 < path.stat().st_mtime < FUTURE:
-                    os.utime(path, (PAST, PAST))
+    def _mend_times(self, job: Job, names: list[str], inputs: list[str]) -> None:
+        """Times that lie: Snakemake takes 0 for none, and refuses outputs that are older than inputs of tomorrow."""
+        for file in (file for name in names for file in _all_files(job, name)):
+            if not 0 < self._time(file) < FUTURE:
+                os.utime(self.graph.root / file, (PAST, PAST))
+        if self.runs:
+            for file in inputs:
+                if file != self.future and self._time(file) > time.time():
+                    os.utime(self.graph.root / file)
+
+    def _time(self, file: str) -> float:
+        try:
+            return (self.graph.root / file).stat().st_mtime
+        except FileNotFoundError:
+            return PAST
 
     def finished_beside(self) -> list[str]:
         """Fresh artifacts whose siblings are to be made: no rule's output, yet one may ask for them."""
@@ -179,7 +193,7 @@ class Snakefile:
             dump.write(Path(os.environ[dump.VARIABLE]), self.graph)
         if self.runs:
             self._check_plan()
-            write_text(self._decisions, json.dumps({**self._decided, "future": [self.future]}))
+            write_text(self._decisions, json.dumps([self.future, self._decided]))
             self._park()
 
     def _check_plan(self) -> None:
