@@ -1,5 +1,6 @@
 """A copy of the toy workflow, with git and DVC, for a test to run, break and run again."""
 
+import json
 import os
 import shutil
 import signal
@@ -10,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 TOY = Path(__file__).parent / "toy"
 BIN = Path(sys.executable).parent
 PLOT = "results/plots/picture.txt"
@@ -19,6 +18,15 @@ MODELS = "src/toy/steps/models.py"
 ALL = [f"{shape}_{value}" for shape in ("round", "square") for value in (1, 2, 3)]
 SCORES = [f"score {name}" for name in ALL]
 TAIL = ["picture", "table"]  # what follows all scores
+
+
+def with_value(text: str, name: str, value: Any) -> str:
+    """YAML in which the line of `name` has another value, and its comment."""
+    lines = text.splitlines(keepends=True)
+    (at,) = (index for index, line in enumerate(lines) if line.startswith(f"{name}:"))
+    comment = lines[at].rstrip("\n").partition("    #")
+    lines[at] = f"{name}: {json.dumps(value)}{comment[1]}{comment[2]}\n"
+    return "".join(lines)
 
 
 @dataclass
@@ -74,7 +82,8 @@ class Project:
             "PYTHONDONTWRITEBYTECODE": "1",
             "DVC_SITE_CACHE_DIR": str(self.folder.parent / f"{self.folder.name}-site"),
             "GIT_CONFIG_GLOBAL": os.devnull,
-        } | {f"GIT_{who}_{what}": "toy@toy" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}  # fmt: skip
+            **{f"GIT_{who}_{what}": "toy@toy" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+        }
 
     def start(self, *command: str) -> Started:
         return Started(
@@ -141,9 +150,11 @@ class Project:
         return fresh
 
     def set(self, **settings: Any) -> None:
-        """Change params.yaml."""
-        path = self.folder / "params.yaml"
-        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | settings))
+        """Change params.yaml, a line each; the old value gives the old text."""
+        text = self.read("params.yaml")
+        for name, value in settings.items():
+            text = with_value(text, name, value)
+        (self.folder / "params.yaml").write_text(text)
 
     def replace(self, file: str, old: str, new: str) -> None:
         """Edit a text file."""

@@ -52,7 +52,12 @@ class Artifact:
     state: State
     found: Stamp | None  # the stamp on disk
     problem: str = ""  # why a stamp on disk vouches for nothing
-    stands_on_foreign: bool = False  # something upstream is foreign
+    stands_on_foreign: bool = False  # something upstream is
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether something lies on disk that no step wrote there: other bytes, or nothing that vouches for them."""
+        return self.state is State.FOREIGN or bool(self.problem)
 
 
 @dataclass(frozen=True)
@@ -150,9 +155,7 @@ class Graph:
         }
         key = canonical.digest(record)
         state, found, problem = self._look(files, key)
-        foreign = any(
-            self.artifacts[path].stands_on_foreign or self.artifacts[path].state is State.FOREIGN for path in inputs
-        )
+        foreign = any(self.artifacts[path].stands_on_foreign or self.artifacts[path].is_foreign for path in inputs)
         return Artifact(files[0], files, key, record, inputs, state, found, problem, foreign)
 
     def leaf_digest(self, leaf: Leaf) -> str:

@@ -152,7 +152,7 @@ class Snakefile:
         inputs = [*self._all_inputs(job, work), self.future] if work else []
         for path in self._all_inputs(job, carried) if carried else []:
             found = self.graph.artifacts[self.graph.owner[path]]
-            if found.state is State.FOREIGN or found.stands_on_foreign:
+            if found.is_foreign or found.stands_on_foreign:
                 inputs.append(path)
         return list(dict.fromkeys(inputs))
 
@@ -160,7 +160,7 @@ class Snakefile:
         """Before a run: what is to be replaced gets a second name in the store."""
         for name in names:
             artifact = job.artifacts[name]
-            if artifact.found is not None and artifact.found.is_whole and artifact.state is not State.FOREIGN:
+            if artifact.found is not None and artifact.found.is_whole and not artifact.is_foreign:
                 self._to_park.append(artifact.path)
 
     def _mend_times(self, job: Job, names: list[str], inputs: list[str]) -> None:

@@ -1,0 +1,118 @@
+"""The store, stamps that were touched, and disks that do not take what is written."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.project import PLOT, TAIL, Project
+
+STAMP = "results/models/round/round_1.txt.stamp"
+
+
+def test_what_is_not_asked_for_is_parked_and_comes_back(project):
+    before = project.results()
+    project.set(values=[1, 3])
+    assert project.build() == TAIL
+    assert not list(project.folder.glob("results/*/**/*_2.*"))
+    assert len(list(project.folder.glob(".work/store/*/"))) >= 4  # two models, two scores
+    project.set(values=[1, 2, 3])
+    assert project.build() == []
+    assert project.results() == before
+    assert project.is_fresh()
+
+
+def test_clean_shows_the_sum_and_deletes(project):
+    project.set(values=[1, 3])
+    project.build()
+    refused = project.sparse_coding("clean")
+    assert refused.code == 2
+    assert "models" in refused.said
+    assert "MB" in refused.said
+    assert "clean: found nobody to ask; wanted --yes" in refused.said
+    assert list(project.folder.glob(".work/store/*/"))
+    assert "Deleted." in project.sparse_coding("clean", "--yes").said
+    assert not list(project.folder.glob(".work/store/*/"))
+    assert "empty" in project.sparse_coding("clean").said
+    project.set(values=[1, 2, 3])
+    assert "round_2" in project.build()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"shape":"round"', '"shape":"oval"', "its stamp was edited"),
+        ('"format":"stamp 1"', '"format":"stamp 0"', "a damaged stamp"),
+        (None, None, "it has no stamp"),
+    ],
+)
+def test_a_stamp_that_was_edited_or_deleted_vouches_for_nothing(old, new, words, project):
+    before = project.results()
+    if old is None:
+        (project.folder / STAMP).unlink()
+    else:
+        project.replace(STAMP, old, new)
+    assert not project.is_fresh()
+    assert words in project.sparse_coding("why", STAMP).said
+    assert "round_1" in project.build()
+    assert project.results() == before
+    assert project.is_fresh()
+
+
+def mounted(folder: Path, *arguments: str) -> None:
+    done = subprocess.run(["mount", *arguments, str(folder)], capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Path]:
+    """A folder to mount something on."""
+    folder = tmp_path / "mount"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], capture_output=True)
+
+
+def test_a_read_only_checkout_is_named(project, mount):
+    project.set(style="loud")
+    mounted(mount, "--bind", str(project.folder))
+    mounted(mount, "-o", "remount,ro,bind")
+    done = Project(mount).snakemake("--dry-run")
+    assert done.code != 0
+    assert "a checkout that you may write to" in done.said or "Read-only file system" in done.said
+    assert "Traceback" not in done.said
+
+
+def fill(folder: Path) -> None:
+    """Leave not a byte."""
+    filler = os.open(folder / "filler", os.O_WRONLY | os.O_CREAT)
+    for size in (2**20, 2**12, 1):
+        try:
+            while os.write(filler, bytes(size)):
+                pass
+        except OSError:
+            continue
+    os.close(filler)
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_cell(finished, mount):
+    mounted(mount, "-t", "tmpfs", "-o", "size=24m", "tmpfs")
+    project = finished.copy(mount / "project")
+    project.set(values=[4, 5, 6], shapes=["round"])
+    project.hold("round_6")
+    project.forget()
+    run = project.start_snakemake()
+    project.wait_for("round_6")
+    fill(mount)
+    (project.folder / "hold-round_6").unlink()
+    assert run.wait().code != 0
+    (mount / "filler").unlink()
+    made = project.made()
+    assert {"round_4", "round_5"} <= set(made)
+    assert [name for name in project.build() if name in ("round_4", "round_5")] == []
+    assert (project.folder / PLOT).read_text().startswith("plain")
