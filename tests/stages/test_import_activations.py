@@ -1,20 +1,25 @@
 """A folder of vectors made elsewhere, as an activations file."""
 
+import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 
+from sparse_coding.__main__ import main
 from sparse_coding.errors import BadInput
 from sparse_coding.io.activations import open_activations
-from sparse_coding.params import Activations
+from sparse_coding.params import Activations, Params
 from sparse_coding.slices import ImportSlice
 from sparse_coding.stages import import_activations
 
 
 def run(folder: Path, output: Path, held_out_share: float = 0.2, dtype: str = "float32") -> None:
+    """Import `folder` as `<output>/mine.h5`."""
     settings = Activations(dtype=dtype, block_rows=16)
     slice_ = ImportSlice(site="mine", activations=settings, held_out_share=held_out_share)
     import_activations.run(slice_, folder=folder, output=output)
@@ -36,7 +41,7 @@ def test_files_of_both_kinds_become_train_and_held_out(folder, tmp_path, monkeyp
     np.save(folder / "a.npy", parts[0].double().numpy())
     save_file({"second": parts[2], "first": parts[1]}, folder / "b.safetensors")
     (folder / "notes.txt").write_text("ignored")
-    run(folder, tmp_path / "mine.h5")
+    run(folder, tmp_path)
     with open_activations(tmp_path / "mine.h5") as file:
         assert (file.site, file.corpus, file.d_act, file.n_layers) == ("mine", "given", 6, None)
         assert list(file.splits) == ["train", "held_out"]
@@ -50,7 +55,7 @@ def test_files_of_both_kinds_become_train_and_held_out(folder, tmp_path, monkeyp
 
 def test_without_a_held_out_share_there_is_no_such_split(folder, tmp_path):
     np.save(folder / "a.npy", vectors(5).numpy())
-    run(folder, tmp_path / "mine.h5", held_out_share=0)
+    run(folder, tmp_path, held_out_share=0)
     with open_activations(tmp_path / "mine.h5") as file:
         assert list(file.splits) == ["train"]
 
@@ -64,7 +69,7 @@ def bad_value(value: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, "given: found no .npy or .safetensors file"),
+        ({}, "given: found no .npy, .safetensors or .pt file"),
         ({"a.npy": b"hello"}, "a.npy: found a file that numpy cannot read"),
         ({"a.npy": np.zeros(5)}, r"a.npy: found shape \[5\]"),
         ({"a.npy": np.zeros((2, 3, 4))}, r"a.npy: found shape \[2, 3, 4\]"),
@@ -92,16 +97,108 @@ def test_what_cannot_be_imported_is_named_and_leaves_nothing(folder, tmp_path, f
         else:
             np.save(folder / name, content, allow_pickle=True)
     with pytest.raises(BadInput, match=message):
-        run(folder, tmp_path / "mine.h5", held_out_share=0.1, dtype="float16")
+        run(folder, tmp_path, held_out_share=0.1, dtype="float16")
     assert [path.name for path in tmp_path.iterdir()] == ["given"]
 
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(BadInput, match="nowhere: found no such folder"):
-        run(tmp_path / "nowhere", tmp_path / "mine.h5")
+        run(tmp_path / "nowhere", tmp_path)
+
+
+def test_chunks_of_the_original_code_come_in_natural_order(folder, tmp_path):
+    chunks = {
+        name: vectors(10, seed=seed).half() for seed, name in enumerate(("0.pt", "2.pt", "9.pt", "10.pt", "11.pt"))
+    }
+    for name in sorted(chunks):
+        torch.save(chunks[name], folder / name)
+    run(folder, tmp_path, held_out_share=0.0, dtype="float16")
+    with open_activations(tmp_path / "mine.h5") as file:
+        assert torch.equal(file.split("train").read(0, 50), torch.cat(list(chunks.values())).float())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_every_float_in_a_chunk_is_read(folder, tmp_path, dtype):
+    torch.save(vectors(20).to(dtype), folder / "0.pt")
+    run(folder, tmp_path, held_out_share=0.0)
+    with open_activations(tmp_path / "mine.h5") as file:
+        assert torch.equal(file.split("train").read(0, 20), vectors(20).to(dtype).float())
+
+
+class Bomb:
+    """A pickle of this makes a file when it is loaded."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.target,)
+
+
+def compressed(path: Path) -> None:
+    torch.save(vectors(4), path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: torch.save(Bomb(path.parent / "bang"), path), r"something other than a tensor \(nothing in it"),
+        (lambda path: path.write_bytes(pickle.dumps(Bomb(path.parent / "bang"))), "an old format, or a damaged file"),
+        (lambda path: torch.save({"x": vectors(4)}, path), "a dict; wanted one tensor"),
+        (lambda path: torch.save([vectors(4)], path), "a list; wanted one tensor"),
+        (lambda path: torch.save(torch.zeros(4), path), r"shape \[4\]"),
+        (lambda path: torch.save(torch.zeros(4, 4, dtype=torch.int64), path), "int64"),
+        (lambda path: torch.save(vectors(4).to_sparse(), path), "a tensor of layout torch.sparse_coo"),
+        (lambda path: torch.save(vectors(4), path, _use_new_zipfile_serialization=False), "an old format"),
+        (lambda path: path.write_bytes(b"PK and no more"), "an old format, or a damaged file"),
+        (compressed, "a compressed archive"),
+    ],
+)
+def test_a_chunk_that_is_no_tensor_is_refused_and_nothing_in_it_runs(folder, tmp_path, write, message):
+    write(folder / "0.pt")
+    with pytest.raises(BadInput, match=f"0.pt: found .*{message}|0.pt: found {message}"):
+        run(folder, tmp_path)
+    assert not (folder / "bang").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["given"]
+
+
+def test_one_command_imports_and_says_how_to_use_it(folder, tmp_path, capsys):
+    torch.save(vectors(100).half(), folder / "0.pt")
+    assert main(["import", str(folder), str(tmp_path / "mine.h5"), "--held-out-share", "0.1"]) == 0
+    said = capsys.readouterr().out
+    assert "holds 100 vectors of 6 dimensions, 10 of them held out" in said
+    assert "imported:\n    mine: " in said
+    sections = yaml.safe_load(said.partition("params.yaml:\n\n")[2])
+    assert Params.model_validate(sections).activations.imported == {"mine": str(folder)}
+    with open_activations(tmp_path / "mine.h5") as file:
+        assert file.split("train").n_rows == 90
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["mine.npy"], "mine.npy: found the ending '.npy'; wanted a file to write that ends in .h5"),
+        (["mine.h5", "--site", "My Site"], "--site: found 'My Site'; wanted lower-case letters"),
+        (["mine.h5", "--held-out-share", "2"], "--held-out-share: found 2; wanted a share from 0 to 1"),
+        (["mine.h5", "--dtype", "int8"], "dtype: found 'int8'; wanted 'float16'"),
+    ],
+)
+def test_a_command_that_cannot_be_followed_is_refused_in_one_line(folder, tmp_path, capsys, arguments, message):
+    np.save(folder / "a.npy", vectors(5).numpy())
+    output, *options = arguments
+    assert main(["import", str(folder), str(tmp_path / output), *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: import: ")
+    assert message in line
+    assert [path.name for path in tmp_path.iterdir()] == ["given"]
 
 
 def test_something_must_be_left_to_train_on(folder, tmp_path):
     np.save(folder / "a.npy", vectors(5).numpy())
     with pytest.raises(BadInput, match="mine: train: found 0 vectors"):
-        run(folder, tmp_path / "mine.h5", held_out_share=1)
+        run(folder, tmp_path, held_out_share=1)
