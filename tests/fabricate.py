@@ -34,16 +34,13 @@ def _is_local(dump: Dump, path: str) -> bool:
     return dump["jobs"][dump["artifacts"][path]["job"]]["local"]
 
 
-def timed(folder: Path, *command: str, pythonpath: Path | None = None) -> tuple[float, str]:
-    """Wall seconds and output of a command in `folder`; the installed programs stand first on its path.
-
-    pythonpath: where the package is taken from, instead of the installed one.
-    """
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    if pythonpath is not None:
-        environment["PYTHONPATH"] = str(pythonpath)
+def timed(folder: Path, *command: str, **environment: str) -> tuple[float, str]:
+    """Wall seconds and output of a command in `folder`; the installed programs stand first on its path."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     began = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ | {"PATH": path} | environment, capture_output=True, text=True
+    )
     seconds = time.perf_counter() - began
     assert done.returncode == 0, done.stdout + done.stderr
     return seconds, done.stdout + done.stderr

@@ -74,7 +74,12 @@ def lock(endpoint: str, params: dict) -> subprocess.CompletedProcess[str]:
     """`sparse_coding lock`, as one types it, with another hub."""
     Path("params.yaml").write_text(yaml.safe_dump(params))
     command = [sys.executable, "-m", "sparse_coding", "lock"]
-    given = os.environ | {"HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "*"}
+    given = os.environ | {
+        "HF_ENDPOINT": endpoint,
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "NO_PROXY": "*",
+    }
     return subprocess.run(command, env=given, capture_output=True, text=True, timeout=60)
 
 

@@ -18,7 +18,13 @@ from tests.workspace import snakemake
 
 SECONDS = st.floats(0, 1e5)
 SHARE = st.floats(0, 1)
-RULES = ["dataset_tokens", "activations_model_0", "dictionaries_layer2_residual_tied_r4", "evaluation_layer2_residual", "other"]
+RULES = [
+    "dataset_tokens",
+    "activations_model_0",
+    "dictionaries_layer2_residual_tied_r4",
+    "evaluation_layer2_residual",
+    "other",
+]
 STEPS = st.lists(st.tuples(st.sampled_from(RULES), SECONDS), max_size=8)
 CHAIN = {later: {earlier} for earlier, later in pairwise(RULES)}
 

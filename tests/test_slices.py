@@ -102,7 +102,11 @@ CHANGES: dict[str, tuple[dict[str, dict[str, Any]], set[str], set[str]]] = {
     ),
     "another imported site": ({"activations": {"imported": {OWN: "vectors", "other": "elsewhere"}}}, set(), set()),
     "another folder of vectors": ({"activations": {"imported": {OWN: "moved"}}}, set(), set()),  # its bytes are a leaf
-    "the number format": ({"activations": {"dtype": "float32"}}, set(), of("activations", "random activations", "imported")),
+    "the number format": (
+        {"activations": {"dtype": "float32"}},
+        set(),
+        of("activations", "random activations", "imported"),
+    ),
     "the size of a bootstrap": ({"autointerp": {"bootstrap": 5}}, set(), {"plots"}),
     "more scored members": (
         {"autointerp": {"members": "all"}},

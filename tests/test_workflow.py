@@ -295,7 +295,9 @@ TWO_SITES = {"grid": {"sites": ["layer0_residual", SITE], "architectures": ["tie
 
 @pytest.mark.parametrize(("sites_per_pass", "passes"), [(None, {"model_0", "random_0"}), (1, {"model_1", "random_1"})])
 def test_a_figure_needs_its_own_site_and_the_others_of_its_passes(made, tmp_path, sites_per_pass, passes):
-    folder = make_workspace(tmp_path / "project", TINY | TWO_SITES | {"activations": {"sites_per_pass": sites_per_pass}})
+    folder = make_workspace(
+        tmp_path / "project", TINY | TWO_SITES | {"activations": {"sites_per_pass": sites_per_pass}}
+    )
     (folder / "models" / "tiny").symlink_to(made / "models" / "tiny")
     (folder / "texts").symlink_to(made / "texts")
     planned = planned_jobs(folder, f"results/plots/{SITE}.png").keys() - {"total"}

@@ -3,6 +3,7 @@
 `make docs` writes it; tests/test_what_reruns.py makes the edits again and holds the page against them.
 """
 
+import json
 import os
 import random
 import re
@@ -18,6 +19,7 @@ from typing import Any
 import yaml
 
 from snakemake_logger_plugin_progress import estimate
+from sparse_coding.workflow import dump
 from sparse_coding.workflow.dump import Dump
 from tests.fabricate import finish, timed
 from tests.workspace import ROOT
@@ -126,11 +128,14 @@ def project(folder: Path) -> Dump:
 
 def planned(folder: Path) -> dict[str, int]:
     """The steps that Snakemake would run for everything, and how many artifacts each would make."""
-    _, said = timed(folder, "snakemake", "-n", "--cores", "2", "--quiet", "host", pythonpath=folder / "src")
-    steps = {}
-    for name, outputs in re.findall(r"^(?:local)?rule (\w+):\n(?:.*\n)*?    output: (.*)\n", said, re.MULTILINE):
-        steps[name] = len(re.findall(r"\.stamp\b", outputs))
-    return steps
+    graph = folder / "graph.json"
+    environment = {"PYTHONPATH": str(folder / "src"), dump.VARIABLE: str(graph)}
+    _, said = timed(folder, "snakemake", "-n", "--cores", "2", "--quiet", "host", **environment)
+    found = json.loads(graph.read_bytes())
+    steps = dict.fromkeys(re.findall(r"^(?:local)?rule (\w+):$", said, re.MULTILINE))
+    states = {name: [found["artifacts"][path]["state"] for path in found["jobs"][name]["artifacts"]] for name in steps
+              if name in found["jobs"]}  # fmt: skip
+    return {name: sum(state != "fresh" for state in states[name]) for name in states}
 
 
 def row(edit: Edit, steps: dict[str, int]) -> str:
@@ -169,7 +174,8 @@ with everything in place, each edit alone, then `snakemake -n`. How it is decide
 |---|---|---|---|---|
 {rows}
 
-An artifact is a file with its companions, as its stamp lists them. `dvc repro` comes to the same: it asks Snakemake.
+An artifact is a file with its companions, as its stamp lists them. Where steps are more than what they make, they look
+at what is there and leave it. `dvc repro` comes to the same: it asks Snakemake.
 """
 
 
