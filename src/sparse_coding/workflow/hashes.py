@@ -65,7 +65,7 @@ def _signature(path: Path) -> Signature:
 def _read(memory: Path) -> dict[str, tuple[Signature, str]]:
     try:
         return {file: (entry[0], entry[1]) for file, entry in json.loads(memory.read_bytes()).items()}
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError, TypeError, IndexError):  # whatever was written there instead
         return {}
 
 

@@ -108,7 +108,7 @@ def _imported(tree: ast.AST, inside_functions: bool) -> list[str]:
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not inside_functions:
             continue
         elif isinstance(node, ast.If) and _is_type_checking(node.test):
-            names += [name for part in node.orelse for name in _imported(part, inside_functions)]
+            names += _imported(ast.Module(node.orelse, type_ignores=[]), inside_functions)
         else:
             names += _imported(node, inside_functions)
     return names

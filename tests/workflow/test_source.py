@@ -1,0 +1,115 @@
+"""What counts as the code of a step."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from sparse_coding.workflow.source import Source
+
+STEP = '''
+"""A step."""
+
+import json
+from pkg.shared import half
+
+def run(x):
+    """Halve."""
+    return half(x) + 1
+'''
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    write(tmp_path, "pkg/__init__.py", '"""A package."""\n')
+    write(tmp_path, "pkg/shared.py", "def half(x):\n    return x / 2\n")
+    write(tmp_path, "pkg/other.py", "def third(x):\n    return x / 3\n")
+    write(tmp_path, "pkg/step.py", STEP)
+    return tmp_path
+
+
+def write(root: Path, file: str, text: str) -> None:
+    (root / file).parent.mkdir(parents=True, exist_ok=True)
+    (root / file).write_text(textwrap.dedent(text))
+
+
+def digest(root: Path, ignore: tuple[str, ...] = ()) -> str:
+    return Source(root, "pkg", ignore).digest("pkg.step")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"""Halve."""', '"""Halve, then add one."""'),
+        ('"""A step."""\n', ""),
+        ("return half(x) + 1", "return half(x) + 1  # one more"),
+        ("import json\n", "import json\n\n\n"),
+        ("return half(x) + 1", "return (\n        half(x)\n        + 1\n    )"),
+    ],
+)
+def test_words_for_people_and_layout_do_not_count(old, new, package):
+    before = digest(package)
+    write(package, "pkg/step.py", STEP.replace(old, new))
+    assert (package / "pkg/step.py").read_text() != STEP
+    assert digest(package) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pkg/step.py", STEP.replace("+ 1", "+ 2")),
+        ("pkg/step.py", STEP.replace("import json", "import math")),
+        ("pkg/shared.py", "def half(x):\n    return x * 0.5\n"),
+        ("pkg/__init__.py", '"""A package."""\nX = 1\n'),
+        ("pkg/step.py", STEP + '\nNOTE = "a string that is no docstring"\n'),
+    ],
+)
+def test_code_counts_in_the_module_and_in_what_it_imports(file, text, package):
+    before = digest(package)
+    write(package, file, text)
+    assert digest(package) != before
+
+
+def test_what_a_step_does_not_import_does_not_count(package):
+    before = digest(package)
+    write(package, "pkg/other.py", "def third(x):\n    return x\n")
+    assert digest(package) == before
+
+
+@pytest.mark.parametrize(
+    ("imported", "counts"),
+    [
+        ("def late():\n    from pkg import other\n", True),
+        ("def late():\n    import pkg.other\n", True),
+        ("from pkg.other import third\n", True),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from pkg.other import third\n", False),
+        ("import typing\nif typing.TYPE_CHECKING:\n    import pkg.other\nelse:\n    import pkg.other\n", True),
+        ("import othermodule\n", False),
+    ],
+)
+def test_imports_are_followed_wherever_they_run(imported, counts, package):
+    write(package, "pkg/step.py", STEP + imported)
+    assert ("pkg/other.py" in Source(package, "pkg").files("pkg.step")) == counts
+
+
+def test_names_that_a_package_imports_when_asked_count_for_those_who_ask(package):
+    lazy = "def __getattr__(name):\n    from pkg.other import third\n    return third\n"
+    write(package, "pkg/__init__.py", lazy)
+    assert "pkg/other.py" not in Source(package, "pkg").files("pkg.step")
+    write(package, "pkg/step.py", STEP + "from pkg import third\n")
+    assert "pkg/other.py" in Source(package, "pkg").files("pkg.step")
+
+
+def test_modules_in_a_circle_are_each_counted_once(package):
+    write(package, "pkg/shared.py", "import pkg.step\ndef half(x):\n    return x / 2\n")
+    assert set(Source(package, "pkg").files("pkg.step")) == {"pkg/__init__.py", "pkg/shared.py", "pkg/step.py"}
+
+
+def test_ignored_modules_and_what_only_they_import_do_not_count(package):
+    write(package, "pkg/shared.py", "from pkg.other import third\ndef half(x):\n    return x / 2\n")
+    assert set(Source(package, "pkg", ("pkg.shared",)).files("pkg.step")) == {"pkg/__init__.py", "pkg/step.py"}
+
+
+def test_a_step_that_is_not_there_is_named(package):
+    with pytest.raises(ModuleNotFoundError, match=r"pkg\.nowhere"):
+        Source(package, "pkg").files("pkg.nowhere")
