@@ -197,7 +197,7 @@ class TestRuns:
     def test_a_rule_that_only_names_files_is_no_step(self, tmp_path):
         snakefile = toy(tmp_path) / "Snakefile"
         snakefile.write_text(f'{snakefile.read_text()}\nrule plots:\n    input: "b.txt"\n')
-        done = snakemake(tmp_path, "--logger", "progress", "plots")
+        done = snakemake(tmp_path, "--logger", "progress", "--", "plots")
         assert done.returncode == 0
         assert done.stdout.startswith("Steps to do: 2, ")
         assert "2 of 2 steps done in " in done.stdout
