@@ -407,7 +407,8 @@ def test_a_clone_makes_only_what_a_change_asks_for(clone, made):
 
 
 def changed(before: dict, after: dict) -> set[str]:
-    return {file for file in before.keys() & after.keys() if before[file] != after[file]}
+    """What was made again. A time of the future is taken from what a job reads, so times alone do not count."""
+    return {file for file in before.keys() & after.keys() if before[file][::2] != after[file][::2]}
 
 
 def test_a_step_that_is_killed_in_the_middle_of_a_cell_loses_one_member_at_most(made, tmp_path):
