@@ -29,7 +29,7 @@ from tests.step_inputs import (
     write_tokens,
 )
 from tests.tiny_model import make_tiny_model
-from tests.workspace import make_workspace, snakemake, write_params
+from tests.workspace import make_workspace, snakemake, step, write_params
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +124,9 @@ def test_a_mistake_in_params_stops_the_workflow_before_any_job(mistake, workspac
     assert done.returncode != 0
     assert len(re.findall(rf"^{message}", done.stdout, re.MULTILINE)) == 1, done.stdout
     assert "Traceback" not in done.stdout
+    planned = step("plan", cwd=workspace)  # what `dvc repro` does first
+    assert planned.returncode == 2
+    assert re.fullmatch(rf"error: plan: {message}.*\n", planned.stderr), planned.stderr
     assert contents(workspace / "results") == before
 
 

@@ -1,5 +1,6 @@
 """The results that come with the repository: a fresh clone pulls them without a network, and they are what they say."""
 
+import json
 import os
 import subprocess
 import sys
@@ -79,6 +80,27 @@ def test_both_tools_say_that_nothing_is_to_be_done_where_the_code_is_that_of_the
     said = timed(clone, "dvc", "repro")[1]  # code that no step runs may have changed: then the plan is made, no more
     assert said.count("Running stage") == said.count("Running stage 'plan'")
     assert "up to date" in timed(clone, "dvc", "status")[1]
+
+
+def test_dvc_shows_metrics_frontiers_and_what_was_changed(clone):
+    for arguments in (["add", "-A"], ["-c", "user.name=n", "-c", "user.email=n@n", "commit", "-qm", "all"]):
+        subprocess.run(["git", *arguments], cwd=clone, check=True)
+    metrics = json.loads(timed(clone, "dvc", "metrics", "show", "--json")[1])[""]["data"]
+    values = metrics["results/evaluation/metrics.json"]["data"]["layer2_residual"]
+    assert 0 < values["tied_r4_l1-0.002_s0"]["plain"]["fvu"] < 1
+    said = timed(clone, "dvc", "plots", "show", "--json")[1]
+    plots = json.loads(said[said.index("{") :])["data"]
+    for name, axis in (("fvu_against_l0", "fvu"), ("loss_recovered_against_l0", "loss_recovered")):
+        points = plots[name][0]["content"]["data"]["values"]
+        assert {point["site"] for point in points} == {"layer2_residual", "layer4_residual"}
+        assert all(float(point["l0"]) >= 0 and axis in point for point in points)
+    params = clone / "params.yaml"
+    params.write_text(params.read_text().replace("steps: 1000", "steps: 1500"))
+    changed = timed(clone, "dvc", "params", "diff", "--targets", "params.yaml", "--json")[1]
+    assert json.loads(changed)["params.yaml"]["dictionaries.steps"] == {"old": 1000, "new": 1500, "diff": 500}
+    assert json.loads(timed(clone, "dvc", "metrics", "diff", "--json")[1]) == {}
+    assert "fvu" in timed(clone, "dvc", "exp", "show", "--csv")[1]
+    params.write_text(params.read_text().replace("steps: 1500", "steps: 1000"))
 
 
 def test_two_lines_load_a_dictionary(clone, monkeypatch):

@@ -61,6 +61,15 @@ def test_a_stamp_that_was_edited_or_deleted_vouches_for_nothing(old, new, words,
     assert project.is_fresh()
 
 
+def test_a_picture_is_told_of_every_environment_that_its_numbers_come_from(project):
+    assert project.read(PLOT).endswith("\n1\n")
+    project.replace(STAMP, '"cpu":"', '"cpu":"another, ')
+    assert project.sparse_coding("why", "all").said.startswith("all: fresh")  # it is no part of the key
+    project.set(weight=11)
+    project.build()
+    assert project.read(PLOT).endswith("\n2\n")
+
+
 def mounted(folder: Path, *arguments: str) -> None:
     done = subprocess.run(["mount", *arguments, str(folder)], capture_output=True, text=True)
     if done.returncode != 0:
