@@ -54,7 +54,7 @@ class Snakefile:
         self.watched = {name: orders.watch(graph.root / name) for name in watched}
         self.store = Store(graph.root, graph.work / "store", graph.hashes)
         self._decisions = graph.work / "decisions.json"
-        self._decided: dict[str, tuple[list[str], list[str]]] = {}
+        self._decided: dict[str, tuple[list[str], list[str], str]] = {}
         self._forced: set[str] = set()
         self._to_park: list[str] = []
         self._beside: list[str] = []
@@ -95,42 +95,39 @@ class Snakefile:
     def job(self, name: str, **declared: Any) -> RuleParts:
         """Declare a job, as Graph.job; what its rule says."""
         job = self.graph.job(name, **declared)
-        forced = self._is_forced(job)
-        work, carried = self._decide(job, forced)
+        # A parse by a job of this run, on a cluster say, must see what the run decided, and not what is there by now.
+        work, carried, order = self._decide(job) if self.main else self._decided.get(job.name, ([], [], ""))
         names = [*work, *carried]
         chosen = names if names and not self.shows else list(job.artifacts)
         output = [file for each in chosen for file in _all_files(job, each)]
         self._beside += [file for each in job.artifacts if each not in chosen for file in _all_files(job, each)]
         inputs = self._all_inputs(job, list(job.artifacts)) if self.shows else self._inputs(job, work, carried)
-        order = ""
-        if names:
-            content = orders.order_of(self.graph, job, names, forced, self.watched)
-            file = orders.path_of(self.graph, content)
-            order = str(file.relative_to(self.graph.root))
-            if self.main:
-                self._mend_times(job, names, inputs)
-            if self.runs:
-                orders.write(file, content)
-                self._prepare(job, names)
+        if names and self.main:
+            self._mend_times(job, names, inputs)
         return RuleParts(job, inputs, output, order)
 
-    def _decide(self, job: Job, forced: bool) -> tuple[list[str], list[str]]:
-        """The artifacts of a job that are to be made, and those that are fresh, but stand on something foreign.
+    def _decide(self, job: Job) -> tuple[list[str], list[str], str]:
+        """The artifacts of a job that are to be made, those that are carried, and the order for both.
 
-        The latter lead Snakemake to what is to be mended. It then takes them for changed, and runs their job: that
-        finds them in the store, as they are.
+        Carried are those that are fresh, but stand on something foreign. They lead Snakemake to what is to be mended.
+        It then takes them for changed, and runs their job: that finds them in the store, as they are.
         """
-        if not self.main:
-            work, carried = self._decided.get(job.name, ([], []))
-            return work, carried
+        forced = self._is_forced(job)
         fresh = [name for name, artifact in job.artifacts.items() if artifact.state is State.FRESH and not forced]
         work = [name for name in job.artifacts if name not in fresh]
         carried = [name for name in fresh if job.artifacts[name].stands_on_foreign]
         if forced:
             self._forced |= {artifact.path for artifact in job.artifacts.values()}
-        if work or carried:
-            self._decided[job.name] = work, carried
-        return work, carried
+        if not work and not carried:
+            return [], [], ""
+        names = [*work, *carried]
+        order = orders.order_of(self.graph, job, names, forced, self.watched)
+        file = orders.path_of(self.graph, order)
+        if self.runs:
+            orders.write(file, order)
+            self._prepare(job, names)
+        self._decided[job.name] = work, carried, str(file.relative_to(self.graph.root))
+        return self._decided[job.name]
 
     def _is_forced(self, job: Job) -> bool:
         """Whether the command line wants the job done although it is done, or something that it needs."""
