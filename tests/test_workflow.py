@@ -383,17 +383,23 @@ def test_a_clone_makes_only_what_a_change_asks_for(clone, made):
     assert not clone.is_fresh()
     run(clone, "snakemake", "--cores", "2")
     grown = seen(clone.folder)
-    new = {file.rpartition("/")[2] for file in grown.keys() - before.keys()}
-    member = "tied_r2_l1-0.008_s0"
-    ends = (".safetensors", ".log.jsonl", ".json", ".frequency.parquet")  # its gains have its own name
-    assert new == {*(f"{member}{end}" for end in ends), "tokens.h5", f"{SITE}.h5"}
+    member, evaluated = "tied_r2_l1-0.008_s0", f"results/evaluation/{SITE}"
+    assert grown.keys() - before.keys() == {
+        "results/dataset/tokens.h5",
+        f"results/activations/{SITE}.h5",
+        *(f"results/dictionaries/{SITE}/{member}{end}" for end in (".safetensors", ".log.jsonl")),
+        *(f"{evaluated}/rows/{member}{end}" for end in (".json", ".frequency.parquet")),
+        f"{evaluated}/gains/{member}.safetensors",
+    }
     gathered = {f"evaluation/{SITE}/table.parquet", f"evaluation/{SITE}/frequency.parquet"}
     gathered |= {"evaluation/summary.csv", "evaluation/metrics.json", "evaluation/points.csv"}
     gathered |= {f"plots/{SITE}.png", f"plots/{SITE}.txt"}
     assert changed(before, grown) == {f"results/{file}" for file in gathered}
 
     write_params(clone.folder, TINY)
-    assert run(clone, "snakemake", "--cores", "2").count("results/logs") == 0
+    said = run(clone, "snakemake", "--cores", "2")
+    steps = {f"evaluation_tables_{SITE}", "evaluation_summary", f"plots_{SITE}"}
+    assert set(re.findall(r"^\[\d/3\] (\w+) ", said, re.MULTILINE)) == steps, said
     again = seen(clone.folder)
     assert changed(grown, again) == {f"results/{file}" for file in gathered}
     assert {file: content for file, (_, _, content) in again.items() if file in pulled} == pulled
