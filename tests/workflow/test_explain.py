@@ -16,6 +16,9 @@ def why(project: Project, target: str) -> str:
 def test_nothing(project):
     assert why(project, "all") == "all: fresh. Nothing would run.\n"
     assert "fresh" in why(project, PLOT)
+    (project.folder / "results/words/words.json").unlink()  # as after a pull: nothing that is wanted needs it
+    assert "Nothing would run" in why(project, "all")
+    assert why(project, "words").startswith("words: 1 of 6 steps would run.")
 
 
 def test_a_parameter_from_what_to_what(project):

@@ -40,8 +40,9 @@ def targets(dump: Dump, target: str) -> list[str]:
     found = [name for name, artifact in artifacts.items() if path in artifact["files"] or name.startswith(f"{path}/")]
     found = found or list(jobs.get(path, {}).get("artifacts", []))
     found = found or [each for job in jobs.values() if job["stage"] == path for each in job["artifacts"]]
-    if path == "all":
-        return list(artifacts)
+    if path == "all":  # what nothing else is made from, as the workflow's own target
+        needed = {each for artifact in artifacts.values() for each in artifact["inputs"]}
+        return [name for name in artifacts if name not in needed]
     if not found:
         wanted = f"a file below results that params.yaml asks for, a step, or a stage: {', '.join(dump['stages'])}"
         raise BadInput("target", repr(target), wanted)
