@@ -28,7 +28,7 @@ def inspect(file: str) -> str:
 
 def plan() -> str:
     """Write keys.json, by which DVC decides which stages to run."""
-    plans.make(dump.of_checkout(Path.cwd()), Path.cwd())
+    plans.make(Path.cwd())
     return ""
 
 

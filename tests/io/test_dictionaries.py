@@ -66,6 +66,8 @@ def test_directions_held_with_both_signs_come_back_as_they_were(tmp_path_factory
     if bool((directions.norm(dim=1) == 0).any()):
         directions[0] = 1.0
     dictionary = signed(directions, directions if tied else readout, torch.zeros(d_act), k)
+    bias, gain = torch.randn(2, 2 * n, generator=generator)  # these have no sign to leave out
+    dictionary = replace(dictionary, bias=bias, gain=gain)
     dictionaries.save(path, dictionary, MADE)
     assert_same(dictionaries.load(path), dictionary)
     assert load_file(path)["decoder"].shape == (n, d_act)

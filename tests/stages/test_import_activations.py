@@ -1,6 +1,8 @@
 """A folder of vectors made elsewhere, as an activations file."""
 
+import os
 import pickle
+import resource
 import zipfile
 from pathlib import Path
 
@@ -41,6 +43,7 @@ def test_files_of_both_kinds_become_train_and_held_out(folder, tmp_path, monkeyp
     np.save(folder / "a.npy", parts[0].double().numpy())
     save_file({"second": parts[2], "first": parts[1]}, folder / "b.safetensors")
     (folder / "notes.txt").write_text("ignored")
+    (folder / "._a.npy").write_text("hidden: no part of a job's key, so no part of its result")
     run(folder, tmp_path)
     with open_activations(tmp_path / "mine.h5") as file:
         assert (file.site, file.corpus, file.d_act, file.n_layers) == ("mine", "given", 6, None)
@@ -135,6 +138,12 @@ class Bomb:
         return Path.touch, (self.target,)
 
 
+def test_the_bomb_is_live(folder):
+    torch.save(Bomb(folder / "bang"), folder / "0.pt")
+    torch.load(folder / "0.pt", weights_only=False)
+    assert (folder / "bang").exists()
+
+
 def compressed(path: Path) -> None:
     torch.save(vectors(4), path)
     with zipfile.ZipFile(path) as archive:
@@ -165,6 +174,39 @@ def test_a_chunk_that_is_no_tensor_is_refused_and_nothing_in_it_runs(folder, tmp
         run(folder, tmp_path)
     assert not (folder / "bang").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["given"]
+
+
+def test_a_chunk_cut_short_anywhere_is_refused(folder, tmp_path):
+    torch.save(vectors(4), folder / "0.pt")
+    whole = (folder / "0.pt").read_bytes()
+    for length in range(0, len(whole), 7):
+        (folder / "0.pt").write_bytes(whole[:length])
+        with pytest.raises(BadInput, match=r"0\.pt: found an old format, or a damaged file"):
+            run(folder, tmp_path)
+
+
+def test_a_chunk_whose_table_of_contents_is_damaged_is_refused(folder, tmp_path):
+    torch.save(vectors(4), folder / "0.pt")
+    whole = (folder / "0.pt").read_bytes()
+    at = whole.rindex(b"/version")  # the last mention of a part's name is in the table at the end
+    (folder / "0.pt").write_bytes(whole[:at] + b"\xff" + whole[at + 1 :])
+    with pytest.raises(BadInput, match=r"0\.pt: found"):
+        run(folder, tmp_path)
+
+
+def test_more_files_than_a_process_may_hold_open(folder, tmp_path):
+    for index in range(60):
+        np.save(folder / f"{index}.npy", vectors(2).numpy())
+        torch.save(vectors(2), folder / f"{index}.pt")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held + 40, hard))
+    try:
+        run(folder, tmp_path, held_out_share=0.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with open_activations(tmp_path / "mine.h5") as file:
+        assert file.split("train").n_rows == 240
 
 
 def test_one_command_imports_and_says_how_to_use_it(folder, tmp_path, capsys):

@@ -93,6 +93,18 @@ def test_a_stage_of_dvc_refuses_settings_that_its_plan_did_not_see(project):
     assert project.repro() == ["picture"]
 
 
+def test_settings_while_dvc_makes_the_plan(project):
+    lock = project.read("dvc.lock")
+    edit = "Path('params.yaml').write_text(Path('params.yaml').read_text().replace('plain', 'loud'))"
+    project.replace("Snakefile", "WORK.declared()", f"WORK.declared()\n{edit}")
+    done = project.dvc("repro")
+    assert done.code != 0
+    assert "plan: params.yaml: found a change that was made while the plan was" in done.said
+    assert project.read("dvc.lock") == lock
+    assert project.repro() == ["picture"]
+    assert project.is_fresh()
+
+
 def test_a_second_run_is_refused(held):
     run = held.start_snakemake()
     held.wait_for(NEW)

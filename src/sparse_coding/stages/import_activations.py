@@ -103,9 +103,10 @@ def _copy(
 
 
 def _files(folder: Path) -> list[Path]:
+    """The files to import; hidden ones are left out, as `leaves.folder_files` leaves them out of a job's key."""
     if not folder.is_dir():
         raise BadInput(folder, "no such folder", f"a folder of {_FILES} files")
-    files = [path for path in folder.iterdir() if path.suffix in KINDS]
+    files = [path for path in folder.iterdir() if path.suffix in KINDS and not path.name.startswith(".")]
     if not files:
         raise BadInput(folder, f"no {_FILES} file", "at least one")
     return sorted(files, key=lambda path: _natural(path.name))
@@ -150,7 +151,7 @@ def _load_pt(path: Path) -> Tensor:
     try:
         with zipfile.ZipFile(path) as archive:
             compressed = any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist())
-    except (OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged table of contents raises what it likes: UnicodeDecodeError, struct.error
         raise BadInput(path, f"an old format, or a damaged file ({error})", _WANTED_PT) from None
     if compressed:  # torch would map the compressed bytes and take them for numbers
         raise BadInput(path, "a compressed archive", _WANTED_PT)
