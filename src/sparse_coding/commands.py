@@ -1,4 +1,4 @@
-"""Commands about the workflow as a whole: what it would do and why, what a file is, what is kept.
+"""What one types: about the workflow (what it would do and why, what a file is, what is kept), and two ways in.
 
 Each takes what its arguments say and returns what is to be printed.
 """

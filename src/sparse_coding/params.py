@@ -104,7 +104,7 @@ class Activations(Section):
     sites_per_pass: Count | None = setting(
         None, "Sites that are harvested together; null: all.", unit="sites", changes_results=False
     )
-    imported: dict[str, str] = setting({}, "Site name -> folder of .npy or .safetensors vectors made elsewhere.")
+    imported: dict[str, str] = setting({}, "Site name -> folder of .npy, .safetensors or .pt vectors made elsewhere.")
 
 
 class LearningRates(Section):

@@ -49,13 +49,10 @@ def test_a_setting_concerns_what_sees_it(project):
         ({"style": "loud"}, ["picture"]),
         ({"weight": 11}, sorted([*SCORES, *TAIL])),
         ({"values": [3, 2]}, TAIL),
-        ({"values": [2, 3]}, TAIL),
     ):
         project.set(**settings)
         assert not project.is_fresh()
         assert project.build() == made, settings
-    assert project.repro() == []
-    assert project.is_fresh()
 
 
 def test_code_concerns_the_steps_that_import_it(project):
@@ -85,19 +82,18 @@ def test_a_comment_concerns_the_plan_alone(project):
 def test_a_changed_corpus_makes_all_again(project):
     (project.folder / "texts" / "c.txt").write_text("four\n")
     assert not project.is_fresh()
-    assert project.build() == sorted(["words", *ALL, *SCORES, *TAIL])
+    assert project.repro() == sorted(["words", *ALL, *SCORES, *TAIL])
+    assert project.is_fresh()
     assert '"FOUR": 1' in project.read("results/models/round/round_1.txt")
     project.replace("texts/a.txt", "two two", "two too")
     assert not project.is_fresh()
-    assert project.repro() == sorted(["words", *ALL, *SCORES, *TAIL])
-    assert project.is_fresh()
 
 
 def test_what_was_overwritten_in_place_is_mended_alone(project):
     before = project.results()
     for file in ("results/models/round/round_2.txt", "results/models/square/square_1.log", PLOT):
         (project.folder / file).write_text("something else\n")
-        assert not project.is_fresh()
+    assert not project.is_fresh()
     assert project.build() == ["picture", "round_2", "square_1"]
     assert project.is_fresh()
     (project.folder / "results/scores/square_1.json").write_text("0\n")

@@ -1,6 +1,7 @@
 """Kills and failures at bad moments: what was finished is not made again, and no byte is another for it."""
 
 import os
+import shutil
 import signal
 
 from tests.workflow.project import ALL, SCORES, TAIL, Project
@@ -12,7 +13,6 @@ REST = [HELD, *SCORES, *TAIL]
 def start_over(project: Project) -> dict[str, bytes]:
     """The results of an undisturbed run; they and the store are gone."""
     before = project.results()
-    project.snakemake("--delete-all-output")
     for folder in ("results", ".work"):
         for path in sorted((project.folder / folder).rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
@@ -96,7 +96,6 @@ def test_a_member_that_fails_takes_nothing_from_those_before_it(project):
     assert not (project.folder / "results/models/round/round_4.txt").exists()  # kept, and not published
     project.set(values=[4, 5, 6])
     assert project.build() == sorted(["round_6", "score round_4", "score round_5", "score round_6", *TAIL])
-    assert project.repro() == []
 
 
 def test_the_store_may_be_deleted_at_any_time(project):
@@ -105,5 +104,17 @@ def test_the_store_may_be_deleted_at_any_time(project):
     assert project.is_fresh()
     project.set(values=[2])
     assert project.build() == TAIL
-    assert project.repro() == []
-    assert project.is_fresh()
+
+
+def test_the_folder_of_work_may_be_deleted_under_a_run(project):
+    before = start_over(project)
+    project.hold(HELD)
+    run = project.start_snakemake()
+    project.wait_for(HELD)
+    shutil.rmtree(project.folder / ".work")
+    project.release(HELD)
+    done = run.wait()
+    assert done.code != 0
+    assert "Traceback" not in done.said
+    assert project.snakemake().code == 0
+    assert project.results() == before

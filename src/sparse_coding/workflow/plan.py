@@ -5,6 +5,7 @@ the plan depends on when the plan is made: a change meanwhile would be noted as 
 """
 
 import json
+import os
 from pathlib import Path
 
 import yaml
@@ -43,7 +44,7 @@ def _signatures(root: Path, deps: list[str] | None) -> dict[str, tuple[int, int]
     """{file: size and time of change} of all that DVC holds the plan against."""
     found = [file for dep in deps or () for file in [root / dep, *(root / dep).rglob("*")]]
     files = [file for file in found if "__pycache__" not in file.parts and file.is_file()]
-    return {str(file.relative_to(root)): (file.stat().st_size, file.stat().st_ctime_ns) for file in files}
+    return {os.path.relpath(file, root): (file.stat().st_size, file.stat().st_ctime_ns) for file in files}
 
 
 def _check_leaves(graph: dump.Dump, deps: list[str] | None) -> None:
