@@ -43,6 +43,13 @@ def test_the_whole_graph_is_shown_also_when_all_is_fresh(project):
     assert project.results() == before
 
 
+def test_all_output_is_deleted_also_when_all_is_fresh(project):
+    deleted = project.snakemake("--delete-all-output", "--dry-run").said
+    assert all(f"Would delete {path}" in deleted for path in project.results())
+    assert project.snakemake("--delete-all-output").code == 0
+    assert project.results() == {}
+
+
 def test_touching_is_refused(project):
     done = project.snakemake("--touch")
     assert done.code != 0

@@ -61,6 +61,16 @@ def test_code(held):
     assert NEW in held.build()  # what ran then was of unknown code: it was not kept
 
 
+def test_code_of_a_step_that_was_done_already(project):
+    project.set(weight=11)
+    edit = f"Path('{MODELS}').write_text(Path('{MODELS}').read_text().replace('< 0:', '< 0.5:'))"
+    project.replace("src/toy/steps/picture.py", "    output.mkdir", f"    {edit}\n    output.mkdir")
+    done = project.snakemake()
+    assert done.code != 0
+    assert "the code of toy: found changes that were made while the run was under way" in done.said
+    assert "round_1" in project.build()
+
+
 def test_the_corpus(project):
     project.set(values=[1, 2, 3, 7], ending="!\n")
     project.replace("src/toy/steps/words.py", "    output.mkdir", "    (texts / 'c.txt').write_text('new')\n"

@@ -24,10 +24,12 @@ from sparse_coding.workflow.source import Source
 from sparse_coding.workflow.store import Store
 
 FUTURE, PAST = 4_000_000_000, 86_400  # the years 2096 and 1970; at exactly 0 Snakemake would see no time at all
-SHOWS = ("dag", "rulegraph", "filegraph", "d3dag", "summary", "detailed_summary", "report", "archive")  # whole graph
+SHOWS = (  # what is about the whole graph, also where there is nothing to do
+    "dag", "rulegraph", "filegraph", "d3dag", "summary", "detailed_summary", "report", "archive", "delete_all_output",
+)  # fmt: skip
 NO_RUN = (
-    *SHOWS, "dryrun", "list_rules", "list_target_rules", "lint", "unlock", "cleanup_metadata", "delete_all_output",
-    "delete_temp_output", "list_changes", "containerize", "generate_unit_tests",
+    *SHOWS, "dryrun", "list_rules", "list_target_rules", "lint", "unlock", "cleanup_metadata", "delete_temp_output",
+    "list_changes", "containerize", "generate_unit_tests",
 )  # fmt: skip
 STAGE_VARIABLE = "DVC_STAGE"  # set by DVC for the commands that it runs
 
