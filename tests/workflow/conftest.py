@@ -1,10 +1,17 @@
 """A finished project, made once and copied for each test that changes it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.workflow.project import PLOT, Project
+from tests.workflow.project import PLOT, Project, end_all
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_running() -> Iterator[None]:
+    yield
+    end_all()
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,19 @@ class Started:
         self.process.wait()
 
 
+STARTED: list[Started] = []
+
+
+def end_all() -> None:
+    """End what a test left running, with all that it started: what failed may wait for ever."""
+    for started in STARTED:
+        if started.process.poll() is None or started.process.returncode < 0:
+            with suppress(ProcessLookupError):
+                os.killpg(started.process.pid, signal.SIGKILL)
+            started.process.communicate()
+    STARTED.clear()
+
+
 @dataclass
 class Project:
     """The folder of a copy."""
@@ -86,7 +100,7 @@ class Project:
         }
 
     def start(self, *command: str) -> Started:
-        return Started(
+        started = Started(
             subprocess.Popen(
                 command,
                 cwd=self.folder,
@@ -95,8 +109,11 @@ class Project:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         )
+        STARTED.append(started)
+        return started
 
     def start_snakemake(self, *arguments: str) -> Started:
         return self.start("snakemake", "--cores", "2", *arguments)

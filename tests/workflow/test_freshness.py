@@ -35,6 +35,7 @@ def test_other_settings_and_back_cost_nothing(project):
     assert not project.is_fresh()
     assert project.build() == ["picture", "round_4", "score round_4", "table", "words"]
     assert sorted(path.name for path in project.folder.glob("results/models/*/*.txt")) == ["round_4.txt"]
+    assert len(list(project.folder.glob(".work/store/*/"))) >= 12  # six models, six scores
     project.set(values=[1, 2, 3], shapes=["round", "square"], style="plain", ending="\n")
     assert not project.is_fresh()
     assert project.build() == []  # all of it was made once, and comes back from the store

@@ -7,21 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.project import PLOT, TAIL, Project
+from tests.workflow.project import PLOT, Project
 
 STAMP = "results/models/round/round_1.txt.stamp"
-
-
-def test_what_is_not_asked_for_is_parked_and_comes_back(project):
-    before = project.results()
-    project.set(values=[1, 3])
-    assert project.build() == TAIL
-    assert not list(project.folder.glob("results/*/**/*_2.*"))
-    assert len(list(project.folder.glob(".work/store/*/"))) >= 4  # two models, two scores
-    project.set(values=[1, 2, 3])
-    assert project.build() == []
-    assert project.results() == before
-    assert project.is_fresh()
 
 
 def test_clean_shows_the_sum_and_deletes(project):
@@ -40,23 +28,15 @@ def test_clean_shows_the_sum_and_deletes(project):
     assert "round_2" in project.build()
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        ('"shape":"round"', '"shape":"oval"', "its stamp was edited"),
-        ('"format":"stamp 1"', '"format":"stamp 0"', "a damaged stamp"),
-        (None, None, "it has no stamp"),
-    ],
-)
-def test_a_stamp_that_was_edited_or_deleted_vouches_for_nothing(old, new, words, project):
+def test_a_stamp_that_was_edited_or_deleted_vouches_for_nothing(project):
     before = project.results()
-    if old is None:
-        (project.folder / STAMP).unlink()
-    else:
-        project.replace(STAMP, old, new)
+    project.replace(STAMP, '"shape":"round"', '"shape":"oval"')
+    project.replace("results/models/square/square_2.txt.stamp", '"format":"stamp 1"', '"format":"stamp 0"')
+    (project.folder / "results/models/square/square_3.txt.stamp").unlink()
     assert not project.is_fresh()
-    assert words in project.sparse_coding("why", STAMP).said
-    assert "round_1" in project.build()
+    said = project.sparse_coding("why", "models").said
+    assert all(words in said for words in ("its stamp was edited", "a damaged stamp", "it has no stamp"))
+    assert {"round_1", "square_2", "square_3"} <= set(project.build())
     assert project.results() == before
     assert project.is_fresh()
 
