@@ -2,6 +2,7 @@
 
 import torch
 
+from sparse_coding.core.architectures import BY_NAME
 from sparse_coding.core.architectures.contract import Penalty
 
 ATOMS = {"tied": "atoms", "untied": "decoder", "topk": "decoder"}
@@ -47,3 +48,15 @@ def train_reference(name, initial, batches, penalty, schedule, betas=(0.9, 0.999
             atoms /= atoms.norm(dim=1, keepdim=True)
         losses.append(loss.item())
     return {key: value.detach() for key, value in leaves.items()}, losses
+
+
+def random_parameters(name, n_feat, d_act, seed):
+    """Parameters in float64, away from their initial values: zero biases hide mistakes."""
+    generator = torch.Generator().manual_seed(seed)
+    parameters = BY_NAME[name].init(n_feat, d_act, generator)
+    for key, value in parameters.items():
+        value.add_(0.3 * torch.randn(value.shape, generator=generator) / d_act**0.5)
+        parameters[key] = value.double()
+    atoms = parameters[BY_NAME[name].form.decoder]
+    atoms /= atoms.norm(dim=1, keepdim=True)
+    return parameters

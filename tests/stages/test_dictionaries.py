@@ -149,7 +149,7 @@ def test_a_rate_that_makes_training_diverge_leaves_no_file(activations, tmp_path
 
 @pytest.mark.parametrize("side_by_side", [1, 2, 8])
 def test_a_member_that_diverges_takes_nothing_from_the_others(made, activations, tmp_path, side_by_side):
-    members = {"low": L1["low"], "lost": Member(seed=0, l1=1e38), "high": L1["high"], "other_seed": L1["other_seed"]}
+    members = {"low": L1["low"], "lost": Member(seed=0, l1=1e308), "high": L1["high"], "other_seed": L1["other_seed"]}
     heard: list[str] = []
     with pytest.raises(ensemble.NotFinite, match=r"lost: the loss is not finite at step \d+"):
         dictionaries.run(

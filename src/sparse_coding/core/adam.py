@@ -1,34 +1,43 @@
 """Adam (Kingma & Ba 2015, algorithm 1), in place, with gradients that are given and not recorded."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 
+@dataclass(frozen=True)
+class Rates:
+    """One step: a parameter moves by size * first / (sqrt(second) * correction + eps)."""
+
+    size: float
+    correction: float
+
+
 class Adam:
-    """The moments and the step count of a list of parameters.
+    """The moments of named parameters and the step count.
 
     The arithmetic is that of torch.optim.Adam; the learning rate is an argument of each step because it follows
-    a schedule.
+    a schedule. A parameter may be moved some rows at a time, so that no whole gradient has to exist.
     """
 
-    def __init__(self, parameters: list[Tensor], beta1: float, beta2: float, eps: float) -> None:
+    def __init__(self, parameters: dict[str, Tensor], beta1: float, beta2: float, eps: float) -> None:
         self.parameters = parameters
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
         self.count = 0
-        self.first = [torch.zeros_like(parameter) for parameter in parameters]
-        self.second = [torch.zeros_like(parameter) for parameter in parameters]
-        self._scratch = [torch.empty_like(parameter) for parameter in parameters]
+        self.first = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
+        self.second = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
 
-    def step(self, gradients: list[Tensor], lr: float) -> None:
-        """Move every parameter against its gradient (same shapes, same order)."""
+    def begin(self, lr: float) -> Rates:
+        """Count a step."""
         self.count += 1
-        correction1 = 1 - self.beta1**self.count
-        correction2 = 1 - self.beta2**self.count
-        slots = zip(self.parameters, gradients, self.first, self.second, self._scratch, strict=True)
-        for parameter, gradient, first, second, scratch in slots:
-            first.lerp_(gradient, 1 - self.beta1)
-            second.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
-            torch.sqrt(second, out=scratch).div_(math.sqrt(correction2)).add_(self.eps)
-            parameter.addcdiv_(first, scratch, value=-lr / correction1)
+        return Rates(lr / (1 - self.beta1**self.count), 1 / math.sqrt(1 - self.beta2**self.count))
+
+    def move(self, name: str, gradient: Tensor, rates: Rates, rows: slice = slice(None)) -> None:
+        """Move rows of a parameter against their gradient (the same shape)."""
+        first, second = self.first[name][rows], self.second[name][rows]
+        first.lerp_(gradient, 1 - self.beta1)
+        second.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
+        scale = second.sqrt().mul_(rates.correction).add_(self.eps)
+        self.parameters[name][rows].addcdiv_(first, scale, value=-rates.size)

@@ -14,7 +14,10 @@ import torch
 from torch import Tensor
 
 from sparse_coding.core.adam import Adam
-from sparse_coding.core.architectures.contract import Architecture, Gradients, Penalty
+from sparse_coding.core.architectures.contract import Architecture, Penalty
+from sparse_coding.core.steps import dense, sparse
+from sparse_coding.core.steps.seen import Seen
+from sparse_coding.core.steps.workspace import DENSEST, Workspaces
 
 STEPS_A_TURN = 16  # a member's weights and moments stay in the cache for so many batches
 
@@ -64,27 +67,41 @@ class Member:
         """shape: (n_feat, d_act); adam: (beta1, beta2, eps)."""
         self.name, self.architecture, self.penalty, self.schedule = name, architecture, penalty, schedule
         self.parameters = architecture.init(*shape, torch.Generator().manual_seed(seed))
-        self.adam = Adam(list(self.parameters.values()), *adam)
+        self.adam = Adam(self.parameters, *adam)
+        self.screen = sparse.Screen.fastest()
+        self.density = 1.0  # share of codes that were positive in the last step
         self.log: list[dict[str, float]] = []
         self.log_steps = log_steps
         self.step = 0
 
-    def train(self, batches: Iterable[Tensor]) -> None:
+    def train(self, batches: Iterable[Tensor], workspaces: Workspaces | None = None) -> None:
         """One optimiser step a batch; batches are [vector, d_act], normalised. Raises NotFinite."""
+        workspaces = workspaces or Workspaces()
         for batch in batches:
             penalty = Penalty(self.penalty.l1 * self.schedule.l1_factor(self.step), self.penalty.k)
             rate = self.schedule.rate(self.step)
-            seen = self.architecture.gradients(self.parameters, batch, penalty)
-            self.adam.step([seen.parameters[name] for name in self.parameters], rate)
-            self.architecture.constrain(self.parameters)
+            seen = self._step(batch, penalty, rate, workspaces)
             if self.step % self.log_steps == 0 or self.step == self.schedule.steps - 1:
-                self._note(seen, rate)
+                self._note(seen, penalty, rate)
             self.step += 1
 
-    def _note(self, seen: Gradients, rate: float) -> None:
-        loss, mse, l1_norm = float(seen.loss), float(seen.mse), float(seen.l1_norm)
-        l0 = float((seen.codes > 0).sum() / len(seen.codes))
-        self.log.append({"step": self.step, "loss": loss, "mse": mse, "l1": l1_norm, "l0": l0, "lr": rate})
+    def _step(self, batch: Tensor, penalty: Penalty, rate: float, workspaces: Workspaces) -> Seen:
+        """Sparse where that was enough room for the codes of the step before, else dense."""
+        form, n_feat = self.architecture.form, len(self.parameters[self.architecture.form.bias])
+        seen = None
+        if self.density < DENSEST and batch.dtype == torch.float32 and batch.device.type == "cpu":
+            space = workspaces.of(len(batch), batch.shape[1], n_feat)
+            seen = sparse.step(form, self.adam, batch, penalty, rate, space, self.screen)
+        if seen is None:
+            seen = dense.step(form, self.adam, batch, penalty, rate)
+        self.density = seen.l0 / n_feat
+        return seen
+
+    def _note(self, seen: Seen, penalty: Penalty, rate: float) -> None:
+        l1 = 0.0 if self.architecture.form.keeps_largest else penalty.l1
+        loss = seen.mse + l1 * seen.l1_norm
+        line = {"step": self.step, "loss": loss, "mse": seen.mse, "l1": seen.l1_norm, "l0": seen.l0, "lr": rate}
+        self.log.append(line)
         if not math.isfinite(loss):
             raise NotFinite(self.name, self.step)
 
@@ -100,13 +117,14 @@ def train(
     A member that diverges is left out from there on; the errors, by name.
     """
     failed: dict[str, NotFinite] = {}
+    workspaces = Workspaces()
     previous = torch.get_num_threads()
     torch.set_num_threads(1)
 
     def turn_of(member: Member, turn: list[Tensor]) -> None:
         if member.name not in failed:
             try:
-                member.train(turn)
+                member.train(turn, workspaces)
             except NotFinite as error:
                 failed[member.name] = error
 

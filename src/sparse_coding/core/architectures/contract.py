@@ -21,32 +21,36 @@ class Penalty:
 
 
 @dataclass(frozen=True)
-class Gradients:
-    """One batch seen by one member.
+class Form:
+    """Which parameter plays which part in the one formula that all architectures share:
 
-    mse is the mean over batch and dimensions of (z_hat - z)^2, l1_norm the mean over the batch of ||c||_1.
-    `codes` is [batch, n_feat]; `parameters` holds d loss / d parameter, tangent to the unit sphere for atoms.
+    c = activation((z - centre) E^T + bias)        z_hat = c D + centre        ||d_i|| = 1
+    loss = mean (z_hat - z)^2 + l1 * mean_b ||c_b||_1
+
+    E and D may be one parameter; without `centre` it is 0. The activation is a ReLU with an L1 penalty or, where
+    `keeps_largest`, the k largest codes of the ReLU without one.
     """
 
-    loss: Tensor
-    mse: Tensor
-    l1_norm: Tensor
-    codes: Float[Tensor, "batch n_feat"]
-    parameters: Parameters
+    encoder: str
+    bias: str
+    decoder: str
+    centre: str | None = None
+    keeps_largest: bool = False
+
+    @property
+    def tied(self) -> bool:
+        """Whether one matrix encodes and decodes."""
+        return self.encoder == self.decoder
 
 
 @runtime_checkable
 class Architecture(Protocol):
     """A kind of sparse autoencoder, on activations z that are centred and scaled to unit mean norm."""
 
+    form: Form
+
     def init(self, n_feat: int, d_act: int, generator: torch.Generator) -> Parameters:
         """Parameters before training, float32, a function of the generator's seed."""
-
-    def gradients(self, parameters: Parameters, z: Float[Tensor, "batch d_act"], penalty: Penalty) -> Gradients:
-        """The loss of one batch and its gradient, derived by hand."""
-
-    def constrain(self, parameters: Parameters) -> None:
-        """Put atoms back to unit norm, in place, after a step."""
 
     def fold(self, parameters: Parameters, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty) -> Dictionary:
         """The dictionary on raw activations x, where z = (x - mean) / scale."""
@@ -56,14 +60,3 @@ def unit_rows(n: int, d: int, generator: torch.Generator) -> Float[Tensor, "n d"
     """Directions that are uniform on the sphere."""
     rows = torch.randn(n, d, generator=generator)
     return rows / rows.norm(dim=1, keepdim=True)
-
-
-def renormalise(atoms: Float[Tensor, "n_feat d_act"]) -> None:
-    """Scale each row to unit norm, in place."""
-    atoms.div_(atoms.norm(dim=1, keepdim=True))
-
-
-def tangent(gradient: Float[Tensor, "n_feat d_act"], atoms: Float[Tensor, "n_feat d_act"]) -> Tensor:
-    """`gradient` without its part along each unit atom: what is left is the gradient through d / ||d||."""
-    along = (gradient * atoms).sum(dim=1, keepdim=True)
-    return gradient.addcmul_(along, atoms, value=-1)

@@ -12,20 +12,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sparse_coding.core.architectures import untied
-from sparse_coding.core.architectures.contract import Gradients, Parameters, Penalty
-from sparse_coding.core.dictionary import Dictionary, keep_largest
+from sparse_coding.core.architectures.contract import Parameters, Penalty
+from sparse_coding.core.dictionary import Dictionary
 
+form = replace(untied.form, keeps_largest=True)
 init = untied.init
-constrain = untied.constrain
-
-
-def gradients(parameters: Parameters, z: Float[Tensor, "batch d_act"], penalty: Penalty) -> Gradients:
-    """As untied without a penalty: the choice of the k codes is constant almost everywhere."""
-
-    def activation(pre: Tensor) -> Tensor:
-        return keep_largest(pre.relu_(), min(penalty.k, pre.shape[1]))
-
-    return untied.through_codes(parameters, z, activation, l1=0.0)
 
 
 def fold(parameters: Parameters, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty) -> Dictionary:

@@ -1,0 +1,51 @@
+"""Products of matrices, by the faster library.
+
+On AMD processors torch.mm (MKL) leaves half of the vector units idle; oneDNN, which comes with torch, does not, and
+adds the bias on the way (its ReLU would turn NaN into 0). Its operator is private: it is tried once, and torch.mm
+stands behind it.
+"""
+
+from functools import cache
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def linear(
+    x: Float[Tensor, "row d"], w: Float[Tensor, "n d"], bias: Float[Tensor, " n"] | None = None
+) -> Float[Tensor, "row n"]:
+    """x @ w.T + bias; any strides."""
+    if x.dtype == torch.float32 and x.device.type == "cpu" and x.numel() and w.numel() and _onednn_works():
+        return torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(w), bias, "none", [], "")
+    return x @ w.T if bias is None else torch.addmm(bias, x, w.T)
+
+
+def _dense(matrix: Tensor) -> Tensor:
+    """`matrix` without gaps: for some other strides oneDNN falls back to a loop that takes minutes."""
+    return matrix if matrix.is_contiguous() or matrix.T.is_contiguous() else matrix.contiguous()
+
+
+@cache
+def _onednn_works() -> bool:
+    """Whether oneDNN has the product, in full float32: some processors are allowed to round its factors."""
+    generator = torch.Generator().manual_seed(0)
+    x, w, bias = (torch.randn(shape, generator=generator) for shape in ((33, 70), (17, 70), (17,)))
+    try:
+        found = torch.ops.mkldnn._linear_pointwise(x, w, bias, "none", [], "")
+    except (AttributeError, RuntimeError):
+        return False
+    exact = torch.addmm(bias.double(), x.double(), w.double().T)
+    return bool((found.double() - exact).abs().max() < 1e-4)
+
+
+@cache
+def int8_is_fast() -> bool:
+    """Whether the processor multiplies int8 several times as fast as float32 (VNNI); then torch has the product."""
+    return hasattr(torch, "_int_mm") and torch.backends.cpu.get_cpu_capability() == "AVX512" and _has_vnni()
+
+
+def _has_vnni() -> bool:
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_vnni") or capabilities.get("avx_vnni"))

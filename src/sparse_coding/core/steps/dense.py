@@ -1,0 +1,67 @@
+"""The step in plain torch, with gradients derived by hand. See architectures.contract.Form for the formula.
+
+Features are handled in blocks: a block's gradient is used and forgotten, so no matrix but the codes is as large as
+the batch times the features, and the block's numbers stay in the cache.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sparse_coding.core.adam import Adam, Rates
+from sparse_coding.core.architectures.contract import Form, Penalty
+from sparse_coding.core.dictionary import keep_largest
+from sparse_coding.core.products import linear
+from sparse_coding.core.steps.seen import Seen
+
+BLOCK = 256  # features
+
+
+def step(form: Form, adam: Adam, z: Float[Tensor, "batch d_act"], penalty: Penalty, lr: float) -> Seen:
+    """Move the parameters of `adam` by one step on the batch `z`."""
+    parameters, rates = adam.parameters, adam.begin(lr)
+    centre = parameters[form.centre] if form.centre else None
+    x = z if centre is None else z - centre
+    codes = linear(x, parameters[form.encoder], parameters[form.bias]).relu_()
+    if form.keeps_largest:
+        codes = keep_largest(codes, min(penalty.k, codes.shape[1]))
+    residual = linear(codes, parameters[form.decoder].T).sub_(x)
+    mse, l1_norm, positive = float(residual.square().mean()), float(codes.sum()) / len(z), 0.0
+    d_x_hat = residual.mul_(2 / residual.numel())
+    l1 = 0.0 if form.keeps_largest else penalty.l1 / len(z)
+    # The centre enters twice: added to the output, subtracted from the input.
+    d_centre = d_x_hat.sum(0)
+    d_bias = torch.empty_like(parameters[form.bias])
+    for first in range(0, codes.shape[1], BLOCK):
+        rows = slice(first, first + BLOCK)
+        some_codes = codes[:, rows].contiguous()
+        d_pre = linear(d_x_hat, parameters[form.decoder][rows]).add_(l1)
+        d_pre = torch.ops.aten.threshold_backward(d_pre, some_codes, 0)  # many times faster than a mask
+        d_bias[rows] = d_pre.sum(0)
+        d_centre.addmv_(parameters[form.encoder][rows].T, d_bias[rows], alpha=-1)
+        positive += float(some_codes.sign().sum())
+        _move_rows(form, adam, rows, x, d_pre, some_codes, d_x_hat, rates)
+    adam.move(form.bias, d_bias, rates)
+    if form.centre:
+        adam.move(form.centre, d_centre, rates)
+    return Seen(mse, l1_norm, positive / len(z))
+
+
+def _move_rows(
+    form: Form, adam: Adam, rows: slice, x: Tensor, d_pre: Tensor, codes: Tensor, d_x_hat: Tensor, rates: Rates
+) -> None:
+    """Encoder and decoder of some features; two paths lead to tied atoms."""
+    d_encoder, d_decoder = linear(d_pre.T, x.T), linear(codes.T, d_x_hat.T)
+    if form.tied:
+        d_decoder += d_encoder
+    else:
+        adam.move(form.encoder, d_encoder, rates, rows)
+    atoms = adam.parameters[form.decoder][rows]
+    adam.move(form.decoder, tangent(d_decoder, atoms), rates, rows)
+    atoms.div_(atoms.norm(dim=1, keepdim=True))
+
+
+def tangent(gradient: Float[Tensor, "n d_act"], atoms: Float[Tensor, "n d_act"]) -> Float[Tensor, "n d_act"]:
+    """`gradient` without its part along each unit atom, in place: the gradient through d / ||d||."""
+    along = (gradient * atoms).sum(dim=1, keepdim=True)
+    return gradient.addcmul_(along, atoms, value=-1)

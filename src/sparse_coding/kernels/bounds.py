@@ -1,0 +1,106 @@
+"""How large a pre-activation x . w + bias can be at most, from a cheap product and a bound on its error.
+
+int8     x = sx qx + ex and w = sw qw + ew, with whole qx, qw of at most 127. Then x . w = sx sw (qx . qw) + rest and
+         |rest| = |ex . w + sx qx . ew| <= |ex| |w| + (|x| + |ex|) |ew|, whatever the numbers (Cauchy-Schwarz).
+float32  a product of another library, in another order of sums: |rest| <= 2 d u |x| |w| with u = 2^-24
+         (Higham 2002, section 3.1); here scales are 1 and errors 0.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Int8
+
+from sparse_coding.kernels.compiled import compiled
+from sparse_coding.kernels.rows import ZERO
+
+ONE = np.float32(1)
+UNIT = np.float32(2.0**-24)  # of rounding, in float32
+LARGEST = np.float32(127)
+TINY = np.float32(1e-20)  # squares of what is smaller are lost in float32, and its scale would have no inverse
+
+
+class Rounded(NamedTuple):
+    """Vectors as scale * whole. `error` is at least |vector - scale * whole|, `norm` at least |vector|."""
+
+    whole: Int8[np.ndarray, "line d_act"]
+    scale: Float32[np.ndarray, " line"]
+    error: Float32[np.ndarray, " line"]
+    norm: Float32[np.ndarray, " line"]
+
+
+@compiled
+def at_least(value: np.float32, width: int) -> np.float32:
+    """An upper bound of a norm that was computed as `value`, in float32 over `width` entries."""
+    return value * (ONE + np.float32(2 * width + 8) * UNIT) + TINY * np.float32(width)
+
+
+@compiled
+def round_to_int8(vectors: Float32[np.ndarray, "line d_act"], rounded: Rounded) -> None:
+    """Fill `rounded`: each vector has a scale of its own, that of its largest entry."""
+    width = vectors.shape[1]
+    for line in range(len(vectors)):
+        vector, whole = vectors[line], rounded.whole[line]
+        most, square = ZERO, ZERO
+        for j in range(width):
+            most = max(most, abs(vector[j]))
+            square += vector[j] * vector[j]
+        scale = most / LARGEST if most > TINY else ONE
+        inverse = ONE / scale
+        error = ZERO
+        for j in range(width):
+            nearest = np.rint(vector[j] * inverse)  # at most 127: rounding cannot carry the largest entry further
+            whole[j] = np.int8(nearest)
+            rest = vector[j] - scale * nearest
+            error += rest * rest
+        norm = np.sqrt(square)
+        rounded.scale[line] = scale
+        rounded.norm[line] = at_least(norm, width)
+        rounded.error[line] = at_least(np.sqrt(error), width) + 2 * UNIT * norm
+
+
+@compiled
+def leave_unrounded(vectors: Float32[np.ndarray, "line d_act"], rounded: Rounded) -> None:
+    """Fill all of `rounded` but `whole`, for products in float32."""
+    width = vectors.shape[1]
+    for line in range(len(vectors)):
+        vector = vectors[line]
+        square = ZERO
+        for j in range(width):
+            square += vector[j] * vector[j]
+        rounded.scale[line] = ONE
+        rounded.norm[line] = at_least(np.sqrt(square), width)
+        rounded.error[line] = ZERO
+
+
+@compiled
+def are_finite(rounded: Rounded) -> bool:
+    """Whether no vector has an infinite or undefined entry."""
+    total = ZERO
+    for line in range(len(rounded.norm)):
+        total += rounded.norm[line]
+    return bool(np.isfinite(total))
+
+
+@compiled
+def upper_bounds(
+    scores: np.ndarray,
+    x: Rounded,
+    row: int,
+    w: Rounded,
+    bias: Float32[np.ndarray, " n_feat"],
+    upper: Float32[np.ndarray, " n_feat"],
+) -> None:
+    """Fill `upper` for one row; scores: [row, n_feat], products of x.whole and w.whole, or of the vectors.
+
+    What is compared with it is a float32 sum itself, so the bound also covers that sum's rounding, and its own.
+    """
+    width = w.whole.shape[1]
+    scale, error = x.scale[row], x.error[row]
+    norm = x.norm[row] + error
+    rounding = np.float32(4 * width + 32) * UNIT * norm
+    line = scores[row]
+    for feature in range(len(upper)):
+        score = scale * w.scale[feature] * np.float32(line[feature]) + bias[feature]
+        margin = (error + rounding) * w.norm[feature] + norm * w.error[feature] + abs(bias[feature]) * 8 * UNIT
+        upper[feature] = score + margin
