@@ -1,0 +1,48 @@
+"""This project, through the interface that its own stage uses."""
+
+from torch import Tensor
+
+from benchmarks.training.contract import BETAS, EPS, Parameters, Setting
+from sparse_coding.core.architectures import BY_NAME
+from sparse_coding.core.architectures.contract import Penalty
+from sparse_coding.core.ensemble import Member, Schedule
+
+NOTE = "`Member.train`, one member after the other"
+ARCHITECTURES = ("tied", "untied", "topk")
+FOREVER = 10**9
+
+
+class Ours:
+    """All members, each trained whole."""
+
+    def __init__(
+        self, setting: Setting, parameters: list[Parameters], warmup: int = 0, decay: int = 0, steps: int = FOREVER
+    ) -> None:
+        """The schedule is constant unless `steps` of it are asked for."""
+        self.setting, self.start = setting, parameters
+        self.members = len(parameters)
+        schedule = Schedule(steps, setting.lr, warmup, decay, warmup)
+        architecture, shape = BY_NAME[setting.architecture], (setting.n_feat, setting.d_act)
+        self.dictionaries = []
+        for index, given in enumerate(parameters):
+            penalty = Penalty(setting.l1[index], setting.k)
+            member = Member(str(index), architecture, shape, penalty, index, schedule, (*BETAS, EPS), FOREVER)
+            for name, tensor in member.parameters.items():
+                tensor.copy_(given[name])
+            self.dictionaries.append(member)
+
+    def step(self, batch: Tensor) -> None:
+        """One step of every member."""
+        for member in self.dictionaries:
+            member.train([batch])
+
+    def loss(self, batch: Tensor) -> list[float]:
+        """From the log of the first step of members made anew."""
+        fresh = Ours(self.setting, self.start)
+        fresh.step(batch)
+        return [member.log[0]["loss"] for member in fresh.dictionaries]
+
+
+def make(setting: Setting, parameters: list[Parameters]) -> Ours:
+    """All members."""
+    return Ours(setting, parameters)
