@@ -99,6 +99,10 @@ class Activations(Section):
     """One HDF5 file a site, all sites in one forward pass."""
 
     dtype: Literal["float16", "bfloat16", "float32"] = setting("float16", "Stored number format.")
+    precision: Literal["float32", "bfloat16"] = setting(
+        "float32",
+        "Arithmetic of the forward pass; bfloat16 is faster where the processor has it, and less exact.",
+    )
     block_rows: Count = setting(4096, "Vectors under one checksum.", unit="vectors")
     batch_tokens: Count = setting(4096, "Tokens in one forward pass.", unit="tokens", changes_results=False)
     sites_per_pass: Count | None = setting(
@@ -132,7 +136,11 @@ class Training(Section):
     eps: Positive = setting(1e-8, "Adam's epsilon.", source="Kingma & Ba 2015")
     normalise: bool = setting(True, "Centre activations and scale them to unit mean norm; folded into the saved file.")
     shuffle_seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the order in which vectors are read.")
-    buffer_rows: Count = setting(131_072, "Vectors that are mixed with one another.", unit="vectors")
+    buffer_rows: Count = setting(
+        131_072,
+        "Vectors that are mixed with one another; all are in memory, once, as stored, beside 32 batches in float32.",
+        unit="vectors",
+    )
     log_steps: Count = setting(20, "Steps between lines of the training log.", unit="steps")
     side_by_side: Count = setting(
         8,

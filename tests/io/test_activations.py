@@ -116,6 +116,23 @@ def test_rows_beyond_the_split_are_an_index_error(written):
         for start, stop in ((0, 104), (-1, 3), (5, 4)):
             with pytest.raises(IndexError):
                 file.split("train").read(start, stop)
+        for beyond in ([103], [-1, 3]):
+            with pytest.raises(IndexError):
+                file.split("train").rows(torch.tensor(beyond))
+
+
+def test_chosen_rows_come_in_the_order_asked_for_and_are_checked(damaged):
+    wanted = torch.tensor([95, 3, 3, 50])
+    with open_activations(damaged) as file:
+        assert torch.equal(file.split("train").rows(wanted), content("train")["vectors"][wanted])
+        offset = h5py.File(damaged)["train"]["vectors"].id.get_offset()
+    data = bytearray(damaged.read_bytes())
+    data[offset + 51 * 4 * D_ACT] ^= 1
+    damaged.write_bytes(data)
+    with open_activations(damaged) as file:
+        file.split("train").rows(wanted[:3])
+        with pytest.raises(BadInput, match=r"damaged\.h5: train: block 3"):
+            file.split("train").rows(wanted)
 
 
 @pytest.mark.parametrize("split", ROWS)

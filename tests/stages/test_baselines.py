@@ -126,14 +126,36 @@ def test_more_codes_than_dimensions_are_refused_before_any_work(activations, tmp
 
 
 def test_a_sample_is_drawn_from_everywhere_once_each(activations):
-    with open_activations(activations) as file:
-        train = file.split("train")
-        sample, again, other = (stage._sample(train, 2000, seed) for seed in (0, 0, 1))
-        everything = train.read(0, ROWS)
-        assert torch.equal(stage._sample(train, ROWS + 1, 0), everything)
-    row_of = {tuple(row): i for i, row in enumerate(everything.tolist())}
-    rows = [row_of[tuple(row)] for row in sample.tolist()]
-    assert len(set(rows)) == 2000
-    assert 3500 < np.mean(rows) < 5500
+    sample, again, other = (stage._sample(ROWS, 2000, seed) for seed in (0, 0, 1))
+    assert stage._sample(ROWS, ROWS + 1, 0).tolist() == list(range(ROWS))
+    assert len(set(sample.tolist())) == 2000
+    assert sample.tolist() == sorted(sample.tolist())
+    assert 3500 < sample.double().mean() < 5500
     assert torch.equal(sample, again)
     assert not torch.equal(sample, other)
+
+
+def test_blocks_hold_the_sample_mixed_and_are_the_same_each_time(activations):
+    with open_activations(activations) as file:
+        train = file.split("train")
+        sample = stage._sample(ROWS, 1000, 0)
+        first, second = (list(stage._mixed_blocks(train, sample, 300, 0)) for _ in range(2))
+        everything = train.read(0, ROWS)
+    assert [len(block) for block in first] == [334, 333, 333]
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+    row_of = {tuple(row): i for i, row in enumerate(everything.tolist())}
+    rows = [row_of[tuple(row)] for row in torch.cat(first).tolist()]
+    assert sorted(rows) == sample.tolist()
+    assert max(rows[:334]) > ROWS * 0.9, "the first block is from everywhere"
+
+
+def test_nmf_can_use_all_rows_and_then_is_no_worse(made, activations, tmp_path):
+    stage.run(settings(methods=("nmf",), nmf_rows=ROWS), activations=activations, output=tmp_path, threads=1)
+    with open_activations(activations) as file:
+        x = file.split("held_out").read(0, 500)
+    errors = [
+        float((dictionaries.load(folder / "nmf.safetensors").reconstruct(x) - x).square().sum())
+        for folder in (tmp_path, made)
+    ]
+    assert errors[0] < errors[1] * 1.05
+    assert dictionaries.load_with_settings(tmp_path / "nmf.safetensors")[1]["fit_rows"] == ROWS

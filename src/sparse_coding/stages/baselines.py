@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,12 @@ def _fit(member: BaselineMember, file: ActivationsFile) -> tuple[Dictionary, dic
     seed = member.seed or 0
     if member.method == "random":
         return random.make(file.mean, seed=seed), {"seed": seed}
-    sample, iterations = _sample(train, member.rows or train.n_rows, seed), member.iterations or 1
+    sample, iterations = _sample(train.n_rows, member.rows or train.n_rows, seed), member.iterations or 1
     if member.method == "ica":
-        dictionary, convergence = ica.fit(sample, file.mean, iterations=iterations, seed=seed)
+        dictionary, convergence = ica.fit(train.rows(sample), file.mean, iterations=iterations, seed=seed)
         return dictionary, {"seed": seed, "fit_rows": len(sample), **convergence._asdict()}
-    dictionary = nmf.fit(sample, iterations=iterations, encode_iterations=member.encode_iterations or 1, seed=seed)
+    blocks = partial(_mixed_blocks, train, sample, nmf.block_rows(file.d_act), seed)
+    dictionary = nmf.fit(blocks, iterations=iterations, encode_iterations=member.encode_iterations or 1)
     return dictionary, {"seed": seed, "fit_rows": len(sample), "iterations": iterations}
 
 
@@ -92,13 +94,17 @@ def _blocks(split: Split) -> Iterator[Tensor]:
         yield split.read(start, min(start + READ_ROWS, split.n_rows))
 
 
-def _sample(split: Split, n_rows: int, seed: int) -> Tensor:
-    """`n_rows` rows drawn without replacement, in the order of the file; all of them where there are no more."""
-    order = torch.randperm(split.n_rows, generator=torch.Generator().manual_seed(seed))
-    chosen = torch.zeros(split.n_rows, dtype=torch.bool)
-    chosen[order[:n_rows]] = True
-    masks = chosen.split(READ_ROWS)
-    return torch.cat([block[mask] for block, mask in zip(_blocks(split), masks, strict=True)])
+def _sample(n_rows: int, wanted: int, seed: int) -> Tensor:
+    """Indices of `wanted` rows of `n_rows`, without replacement, ascending; of all where there are no more."""
+    order = torch.randperm(n_rows, generator=torch.Generator().manual_seed(seed))
+    return order[:wanted].sort().values
+
+
+def _mixed_blocks(split: Split, sample: Tensor, rows: int, seed: int) -> Iterator[Tensor]:
+    """The rows of the sample in random order, in blocks of `rows` or somewhat more; one is in memory at a time."""
+    order = torch.randperm(len(sample), generator=torch.Generator().manual_seed(seed))
+    for part in sample[order].tensor_split(max(1, len(sample) // rows)):
+        yield split.rows(part)
 
 
 def _write(

@@ -47,10 +47,30 @@ class Split:
         Raises BadInput, naming file, split and block, where the bytes are not those that were written; a block is
         checked when it is first touched. Raises IndexError beyond the rows that there are.
         """
+        rows = torch.empty(max(0, stop - start), self._header.d_act)
+        self.read_into(rows, start, stop)
+        return rows
+
+    def read_into(self, rows: Tensor, start: int, stop: int) -> None:
+        """Copy rows `start` to `stop` into `rows` [row, d_act], in its number format. Raises as `read`."""
         if not 0 <= start <= stop <= self.n_rows:
             raise IndexError(f"{self._place}: rows {start} to {stop} of {self.n_rows}")
         self._verify(start, stop)
-        return torch.empty(stop - start, self._header.d_act).copy_(self._vectors[start:stop])
+        rows.copy_(self._vectors[start:stop])
+
+    def rows(self, indices: Tensor) -> Tensor:
+        """The rows of these indices [row], float32 [row, d_act]: a copy. Raises as `read`."""
+        if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < self.n_rows:
+            raise IndexError(f"{self._place}: rows {indices.min()} to {indices.max()} of {self.n_rows}")
+        size = self._header.block_rows
+        for block in (indices // size).unique().tolist():
+            self._verify(block * size, block * size + 1)
+        return self._vectors[indices].float()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format of the vectors in the file."""
+        return self._vectors.dtype
 
     @property
     def token(self) -> NDArray[np.int32]:
