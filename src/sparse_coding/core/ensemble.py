@@ -69,7 +69,8 @@ class Member:
         self.parameters = architecture.init(*shape, torch.Generator().manual_seed(seed))
         self.adam = Adam(self.parameters, *adam)
         self.screen = sparse.Screen.fastest()
-        self.density = 1.0  # share of codes that were positive in the last step
+        # The share of codes that were positive in the last step; before the first one, of those that can be.
+        self.density = min(penalty.k / shape[0], 1.0) if architecture.form.keeps_largest else 1.0
         self.log: list[dict[str, float]] = []
         self.log_steps = log_steps
         self.step = 0

@@ -36,23 +36,31 @@ def at_least(value: np.float32, width: int) -> np.float32:
 
 
 @compiled
+def largest_size(vector: Float32[np.ndarray, " d_act"]) -> np.float32:
+    """The largest absolute value, found on the bits without sign: whole numbers can be compared many at a time."""
+    bits = vector.view(np.int32)
+    most = np.int32(0)
+    for j in range(len(bits)):
+        most = max(most, bits[j] & np.int32(0x7FFFFFFF))
+    return np.int32(most).view(np.float32)
+
+
+@compiled
 def round_to_int8(vectors: Float32[np.ndarray, "line d_act"], rounded: Rounded) -> None:
     """Fill `rounded`: each vector has a scale of its own, that of its largest entry."""
     width = vectors.shape[1]
     for line in range(len(vectors)):
         vector, whole = vectors[line], rounded.whole[line]
-        most, square = ZERO, ZERO
-        for j in range(width):
-            most = max(most, abs(vector[j]))
-            square += vector[j] * vector[j]
+        most = largest_size(vector)
         scale = most / LARGEST if most > TINY else ONE
         inverse = ONE / scale
-        error = ZERO
+        error, square = ZERO, ZERO
         for j in range(width):
             nearest = np.rint(vector[j] * inverse)  # at most 127: rounding cannot carry the largest entry further
             whole[j] = np.int8(nearest)
             rest = vector[j] - scale * nearest
             error += rest * rest
+            square += vector[j] * vector[j]
         norm = np.sqrt(square)
         rounded.scale[line] = scale
         rounded.norm[line] = at_least(norm, width)
