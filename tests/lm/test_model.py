@@ -9,9 +9,20 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM, GPTNeoXForCausalLM
+from transformer_lens.model_bridge import TransformerBridge
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    BloomConfig,
+    Gemma2Config,
+    GPT2Config,
+    GPTNeoXForCausalLM,
+    LlamaConfig,
+    MambaConfig,
+)
 
 from sparse_coding.errors import BadInput
+from sparse_coding.lm import model as model_module
 from sparse_coding.lm.model import LanguageModel, tokenizer_of
 from sparse_coding.params import Model
 from sparse_coding.sites import Site
@@ -80,10 +91,58 @@ def test_harvest_and_logits_equal_plain_transformers(model, plain, tokens):
         )
 
 
+LLAMA = {"hidden_size": 32, "num_hidden_layers": LAYERS, "num_attention_heads": 4, "intermediate_size": 64}
+CAPPED = {"head_dim": 8, "num_key_value_heads": 2, "sliding_window": 5, "attn_logit_softcapping": 0.05}
+ARCHITECTURES = {
+    "gpt2": GPT2Config(vocab_size=300, n_embd=32, n_layer=LAYERS, n_head=4, n_positions=64),
+    "llama": LlamaConfig(vocab_size=300, **LLAMA),
+    "gemma2": Gemma2Config(vocab_size=300, **LLAMA, **CAPPED),
+    "bloom": BloomConfig(vocab_size=300, hidden_size=32, n_layer=LAYERS, n_head=4),
+    "mamba": MambaConfig(vocab_size=300, hidden_size=32, num_hidden_layers=LAYERS, state_size=4),
+}
+
+
+@pytest.mark.parametrize("name", ["neox", *ARCHITECTURES])
+def test_blocks_of_every_architecture_are_those_of_the_bridge(name, copied, tokens):
+    """The oracle: what TransformerBridge caches at `blocks.<layer>.hook_out`, and its logits."""
+    if name in ARCHITECTURES:
+        torch.manual_seed(0)
+        AutoModelForCausalLM.from_config(ARCHITECTURES[name]).save_pretrained(copied)
+    bridge = TransformerBridge.boot_transformers(str(copied), device="cpu", dtype=torch.float32).eval()
+    with torch.no_grad():
+        logits, cache = bridge.run_with_cache(tokens)
+    model = LanguageModel.load(Model(name=str(copied)))
+    for copy in (model, model.twin()):
+        found = copy.harvest(tokens, SITES)
+        for site in SITES:
+            expected = cache[f"blocks.{site.layer}.hook_out"]
+            torch.testing.assert_close(found[site.name], expected, rtol=0, atol=3e-6 * float(expected.abs().max()))
+        torch.testing.assert_close(copy.logits(tokens), logits, rtol=0, atol=1e-5)
+        assert torch.equal(copy.spliced_logits(tokens, SITES[1], lambda x: x), copy.logits(tokens))
+        assert not torch.equal(copy.spliced_logits(tokens, SITES[1], torch.zeros_like), copy.logits(tokens))
+
+
+def test_attention_is_fused_where_that_changes_nothing(model):
+    assert model._network.config._attn_implementation == "sdpa"
+    capped = AutoModelForCausalLM.from_config(ARCHITECTURES["gemma2"], attn_implementation="eager")
+    model_module._attend_fast(capped)
+    assert capped.config._attn_implementation == "eager"
+
+
+def test_bfloat16_brings_an_error_of_its_size_and_leaves_the_model_as_it_was(model, tokens):
+    before = model.harvest(tokens, SITES)
+    rough = model.harvest(tokens, SITES, "bfloat16")
+    for site in SITES:
+        assert rough[site.name].dtype == torch.float32
+        error = float((rough[site.name] - before[site.name]).norm() / before[site.name].norm())
+        assert 1e-5 < error < 2e-2
+        assert torch.equal(model.harvest(tokens, SITES)[site.name], before[site.name])
+
+
 @pytest.mark.parametrize("layer", range(LAYERS))
 def test_nothing_runs_after_the_last_site(model, tokens, layer):
     called = []
-    network = model._bridge.original_model
+    network = model._network
     parts = [*network.gpt_neox.layers, network.gpt_neox.final_layer_norm, network.get_output_embeddings()]
     handles = [
         part.register_forward_pre_hook(lambda *args, index=index: called.append(index))

@@ -26,8 +26,8 @@ def batches(n=7):
 
 def test_a_twin_shares_weights_and_not_hooks(model):
     twin = model.twin()
-    ours = {name: value.data_ptr() for name, value in model._bridge.named_parameters()}
-    assert {name: value.data_ptr() for name, value in twin._bridge.named_parameters()} == ours
+    ours = {name: value.data_ptr() for name, value in model._network.named_parameters()}
+    assert {name: value.data_ptr() for name, value in twin._network.named_parameters()} == ours
     tokens = batches(1)[0]
     assert torch.equal(twin.logits(tokens), model.logits(tokens))
     # Splicing into one leaves the other as it was.

@@ -136,6 +136,21 @@ def test_a_rerun_gives_the_same_bytes(harvested, model, tokens, tmp_path):
         assert (tmp_path / f"{site}.h5").read_bytes() == (harvested / f"{site}.h5").read_bytes()
 
 
+def test_bfloat16_reaches_the_forward_pass_and_depends_on_no_thread(harvested, model, tokens, tmp_path):
+    rough = a_slice(model, precision="bfloat16", batch_tokens=30)
+    for threads in (1, 2):
+        activations.run(rough, tokens=tokens, output=tmp_path / str(threads), threads=threads)
+    for site in SITES:
+        found, again = ((tmp_path / threads / f"{site}.h5").read_bytes() for threads in "12")
+        assert found == again
+        with (
+            open_activations(tmp_path / "1" / f"{site}.h5") as one,
+            open_activations(harvested / f"{site}.h5") as other,
+        ):
+            x, exact = (file.split("train").read(0, 200) for file in (one, other))
+        assert 1e-5 < float((x - exact).norm() / exact.norm()) < 2e-2
+
+
 def test_a_site_is_the_same_bytes_in_a_pass_of_its_own(harvested, model, tokens, tmp_path):
     for site in SITES:
         activations.run(a_slice(model, sites=(site,)), tokens=tokens, output=tmp_path / site, threads=2)

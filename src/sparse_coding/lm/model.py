@@ -1,31 +1,31 @@
 """The language model that is analysed: its residual stream, its logits, and its logits with a part replaced.
 
 The one place that loads such a model. A local folder and a model of the hub take the same path, and so does the
-same architecture with fresh random weights: a TransformerBridge of transformer_lens around the transformers model.
+same architecture with fresh random weights. A TransformerBridge of transformer_lens says where the blocks of an
+architecture are and mends what must be mended after loading; what runs is the transformers model itself, with hooks
+on its own blocks, because the bridge's many hooks cost up to a fifth of a pass.
 """
 
 import copy
 import logging
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import torch
 import transformers
 from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from sparse_coding import params
 from sparse_coding.errors import BadInput
 from sparse_coding.sites import Site
 
-if TYPE_CHECKING:
-    from transformer_lens.model_bridge import TransformerBridge
-
+Precision = Literal["float32", "bfloat16"]
 _WANTED = "a folder in Hugging Face format, or the name of a model on the hub (which needs a network the first time)"
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -37,13 +37,18 @@ class _EnoughError(Exception):
 class LanguageModel:
     """A causal language model in float32, for inference."""
 
-    def __init__(self, bridge: "TransformerBridge", tokenizer: PreTrainedTokenizerBase, name: str) -> None:
-        self._bridge = bridge
-        self.name = name
-        self.tokenizer = tokenizer
-        self.n_layers: int = bridge.cfg.n_layers
-        self.d_model: int = bridge.cfg.d_model
-        self.n_vocabulary: int = bridge.cfg.d_vocab
+    def __init__(
+        self,
+        network: PreTrainedModel,
+        blocks: str,
+        sizes: tuple[int, int, int],
+        tokenizer: PreTrainedTokenizerBase,
+        name: str,
+    ) -> None:
+        """blocks: path of the list of blocks in `network`; sizes: layers, width, vocabulary."""
+        self._network, self._blocks = network, blocks
+        self.n_layers, self.d_model, self.n_vocabulary = sizes
+        self.tokenizer, self.name = tokenizer, name
 
     @classmethod
     def load(cls, model: params.Model, random_seed: int | None = None) -> "LanguageModel":
@@ -57,6 +62,7 @@ class LanguageModel:
 
         tokenizer = tokenizer_of(model)
         refusing = _refusing(model, "weights that cannot be loaded", "whole weights in safetensors format")
+        weights = _Weights(model, random_seed)
         with _quiet(), refusing, torch.random.fork_rng(devices=[]):
             bridge = TransformerBridge.boot_transformers(
                 _source(model),
@@ -65,14 +71,21 @@ class LanguageModel:
                 revision=model.revision,
                 trust_remote_code=model.trust_remote_code,
                 tokenizer=copy.deepcopy(tokenizer),  # the bridge invents the special tokens that it misses
-                model_class=_Weights(model, random_seed),
+                model_class=weights,
             )
-        return cls(bridge.eval(), tokenizer, model.name)
+            network = weights.network
+            if bridge.cfg.attn_implementation is None:  # else the architecture needs what it has
+                _attend_fast(network)
+            bridge.adapter.prepare_model(network)
+        blocks = bridge.adapter.get_component_mapping()["blocks"].name
+        sizes = (bridge.cfg.n_layers, bridge.cfg.d_model, bridge.cfg.d_vocab)
+        return cls(network.eval(), str(blocks), sizes, tokenizer, model.name)
 
     def twin(self) -> "LanguageModel":
         """The same weights, not copied, with hooks of its own: for another thread."""
-        shared = [*self._bridge.parameters(), *self._bridge.buffers()]
-        return copy.deepcopy(self, {id(tensor): tensor for tensor in shared})
+        twin = copy.copy(self)
+        twin._network = _sharing_weights(self._network)
+        return twin
 
     @property
     def bos(self) -> int | None:
@@ -87,35 +100,39 @@ class LanguageModel:
 
     @torch.inference_mode()
     def harvest(
-        self, tokens: Int[Tensor, "batch token"], sites: list[Site]
+        self, tokens: Int[Tensor, "batch token"], sites: list[Site], precision: Precision = "float32"
     ) -> dict[str, Float[Tensor, "batch token d_model"]]:
-        """The residual stream after the block of each site, by the site's name, in one forward pass.
+        """The residual stream after the block of each site, by the site's name, in one forward pass; float32.
 
-        Nothing is computed beyond the last block needed. Raises BadInput for a layer that the model lacks.
+        Nothing is computed beyond the last block needed. With "bfloat16" the products take factors rounded to
+        bfloat16, while weights, norms and the sum over blocks stay float32. Raises BadInput for a layer that the
+        model lacks.
         """
         for site in sites:
             self.check(site)
         found: dict[int, Tensor] = {}
         last = max(site.layer for site in sites)
 
-        def keep(layer: int) -> Callable[..., None]:
-            def hook(residual: Tensor, hook: Any) -> None:
-                found[layer] = residual
+        def keep(layer: int) -> Callable[[Tensor], None]:
+            def hook(residual: Tensor) -> None:
+                found[layer] = residual.float()
                 if layer == last:
                     raise _EnoughError
 
             return hook
 
-        hooks = [(_output_of(layer), keep(layer)) for layer in {site.layer for site in sites}]
-        # Not stop_at_layer: after the last block it would still compute the logits, most of the cost.
-        with self._bridge.hooks(fwd_hooks=hooks), suppress(_EnoughError):
-            self._bridge(tokens, return_type=None)
+        with ExitStack() as stack:
+            stack.enter_context(suppress(_EnoughError))
+            for layer in {site.layer for site in sites}:
+                stack.enter_context(self._after(layer, keep(layer)))
+            stack.enter_context(torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"))
+            self._network(tokens)
         return {site.name: found[site.layer] for site in sites}
 
     @torch.inference_mode()
     def logits(self, tokens: Int[Tensor, "batch token"]) -> Float[Tensor, "batch token vocabulary"]:
         """Logits of the next token, at each token."""
-        return self._bridge(tokens, return_type="logits")
+        return self._network(tokens).logits
 
     @torch.inference_mode()
     def spliced_logits(
@@ -129,16 +146,42 @@ class LanguageModel:
         `replace` sees every position, BOS too, and must give all of them. Raises BadInput as `harvest`.
         """
         self.check(site)
+        with self._after(site.layer, replace):
+            return self._network(tokens).logits
 
-        def hook(residual: Tensor, hook: Any) -> Tensor:
-            return replace(residual)
+    @contextmanager
+    def _after(self, layer: int, function: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
+        """Within the block, `function` sees what block `layer` puts out, and may put something else in its place."""
 
-        with self._bridge.hooks(fwd_hooks=[(_output_of(site.layer), hook)]):
-            return self._bridge(tokens, return_type="logits")
+        def hook(block: torch.nn.Module, inputs: Any, output: Any) -> Any:
+            residual, *others = output if isinstance(output, tuple) else (output,)
+            new = function(residual)
+            return (new, *others) if new is not None and isinstance(output, tuple) else new
+
+        handle = self._network.get_submodule(f"{self._blocks}.{layer}").register_forward_hook(hook)
+        try:
+            yield
+        finally:
+            handle.remove()
 
 
-def _output_of(layer: int) -> str:
-    return f"blocks.{layer}.hook_out"
+def _sharing_weights(network: PreTrainedModel) -> PreTrainedModel:
+    """A copy of the modules around the same parameters and buffers."""
+    return copy.deepcopy(network, {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())})
+
+
+def _attend_fast(network: PreTrainedModel) -> None:
+    """Fused attention instead of the eager kind, which the bridge asks for and which holds every pattern in memory.
+
+    Not where attention is capped (Gemma 2): the fused kind leaves the cap out without a word.
+    """
+    if not any(getattr(config, "attn_logit_softcapping", None) for config in _configs(network)):
+        with suppress(ValueError):  # an architecture without it
+            network.set_attn_implementation("sdpa")
+
+
+def _configs(network: PreTrainedModel) -> list[Any]:
+    return [module.config for module in network.modules() if isinstance(module, PreTrainedModel)]
 
 
 def tokenizer_of(model: params.Model) -> PreTrainedTokenizerBase:
@@ -158,12 +201,22 @@ def tokenizer_of(model: params.Model) -> PreTrainedTokenizerBase:
 
 
 class _Weights:
-    """Stands where TransformerBridge takes a model class: gives whole weights, or fresh ones."""
+    """Stands where TransformerBridge takes a model class: gives whole weights, or fresh ones.
+
+    The bridge puts parts of its own into the model that it gets; `network` is the same model without them.
+    """
+
+    network: PreTrainedModel
 
     def __init__(self, model: params.Model, random_seed: int | None) -> None:
         self._model, self._seed = model, random_seed
 
-    def from_pretrained(self, source: str, *, config: Any, torch_dtype: torch.dtype, **options: Any) -> Any:
+    def from_pretrained(self, source: str, **options: Any) -> Any:
+        """The model for the bridge to change."""
+        self.network = self._loaded(source, **options)
+        return _sharing_weights(self.network)
+
+    def _loaded(self, source: str, *, config: Any, torch_dtype: torch.dtype, **options: Any) -> Any:
         config.output_attentions = False  # asked for by the bridge for its hooks, which nobody uses here
         config.use_cache = False
         if self._seed is not None:

@@ -19,6 +19,7 @@ from sparse_coding.core.metrics.splice import (
 )
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.lm.parallel import over_batches
+from sparse_coding.lm.resuming import resuming
 from sparse_coding.sites import Site
 
 
@@ -63,13 +64,14 @@ def _batch(
 ) -> list[Tensor]:
     """Counted tokens [block], clean cross-entropy [block], then for each condition both its sums [2, block]."""
     special = is_special(tokens, special_ids)
-    clean = Clean(model.logits(tokens), tokens, special)
-    sums = [clean.n_tokens, clean.cross_entropy]
-    _tick(progress)
-    for replace in conditions:
-        logits = model.spliced_logits(tokens, site, on_text(replace, special))
-        sums.append(torch.stack(clean.compare(logits)))
+    with resuming(model, tokens, site) as undisturbed:
+        clean = Clean(undisturbed, tokens, special)
+        sums = [clean.n_tokens, clean.cross_entropy]
         _tick(progress)
+        for replace in conditions:
+            logits = model.spliced_logits(tokens, site, on_text(replace, special))
+            sums.append(torch.stack(clean.compare(logits)))
+            _tick(progress)
     return sums
 
 

@@ -21,7 +21,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import ActivationsWriter, Header, SplitName
 from sparse_coding.io.tokens import Blocks, Tokens
-from sparse_coding.lm.model import LanguageModel
+from sparse_coding.lm.model import LanguageModel, Precision
 from sparse_coding.lm.parallel import over_batches
 from sparse_coding.sites import Site
 from sparse_coding.slices import ActivationsSlice
@@ -52,7 +52,8 @@ def run(settings: ActivationsSlice, *, tokens: Path, output: Path, threads: int)
         with tqdm(total=sum(blocks.tokens.size for blocks in splits.values()), desc="activations", unit="token") as bar:
             for name, blocks in splits.items():
                 batches = _batches(blocks, settings.activations.batch_tokens)
-                for batch, residual in over_batches(model, partial(_harvest, wanted), batches, threads):
+                harvest = partial(_harvest, wanted, settings.activations.precision)
+                for batch, residual in over_batches(model, harvest, batches, threads):
                     _append(name, batch, residual, corpus.is_text(batch.tokens), writers)
                     bar.update(batch.tokens.size)
         for writer in writers.values():
@@ -91,8 +92,10 @@ def _batches(blocks: Blocks, batch_tokens: int) -> Iterator[Blocks]:
         yield Blocks(blocks.tokens[start : start + size], blocks.document[start : start + size])
 
 
-def _harvest(wanted: list[Site], model: LanguageModel, batch: Blocks) -> tuple[Blocks, dict[str, Tensor]]:
-    return batch, model.harvest(torch.from_numpy(batch.tokens.astype(np.int64)), wanted)
+def _harvest(
+    wanted: list[Site], precision: Precision, model: LanguageModel, batch: Blocks
+) -> tuple[Blocks, dict[str, Tensor]]:
+    return batch, model.harvest(torch.from_numpy(batch.tokens.astype(np.int64)), wanted, precision)
 
 
 def _append(
