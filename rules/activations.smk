@@ -42,7 +42,7 @@ for name, random_weights, sites in passes():
             f"results/logs/{name}.log",
         benchmark:
             f"results/logs/{name}.benchmark.tsv"
-        threads: 2
+        threads: shared_threads(len(list(passes())))
         priority: 0 if random_weights else 10
         shell:
             "{STEP} {params.order:q} --threads {threads} 2> {log:q}"

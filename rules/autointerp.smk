@@ -37,7 +37,7 @@ for site in (site for site in sites_with_controls() if site not in PARAMS.activa
             f"results/logs/{job.name}.log",
         benchmark:
             f"results/logs/{job.name}.benchmark.tsv"
-        threads: 2
+        threads: min(len(settings.members), 2)
         priority: 5
         shell:
             "{STEP} {params.order:q} --threads {threads} 2> {log:q}"

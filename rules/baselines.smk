@@ -30,6 +30,7 @@ for site in PARAMS.grid.sites:
         benchmark:
             f"results/logs/{job.name}.benchmark.tsv"
         threads: 1
+        priority: 5
         shell:
             "{STEP} {params.order:q} --threads {threads} 2> {log:q}"
 

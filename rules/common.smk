@@ -15,6 +15,14 @@ def step(stage):
     return f"sparse_coding.stages.{stage}"
 
 
+def shared_threads(jobs):
+    """Threads of one of `jobs` jobs that are ready at the same time: one core each, while there are enough jobs.
+
+    Imports, loading and writing use one core, so two jobs side by side finish before two threads in one after another.
+    """
+    return -(-(workflow.cores or 1) // max(jobs, 1))
+
+
 def work(name, settings, **declared):
     """Declare a job; settings that change no result are kept out of its key."""
     deciding, free = slices.split(settings)

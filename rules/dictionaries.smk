@@ -31,7 +31,7 @@ for site in sites_with_controls():
                 f"results/logs/{job.name}.log",
             benchmark:
                 f"results/logs/{job.name}.benchmark.tsv"
-            threads: min(len(cell.members), workflow.cores or 1)
+            threads: min(len(cell.members), shared_threads(len(grid.cells(PARAMS, site))))
             shell:
                 "{STEP} {params.order:q} --threads {threads} 2> {log:q}"
 

@@ -4,6 +4,7 @@ What was finished by an attempt that failed or was killed is taken from the stor
 or an input is not what the order was written for, also when that changes while the step is running.
 """
 
+import gc
 import importlib
 import inspect
 import shutil
@@ -11,6 +12,7 @@ import sys
 import typing
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from sparse_coding.errors import BadInput
@@ -84,7 +86,7 @@ class Step:
             self.store.keep(self._stamped(name, environments), self.making)
             kept.append(name)
 
-        run = importlib.import_module(self.order["step"]).run  # here: what is only adopted needs no libraries
+        run = _imported(self.order["step"]).run  # here: what is only adopted needs no libraries
         run(**self._arguments(run, names, threads, done, environments))
         for name in names:
             if name not in kept:
@@ -172,6 +174,16 @@ class Step:
     def _signature(self, files: list[str]) -> list[tuple[str, int, int]]:
         statuses = [(self.source_root / file).stat() for file in files]
         return [(file, status.st_mtime_ns, status.st_size) for file, status in zip(files, statuses, strict=True)]
+
+
+def _imported(module: str) -> ModuleType:
+    """The module. What imports make stays, so that looking for garbage in it, then and later, is time lost."""
+    gc.disable()
+    try:
+        return importlib.import_module(module)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _paths(value: str | list[str]) -> Path | list[Path]:
