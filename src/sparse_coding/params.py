@@ -127,6 +127,12 @@ class Training(Section):
     warmup_share: Share = setting(0.05, "Steps of linear warm-up of the rate.", unit="share of steps")
     decay_share: Share = setting(0.3, "Last steps, of linear decay of the rate to zero.", unit="share of steps")
     l1_warmup_share: Share = setting(0.1, "Steps of linear warm-up of the L1 penalty.", unit="share of steps")
+    initial_density: Annotated[float, Field(gt=0, lt=1)] | None = setting(
+        0.1,
+        "Codes that are positive before the first step, by one bias for all features; null: biases of 0, half of them.",
+        unit="share of codes",
+        source="docs/decisions.md: first steps",
+    )
     beta1: Annotated[float, Field(ge=0, lt=1)] = setting(
         0.9, "Adam's decay of the first moment.", source="Kingma & Ba 2015"
     )
@@ -167,7 +173,7 @@ class Baselines(Section):
     ica_rows: Count = setting(60_000, "Vectors that ICA is fitted on.", unit="vectors")
     ica_iterations: Count = setting(200, "Most iterations of FastICA.", unit="iterations")
     nmf_rows: Count = setting(10_000, "Vectors that NMF is fitted on.", unit="vectors")
-    nmf_iterations: Count = setting(100, "Iterations of NMF's coordinate descent.", unit="iterations")
+    nmf_iterations: Count = setting(100, "Iterations in which each row takes part, in visits of 20.", unit="iterations")
     nmf_encode_iterations: Count = setting(100, "Iterations of NMF's non-negative least squares.", unit="iterations")
     seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of ICA, NMF and random directions.")
 

@@ -9,7 +9,7 @@ from sparse_coding.core import ensemble
 from sparse_coding.core.adam import Adam
 from sparse_coding.core.architectures import BY_NAME
 from sparse_coding.core.architectures.contract import Penalty
-from sparse_coding.core.steps import sparse
+from sparse_coding.core.steps import dense, sparse
 from tests.planted import plant
 from tests.reference import train_reference
 
@@ -126,3 +126,17 @@ def test_training_ends_when_no_member_is_left():
     batches = iter(stream())
     assert len(ensemble.train([member("tied", l1=1e308)], batches, threads=1)) == 1
     assert len(list(batches)) == 60 - ensemble.STEPS_A_TURN
+
+
+@pytest.mark.parametrize("name", ["tied", "untied"])
+def test_one_bias_makes_the_wanted_share_of_the_first_codes_positive(name):
+    batch = torch.randn(200, 32, generator=torch.Generator().manual_seed(3)) + 0.5
+    ours = ensemble.Member(name, BY_NAME[name], (96, 32), Penalty(1e-3), 0, SCHEDULE, (0.9, 0.999, 1e-8), 1, 0.1)
+    with patch.object(dense, "step", wraps=dense.step) as dense_step:
+        ours.train([batch])
+    assert ours.log[0]["l0"] == pytest.approx(9.6, abs=0.1)
+    assert dense_step.call_count == 0
+    ours = ensemble.Member("topk", BY_NAME["topk"], (96, 32), Penalty(k=4), 0, SCHEDULE, (0.9, 0.999, 1e-8), 1, 0.1)
+    ours.train([batch])
+    assert ours.log[0]["l0"] == 4
+    assert ours.parameters["bias"].abs().max() < 0.01  # TopK has a density already

@@ -87,7 +87,7 @@ def test_the_log_shows_the_loss_going_down(made):
     for name in L1:
         log = [json.loads(line) for line in (made / f"{name}.log.jsonl").read_text().splitlines()]
         assert [line["step"] for line in log][:6] == [0, 50, 100, 150, 200, 250]
-        assert log[-1]["loss"] < 0.6 * log[0]["loss"]
+        assert log[-1]["loss"] < 0.8 * log[0]["loss"]
 
 
 def test_normalisation_is_folded_into_the_file(made, activations):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sparse_coding.core.adam import Adam
 from sparse_coding.core.architectures.contract import Architecture, Penalty
+from sparse_coding.core.products import linear
 from sparse_coding.core.steps import dense, sparse
 from sparse_coding.core.steps.seen import Seen
 from sparse_coding.core.steps.workspace import DENSEST, Workspaces
@@ -63,14 +64,16 @@ class Member:
         schedule: Schedule,
         adam: tuple[float, float, float],
         log_steps: int,
+        initial_density: float | None = None,
     ) -> None:
-        """shape: (n_feat, d_act); adam: (beta1, beta2, eps)."""
+        """shape: (n_feat, d_act); adam: (beta1, beta2, eps); initial_density: see `_begin`, None for biases of 0."""
         self.name, self.architecture, self.penalty, self.schedule = name, architecture, penalty, schedule
         self.parameters = architecture.init(*shape, torch.Generator().manual_seed(seed))
         self.adam = Adam(self.parameters, *adam)
         self.screen = sparse.Screen.fastest()
         # The share of codes that were positive in the last step; before the first one, of those that can be.
-        self.density = min(penalty.k / shape[0], 1.0) if architecture.form.keeps_largest else 1.0
+        self.density = min(penalty.k / shape[0], 1.0) if architecture.form.keeps_largest else initial_density or 1.0
+        self._begins_sparse = initial_density is not None and not architecture.form.keeps_largest
         self.log: list[dict[str, float]] = []
         self.log_steps = log_steps
         self.step = 0
@@ -79,12 +82,24 @@ class Member:
         """One optimiser step a batch; batches are [vector, d_act], normalised. Raises NotFinite."""
         workspaces = workspaces or Workspaces()
         for batch in batches:
+            if self.step == 0 and self._begins_sparse:
+                self._begin(batch)
             penalty = Penalty(self.penalty.l1 * self.schedule.l1_factor(self.step), self.penalty.k)
             rate = self.schedule.rate(self.step)
             seen = self._step(batch, penalty, rate, workspaces)
             if self.step % self.log_steps == 0 or self.step == self.schedule.steps - 1:
                 self._note(seen, penalty, rate)
             self.step += 1
+
+    def _begin(self, batch: Tensor) -> None:
+        """One bias for all features, with which a share `density` of the codes of `batch` is positive.
+
+        With a bias of 0 half of them are, and the first steps, dense and slow, go into making them fewer.
+        """
+        form = self.architecture.form
+        pre = linear(batch, self.parameters[form.encoder]).flatten()  # before the first step the centre is 0
+        positive = min(max(round(self.density * len(pre)), 1), len(pre))
+        self.parameters[form.bias].fill_(-float(pre.kthvalue(len(pre) - positive + 1).values))
 
     def _step(self, batch: Tensor, penalty: Penalty, rate: float, workspaces: Workspaces) -> Seen:
         """Sparse where that was enough room for the codes of the step before, else dense."""

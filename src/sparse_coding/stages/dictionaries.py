@@ -91,6 +91,7 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> ensemble.Memb
         schedule,
         (training.beta1, training.beta2, training.eps),
         training.log_steps,
+        training.initial_density,
     )
 
 

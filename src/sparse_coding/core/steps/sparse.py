@@ -21,6 +21,7 @@ from sparse_coding.kernels import bounds, columns, pattern, rows, screen
 # pays as long as no more than this share of all features passes in vain (measured; it moves no result).
 WORTH_INT8 = 0.15
 STEPS_WITHOUT_INT8 = 64
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass
@@ -71,7 +72,7 @@ def step(
         screened.learn((computed - int(space.rows.starts[-1])) / scores.size if found else 1.0)
     if not found:
         return None
-    l1 = np.float32(0 if form.keeps_largest else penalty.l1)
+    l1 = np.float32(0 if form.keeps_largest else min(penalty.l1, LARGEST))
     squares, codes = rows.residuals(space.rows, x, parameters[form.decoder], l1, space.d_x_hat)
     seen = Seen(squares / x.size, codes / len(x), int(space.rows.starts[-1]) / len(x))
     by_feature = space.columns_over(scores)
