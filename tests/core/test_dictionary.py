@@ -79,6 +79,16 @@ def test_atom_order_batch_shape_and_neighbours_do_not_matter(sizes, seed, kind):
     assert torch.equal(x, kept), "the caller's vectors were changed"
 
 
+@settings(max_examples=30, deadline=None)
+@given(SIZES, SEEDS, st.sampled_from([("relu", None), ("topk", 2), ("nnls", None)]), st.data())
+def test_codes_of_some_features_are_those_columns(sizes, seed, kind, data):
+    n_feat, d_act, batch = sizes
+    dictionary, normal = random_dictionary(n_feat, d_act, seed, activation=kind[0], k=kind[1], iterations=20)
+    features = torch.tensor(data.draw(st.lists(st.integers(0, n_feat - 1), min_size=1, unique=True)))
+    x = normal(batch, 2, d_act)
+    torch.testing.assert_close(dictionary.encode_features(x, features), dictionary.encode(x)[..., features])
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=8), st.data())
 def test_keep_largest_keeps_exactly_k_values_even_when_they_tie(row, data):

@@ -157,6 +157,19 @@ def test_gains_equal_those_of_another_solver(seed: int, n: int, scaled: bool) ->
     np.testing.assert_allclose(found * np.linalg.norm(design, axis=0), best * np.linalg.norm(design, axis=0), atol=1e-5)
 
 
+@pytest.mark.parametrize("activation", ["relu", "topk"])
+def test_gains_of_sparse_and_dense_products_are_the_same(
+    activation: Activation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dictionary, x = random_dictionary(3, activation=activation), vectors(4, 3000)
+    gains = []
+    for share in (0.0, 2.0):  # none is sparse, all are
+        monkeypatch.setattr("sparse_coding.core.metrics.gain_refit.SPARSE", share)
+        gains.append(gain_refit(dictionary, x.split(700)))
+    torch.testing.assert_close(gains[0], gains[1])
+    assert not torch.allclose(gains[0], torch.ones(12))
+
+
 def test_clipping_negative_gains_would_be_worse() -> None:
     design, target = np.array([[1.0, 0.9], [0.0, 0.5]]), np.array([1.0, -1.0])
     free = np.linalg.solve(design, target)

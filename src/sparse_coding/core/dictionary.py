@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
+
+from sparse_coding.core.products import linear
 
 Activation = Literal["relu", "topk", "nnls"]
 
@@ -56,10 +58,23 @@ class Dictionary:
         if self.activation == "nnls":
             codes = nonnegative_least_squares(rows, self.decoder, self.iterations or 100)
         else:
-            codes = torch.addmm(self.bias, rows, self.encoder.T).relu_()
+            codes = linear(rows, self.encoder, self.bias).relu_()
             if self.activation == "topk":
                 codes = keep_largest(codes, min(self.k or 1, self.n_feat))
-        return (codes * self.gain).reshape(*x.shape[:-1], self.n_feat)
+        return codes.mul_(self.gain).reshape(*x.shape[:-1], self.n_feat)
+
+    def encode_features(
+        self, x: Float[Tensor, "*batch d_act"], features: Int[Tensor, " chosen"]
+    ) -> Float[Tensor, "*batch chosen"]:
+        """The codes of some features, in the order of `features`: those columns of `encode(x)`.
+
+        No others are computed where features do not depend on each other, that is for "relu".
+        """
+        if self.activation != "relu":
+            return self.encode(x)[..., features]
+        parts = (self.encoder, self.bias, self.decoder, self.gain)
+        encoder, bias, decoder, gain = (part[features] for part in parts)
+        return replace(self, encoder=encoder, bias=bias, decoder=decoder, gain=gain).encode(x)
 
     def decode(self, codes: Float[Tensor, "*batch n_feat"]) -> Float[Tensor, "*batch d_act"]:
         """The vectors that `codes` stand for."""
@@ -89,11 +104,13 @@ def nonnegative_least_squares(
     """
     gram, target = atoms @ atoms.T, x @ atoms.T
     step = 1 / torch.linalg.eigvalsh(gram.double())[-1].to(x.dtype)
-    codes = torch.zeros_like(target)
-    ahead, momentum = codes, 1.0
+    gram, target = gram.mul_(step), target.mul_(step)
+    codes, previous, ahead = (torch.zeros_like(target) for _ in range(3))  # each step writes into what is there
+    momentum = 1.0
     for _ in range(iterations):
-        previous, codes = codes, torch.addmm(target, ahead, gram, beta=-1).mul_(-step).add_(ahead).relu_()
+        previous, codes = codes, previous
+        torch.addmm(target, ahead, gram, alpha=-1, out=codes).add_(ahead).relu_()
         following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
-        ahead = codes + (momentum - 1) / following * (codes - previous)
+        torch.lerp(previous, codes, 1 + (momentum - 1) / following, out=ahead)
         momentum = following
     return codes

@@ -104,10 +104,10 @@ def _sampled_codes(
 def _encode(
     dictionary: Dictionary, fragments: Split, features: Int[np.ndarray, " sampled"]
 ) -> Float[np.ndarray, "sampled row"]:
-    codes = np.empty((len(features), fragments.n_rows), np.float32)
+    codes, chosen = np.empty((len(features), fragments.n_rows), np.float32), torch.from_numpy(features)
     for start in range(0, fragments.n_rows, ENCODE_ROWS):
         stop = min(start + ENCODE_ROWS, fragments.n_rows)
-        codes[:, start:stop] = dictionary.encode(fragments.read(start, stop)).numpy()[:, features].T
+        codes[:, start:stop] = dictionary.encode_features(fragments.read(start, stop), chosen).numpy().T
     return codes
 
 

@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from tqdm import tqdm
 
@@ -27,7 +28,8 @@ from sparse_coding.core.metrics.reconstruction import Reconstruction
 from sparse_coding.core.metrics.splice import Spliced
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries as dictionary_files
-from sparse_coding.io import gains, tables
+from sparse_coding.io import gains as gain_files
+from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_file
 from sparse_coding.io.activations import ActivationsFile, Split, open_activations
 from sparse_coding.lm.model import LanguageModel
@@ -37,6 +39,7 @@ from sparse_coding.slices import Described, EvaluationSlice
 
 TRAINED = get_args(Architecture)
 RUN_ROWS = 256  # the gain refit reads runs of this many vectors from all over the training split
+MEASURE_ROWS = 1024  # vectors measured at a time: their codes stay in the cache of the processor
 AT_A_TIME = 32  # dictionaries that are measured together: a kill costs these at most, the clean pass is made for each
 
 
@@ -68,7 +71,7 @@ def run(
     name of each dictionary whose files are written. Raises BadInput for a control site, and where activations,
     dictionaries and settings do not belong together.
     """
-    with _one_torch_thread(), open_activations(activations) as file:
+    with _one_thread_each(), open_activations(activations) as file:
         _check(settings, file, dictionaries)
         pairs = list(zip(settings.members.values(), dictionaries, strict=True))
         held_out = HeldOut.of(file.split("held_out"), settings.evaluation.batch_rows)
@@ -126,14 +129,17 @@ class HeldOut:
         cluster = torch.from_numpy(clusters(split.document))
         return HeldOut(split, batch_rows, torch.as_tensor(total) / split.n_rows, cluster)
 
-    def measure(self, dictionary: Dictionary) -> Reconstruction:
-        """Pass all vectors through `dictionary`."""
-        result = Reconstruction(self.mean, dictionary.n_feat, int(self.cluster[-1]) + 1)
-        batches = _batches(self.split, 0, self.split.n_rows, self.batch_rows)
-        for x, cluster in zip(batches, self.cluster.split(self.batch_rows), strict=True):
-            codes = dictionary.encode(x)
-            result.add(x, codes, dictionary.decode(codes), cluster)
-        return result
+    def measure(self, dictionary: Dictionary, gains: list[Tensor | None]) -> list[Reconstruction]:
+        """Pass all vectors through `dictionary`, once, and its codes through each of `gains`; None changes nothing."""
+        results = [Reconstruction(self.mean, dictionary.n_feat, int(self.cluster[-1]) + 1) for _ in gains]
+        rows = min(self.batch_rows, MEASURE_ROWS)
+        batches = _batches(self.split, 0, self.split.n_rows, rows)
+        for x, cluster in zip(batches, self.cluster.split(rows), strict=True):
+            plain = dictionary.encode(x)
+            for gain, result in zip(gains, results, strict=True):
+                codes = plain if gain is None else plain * gain
+                result.add(x, codes, dictionary.decode(codes), cluster)
+        return results
 
 
 def _variants(
@@ -142,12 +148,15 @@ def _variants(
     dictionary = dictionary_files.load(path)
     if dictionary.d_act != file.d_act:
         raise BadInput(path, f"atoms of {dictionary.d_act} dimensions", f"{file.d_act}, as in {file.path}")
-    subjects = [Subject(described, path, "plain", dictionary, None, held_out.measure(dictionary))]
+    gains: list[Tensor | None] = [None]
     if described.kind in TRAINED:
         rows = spread(file.split("train"), settings.gain_refit_rows, settings.batch_rows)
-        gain = gain_refit(dictionary, rows)
-        refitted = dictionary.with_gain(gain)
-        subjects.append(Subject(described, path, "gain_refit", refitted, gain, held_out.measure(refitted)))
+        gains.append(gain_refit(dictionary, rows))
+    subjects = []
+    for gain, measured in zip(gains, held_out.measure(dictionary, gains), strict=True):
+        variant = dictionary if gain is None else dictionary.with_gain(gain)
+        name = "plain" if gain is None else "gain_refit"
+        subjects.append(Subject(described, path, name, variant, gain, measured))
     return subjects
 
 
@@ -195,12 +204,16 @@ def _splicer(
 
 
 @contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """Threads work on dictionaries or batches instead: no result then depends on how many there are."""
+def _one_thread_each() -> Iterator[None]:
+    """Threads work on dictionaries or batches instead: no result then depends on how many there are.
+
+    The linear algebra of numpy would start threads of its own, which wait for each other where all cores are busy.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1, user_api="blas"):
+            yield
     finally:
         torch.set_num_threads(before)
 
@@ -256,7 +269,7 @@ def _write(output: Path, site: str, name: str, subjects: list[Subject], rows: li
         if subject.described.name != name:
             continue
         if subject.gain is not None:
-            gains.save(output / "gains" / f"{name}.safetensors", subject.gain, subject.path)
+            gain_files.save(output / "gains" / f"{name}.safetensors", subject.gain, subject.path)
         else:
             frequencies = [
                 {"site": site, "name": name, "feature": feature, "frequency": frequency}

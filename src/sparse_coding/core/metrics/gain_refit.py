@@ -19,9 +19,13 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from sparse_coding.core.dictionary import Dictionary
+
+ROWS = 1024  # vectors encoded at a time: their codes stay in the cache of the processor
+SPARSE = 0.05  # share of codes that are not 0, below which a product that skips the others is faster
 
 
 def gain_refit(dictionary: Dictionary, batches: Iterable[Float[Tensor, "_ d_act"]]) -> Float[Tensor, " n_feat"]:
@@ -30,16 +34,29 @@ def gain_refit(dictionary: Dictionary, batches: Iterable[Float[Tensor, "_ d_act"
     Sums are float64; memory is n_feat^2 of them. Where the best gains are not unique (a feature that never
     fires, two equal features) they are the ones nearest to 1, that is to no change.
     """
-    atoms = dictionary.atoms.double()
+    atoms, centre = dictionary.atoms.double(), dictionary.centre.double()
     gram = torch.zeros(dictionary.n_feat, dictionary.n_feat, dtype=torch.float64)
-    target = torch.zeros(dictionary.n_feat, dtype=torch.float64)
-    for x in batches:
-        codes = dictionary.encode(x).double()
-        gram.addmm_(codes.T, codes)
-        target += (codes * ((x.double() - dictionary.centre.double()) @ atoms.T)).sum(dim=0)
-    normal = gram.mul_(atoms @ atoms.T)
-    gain = nonnegative_gains(normal.numpy(), target.numpy())
+    seen = torch.zeros_like(atoms)
+    for x in (part for batch in batches for part in batch.split(ROWS)):
+        _add_products(gram, seen, dictionary.encode(x).double(), x.double() - centre)
+    gain = nonnegative_gains((gram * (atoms @ atoms.T)).numpy(), (seen * atoms).sum(dim=1).numpy())
     return torch.from_numpy(gain).to(dictionary.gain.dtype)
+
+
+def _add_products(
+    gram: Float[Tensor, "n_feat n_feat"],
+    seen: Float[Tensor, "n_feat d_act"],
+    codes: Float[Tensor, "row n_feat"],
+    x: Float[Tensor, "row d_act"],
+) -> None:
+    """Add codes.T @ codes to `gram` and codes.T @ x to `seen`; codes that are 0 cost nothing where most are."""
+    if np.count_nonzero(codes.numpy()) < SPARSE * codes.numel():
+        held = csr_array(codes.numpy())
+        gram += torch.from_numpy((held.T @ held).toarray())
+        seen += torch.from_numpy(held.T @ x.numpy())
+    else:
+        gram.addmm_(codes.T, codes)
+        seen.addmm_(codes.T, x)
 
 
 def nonnegative_gains(normal: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:

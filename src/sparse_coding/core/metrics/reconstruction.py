@@ -12,6 +12,7 @@ from torch import Tensor
 from sparse_coding.core.metrics.ratios import Ratio
 
 COLUMNS = ("vectors", "l0", "error", "variance", "cosine")
+TINY = 1e-30  # a length that is not 0, for vectors that have none
 
 
 class Reconstruction:
@@ -34,15 +35,16 @@ class Reconstruction:
         cluster: Int[Tensor, " batch"],
     ) -> None:
         """Take in vectors, their codes, their reconstructions, and the cluster that each belongs to."""
-        # Counts as floats: exact below 2**24, and several times faster to sum than truth values.
-        fires = (codes != 0).to(torch.float32)
+        # Counts as floats: exact below 2**24, and many times faster to make and to sum than truth values.
+        fires = torch.ne(codes, 0, out=torch.empty_like(codes, dtype=torch.float32))
         x, x_hat = x.double() - self.mean, x_hat.double() - self.mean
+        lengths = x.norm(dim=1).clamp_(min=TINY) * x_hat.norm(dim=1).clamp_(min=TINY)
         columns = {
             "vectors": torch.ones(len(x), dtype=torch.float64),
             "l0": fires.sum(dim=1).double(),
             "error": (x - x_hat).square().sum(dim=1),
             "variance": x.square().sum(dim=1),
-            "cosine": torch.cosine_similarity(x, x_hat, dim=1, eps=1e-30),
+            "cosine": torch.linalg.vecdot(x, x_hat) / lengths,
         }
         self._sums.index_add_(0, cluster, torch.stack([columns[name] for name in COLUMNS], dim=1))
         self._firings += fires.sum(dim=0).long()

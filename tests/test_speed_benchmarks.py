@@ -1,0 +1,51 @@
+"""The programs that time the scorer and `make plot`, as far as they go in seconds."""
+
+import torch
+from benchmarks import plot, scorer
+
+from sparse_coding.interp.scores import Scorer
+from sparse_coding.interp.token_rules import TokenRulesExplainer, TokenRulesSimulator
+from sparse_coding.io.activations import open_activations
+
+TINY = scorer.Size("tiny", 32, 64, 300, 8)
+
+
+def test_the_scorer_is_timed_on_features_that_can_be_scored(tmp_path):
+    ids, vectors, dictionaries = scorer.made_up(TINY)
+    words = scorer.vocabulary()
+    assert len(words) == len(set(words)) == scorer.VOCABULARY
+    scorer.written(tmp_path / "layer0_residual.h5", TINY, ids, vectors)
+    measured = Scorer(TokenRulesExplainer(words, 3), TokenRulesSimulator(words), ids, scorer.SEED)
+    with open_activations(tmp_path / "layer0_residual.h5") as file:
+        split = file.split("fragments")
+        assert split.n_rows == ids.size
+        assert torch.equal(split.read(0, 9), vectors(0, 9).half().float())
+        clock = scorer.Clock()
+        for _ in range(2):
+            scorer.run(clock, dictionaries["relu"], split, TINY, measured)
+    rows = scorer.rows_of(TINY, "relu", clock)
+    assert [row["what"].split(": ")[1] for row in rows] == [
+        "encoding", "all", "selection", "explaining", "simulating", "scoring",
+    ]  # fmt: skip
+    assert all(0 <= row["least"] <= row["value"] <= row["most"] for row in rows)
+
+
+def test_the_jobs_of_a_run_are_summed_by_stage(tmp_path):
+    logs = tmp_path / "results" / "logs"
+    logs.mkdir(parents=True)
+    for name, seconds, cpu in (("evaluation_a", 3.0, 5.0), ("evaluation_b", 1.5, 1.0), ("dataset_tokens", 2.0, 4.0)):
+        (logs / f"{name}.benchmark.tsv").write_text(f"s\tcpu_time\n{seconds}\t{cpu}\n")
+    rows = plot.rows_of(5.0, plot.jobs(tmp_path))
+    assert [(row["what"], row["value"]) for row in rows] == [
+        ("make plot, the default: all", 5.0),
+        ("make plot: jobs of dataset", 2.0),
+        ("make plot: jobs of evaluation", 4.5),
+    ]
+    assert rows[0]["note"] == "2 cores; jobs ran 6 s together and used 10 s of processor time"
+
+
+def test_a_copy_has_the_code_and_no_results(tmp_path):
+    folder = plot.copied(tmp_path / "copy")
+    assert (folder / "src" / "sparse_coding" / "stages" / "evaluation.py").is_file()
+    assert (folder / "params.yaml").is_file()
+    assert not (folder / "results").exists()
