@@ -96,9 +96,12 @@ def update_tied(
     atoms: Weights,
     bias: Weights,
     rates: Rates,
+    gradient: Float32[np.ndarray, " d_act"],
 ) -> None:
-    """A step for atoms that encode and decode: their gradient is slopes^T x + codes^T d_x_hat."""
-    gradient = np.empty(x.shape[1], np.float32)
+    """A step for atoms that encode and decode: their gradient is slopes^T x + codes^T d_x_hat.
+
+    `gradient` is scratch for one row of weights.
+    """
     for feature in range(len(bias.values)):
         first, end = columns.starts[feature], columns.starts[feature + 1]
         gradient[:] = 0
@@ -120,14 +123,14 @@ def update_untied(
     decoder: Weights,
     d_centre: Float32[np.ndarray, " d_act"],
     rates: Rates,
+    gradient: Float32[np.ndarray, " d_act"],
 ) -> None:
     """A step for encoder (slopes^T x), bias and decoder (codes^T d_x_hat).
 
     `d_centre` comes in as the sum of d_x_hat over rows; sum(slopes) @ encoder is taken from it: the centre is added
-    to the output and subtracted from the input.
+    to the output and subtracted from the input. `gradient` is scratch for one row of weights.
     """
     width = x.shape[1]
-    gradient = np.empty(width, np.float32)
     for feature in range(len(bias.values)):
         first, end = columns.starts[feature], columns.starts[feature + 1]
         slope, row = sum_of(columns.slopes, first, end), encoder.values[feature]

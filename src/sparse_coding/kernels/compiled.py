@@ -9,6 +9,11 @@ import numba
 # their meaning: a training that diverges is found by them.
 FASTMATH = {"contract", "reassoc", "nsz"}
 
-compiled: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(
-    nogil=True, cache=True, fastmath=FASTMATH, error_model="numpy"
-)
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` as machine code; where no folder for numba's cache can be written, it is compiled in each process."""
+    options: dict[str, Any] = {"nogil": True, "fastmath": FASTMATH, "error_model": "numpy"}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:
+        return numba.njit(**options)(function)

@@ -77,7 +77,7 @@ def step(
     seen = Seen(squares / x.size, codes / len(x), int(space.rows.starts[-1]) / len(x))
     by_feature = space.columns_over(scores)
     pattern.transpose(space.rows, by_feature)
-    _move(form, adam, x, lr, by_feature, space.d_x_hat)
+    _move(form, adam, x, lr, by_feature, space)
     return seen
 
 
@@ -109,18 +109,18 @@ def _are_finite(bias: np.ndarray, space: Workspace) -> bool:
     return vectors and bool(np.isfinite(bias).all())
 
 
-def _move(form: Form, adam: Adam, x: np.ndarray, lr: float, by_feature: pattern.Pattern, d_x_hat: np.ndarray) -> None:
+def _move(form: Form, adam: Adam, x: np.ndarray, lr: float, by_feature: pattern.Pattern, space: Workspace) -> None:
     """One step of Adam for all parameters, from the patterns of codes and slopes."""
     begun = adam.begin(lr)
     numbers = (adam.beta1, adam.beta2, adam.eps, begun.size, begun.correction)
     rates = columns.Rates(*(np.float32(number) for number in numbers))
     bias, decoder = _weights(adam, form.bias), _weights(adam, form.decoder)
     if form.tied:
-        columns.update_tied(by_feature, x, d_x_hat, decoder, bias, rates)
+        columns.update_tied(by_feature, x, space.d_x_hat, decoder, bias, rates, space.gradient)
         return
-    d_centre = d_x_hat.sum(0)
+    d_centre = space.d_x_hat.sum(0)
     encoder = _weights(adam, form.encoder)
-    columns.update_untied(by_feature, x, d_x_hat, encoder, bias, decoder, d_centre, rates)
+    columns.update_untied(by_feature, x, space.d_x_hat, encoder, bias, decoder, d_centre, rates, space.gradient)
     if form.centre:
         adam.move(form.centre, torch.from_numpy(d_centre), begun)
 
