@@ -34,9 +34,24 @@ docs: $(VENV)/.test-installed
 	$(RUN)/python -m sparse_coding.reference > docs/params.md
 	$(RUN)/python -m tests.what_reruns > build/what-reruns.md && mv build/what-reruns.md docs/what-reruns.md
 
-# Measure how long it takes to find out that nothing is to be done; writes benchmarks/freshness.md.
-bench: $(VENV)/.test-installed
+# Measure, on two cores: how long it takes to find out that nothing is to be done (benchmarks/freshness.md); training
+# against other libraries, reading, harvest, scorer and the whole default run (benchmarks/RESULTS.md, results.json).
+bench: $(VENV)/.test-installed build/bench/.installed
 	$(RUN)/python -m benchmarks.freshness
+	PYTHONPATH=src:. build/bench/bin/python -m benchmarks.training
+	$(RUN)/python -m benchmarks.reader
+	$(RUN)/python -m benchmarks.harvest
+	$(RUN)/python -m benchmarks.scorer
+	$(RUN)/python -m benchmarks.plot
+	$(RUN)/python -m benchmarks.report
+
+# The other libraries want versions of their own. torchvision: nnsight asks for it, nothing here uses it, and a build
+# that does not match torch breaks the import of transformers.
+build/bench/.installed: benchmarks/requirements.txt
+	test -x build/bench/bin/python || $(PYTHON) -m venv build/bench
+	build/bench/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	build/bench/bin/python -m pip uninstall --quiet --yes torchvision
+	touch $@
 
 # Bring vendored/, the DVC remote inside the repository, up to date with the default run. Commit what it changes.
 refresh: $(VENV)/.installed
@@ -50,13 +65,16 @@ refresh: $(VENV)/.installed
 clean: $(VENV)/.installed
 	@$(RUN)/sparse_coding clean
 
-# Renew requirements*.txt from the .in files, in an environment of its own.
+# Renew the requirements*.txt from the .in files, in environments of their own.
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install -q -r requirements.in
 	build/lock/bin/pip freeze | sed 's/+cpu//' > requirements.txt
 	build/lock/bin/pip install -q -r requirements-test.in -c requirements.txt
 	{ echo "-r requirements.txt"; build/lock/bin/pip freeze | sed 's/+cpu//' | grep -vxFf requirements.txt; } > requirements-test.txt
+	rm -rf build/lock-bench && $(PYTHON) -m venv build/lock-bench
+	build/lock-bench/bin/pip install -q -r benchmarks/requirements.in
+	env -u PYTHONPATH build/lock-bench/bin/pip freeze | sed 's/+cpu//' > benchmarks/requirements.txt
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)

@@ -126,7 +126,7 @@ CHANGES: dict[str, tuple[dict[str, dict[str, Any]], set[str], set[str]]] = {
     "what only speeds things up": (
         {
             "activations": {"batch_tokens": 5, "sites_per_pass": 1},
-            "dictionaries": {"side_by_side": 1},
+            "dictionaries": {"side_by_side": 1, "device": "cpu"},
             "evaluation": {"batch_rows": 5, "batch_blocks": 1},
         },
         set(),
@@ -162,7 +162,14 @@ def test_more_values_leave_the_null_where_it_is():
 def test_what_is_split_off_is_marked_in_the_schema_and_nothing_is_lost(job):
     section = all_slices(some_params({}))[job]
     deciding, free = split(section)
-    assert set(_leaves(free)) <= {"batch_tokens", "sites_per_pass", "side_by_side", "batch_rows", "batch_blocks"}
+    assert set(_leaves(free)) <= {
+        "batch_tokens",
+        "sites_per_pass",
+        "side_by_side",
+        "device",
+        "batch_rows",
+        "batch_blocks",
+    }
     assert not set(_leaves(free)) & set(_leaves(deciding))
     assert type(section).model_validate(_merged(deciding, free)) == section
 

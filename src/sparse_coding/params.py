@@ -154,6 +154,14 @@ class Training(Section):
         unit="members",
         changes_results=False,
     )
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto",
+        "Where training runs; auto: a GPU if there is one. Weights differ by rounding, as between processors.",
+        changes_results=False,
+    )
+    gpu_precision: Literal["float32", "tf32", "bfloat16"] = setting(
+        "float32", "Factors of products on a GPU; tf32 and bfloat16 are faster and round them. The processor is exact."
+    )
 
 
 class Dictionaries(Training):

@@ -79,7 +79,7 @@ def test_the_header_holds_the_settings(made):
         "k": None,
         "seed": 0,
         "lr": 0.01,
-        "training": a_slice().training.model_dump(mode="json", exclude={"side_by_side"}),
+        "training": a_slice().training.model_dump(mode="json", exclude={"side_by_side", "device"}),
     }
 
 
@@ -181,3 +181,19 @@ def test_how_many_are_trained_side_by_side_changes_no_byte(made, activations, tm
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {
         file.name: file.read_bytes() for file in made.iterdir()
     }
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused(activations, tmp_path):
+    with pytest.raises(BadInput, match=r"dictionaries\.device: .*no GPU.*auto or cpu"):
+        dictionaries.run(a_slice(device="cuda"), activations=activations, output=tmp_path, threads=1)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_trains_what_the_processor_trains(made, activations, tmp_path):
+    dictionaries.run(a_slice(device="cuda"), activations=activations, output=tmp_path, threads=1)
+    for name in L1:
+        own, other = (
+            json.loads((folder / f"{name}.log.jsonl").read_text().splitlines()[-1]) for folder in (tmp_path, made)
+        )
+        assert own["loss"] == pytest.approx(other["loss"], rel=1e-3)

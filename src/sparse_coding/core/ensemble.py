@@ -66,7 +66,7 @@ class Member:
         log_steps: int,
         initial_density: float | None = None,
     ) -> None:
-        """shape: (n_feat, d_act); adam: (beta1, beta2, eps); initial_density: see `_begin`, None for biases of 0."""
+        """shape: (n_feat, d_act); adam: (beta1, beta2, eps); initial_density: see `begin`, None for biases of 0."""
         self.name, self.architecture, self.penalty, self.schedule = name, architecture, penalty, schedule
         self.parameters = architecture.init(*shape, torch.Generator().manual_seed(seed))
         self.adam = Adam(self.parameters, *adam)
@@ -82,20 +82,30 @@ class Member:
         """One optimiser step a batch; batches are [vector, d_act], normalised. Raises NotFinite."""
         workspaces = workspaces or Workspaces()
         for batch in batches:
-            if self.step == 0 and self._begins_sparse:
-                self._begin(batch)
-            penalty = Penalty(self.penalty.l1 * self.schedule.l1_factor(self.step), self.penalty.k)
-            rate = self.schedule.rate(self.step)
+            if self.step == 0:
+                self.begin(batch)
+            penalty, rate = self.penalty_now(), self.schedule.rate(self.step)
             seen = self._step(batch, penalty, rate, workspaces)
-            if self.step % self.log_steps == 0 or self.step == self.schedule.steps - 1:
-                self._note(seen, penalty, rate)
+            if self.is_logged():
+                self.note(seen, penalty, rate)
             self.step += 1
 
-    def _begin(self, batch: Tensor) -> None:
-        """One bias for all features, with which a share `density` of the codes of `batch` is positive.
+    def penalty_now(self) -> Penalty:
+        """The penalty of the next step: that of the L1 is warmed up."""
+        return Penalty(self.penalty.l1 * self.schedule.l1_factor(self.step), self.penalty.k)
 
-        With a bias of 0 half of them are, and the first steps, dense and slow, go into making them fewer.
+    def is_logged(self) -> bool:
+        """Whether the next step enters the log."""
+        return self.step % self.log_steps == 0 or self.step == self.schedule.steps - 1
+
+    def begin(self, batch: Tensor) -> None:
+        """One bias for all features, with which a share `initial_density` of the codes of `batch` is positive.
+
+        With a bias of 0 half of them are, and the first steps, dense and slow, go into making them fewer. TopK keeps
+        its biases of 0: it has few codes as it is.
         """
+        if not self._begins_sparse:
+            return
         form = self.architecture.form
         pre = linear(batch, self.parameters[form.encoder]).flatten()  # before the first step the centre is 0
         positive = min(max(round(self.density * len(pre)), 1), len(pre))
@@ -113,7 +123,8 @@ class Member:
         self.density = seen.l0 / n_feat
         return seen
 
-    def _note(self, seen: Seen, penalty: Penalty, rate: float) -> None:
+    def note(self, seen: Seen, penalty: Penalty, rate: float) -> None:
+        """Add a line to the log. Raises NotFinite where the loss is not a number."""
         l1 = 0.0 if self.architecture.form.keeps_largest else penalty.l1
         loss = seen.mse + l1 * seen.l1_norm
         line = {"step": self.step, "loss": loss, "mse": seen.mse, "l1": seen.l1_norm, "l0": seen.l0, "lr": rate}

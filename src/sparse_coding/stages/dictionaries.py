@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from sparse_coding.atomic import write_text
-from sparse_coding.core import ensemble
+from sparse_coding.core import ensemble, stack
 from sparse_coding.core.architectures import BY_NAME
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.errors import BadInput
@@ -47,7 +48,7 @@ def run(
         mean, scale = (file.mean, file.mean_norm) if settings.training.normalise else (0 * file.mean, 1.0)
         for first in range(0, len(names), size):
             members = [_member(settings, name, file.d_act) for name in names[first : first + size]]
-            failed = ensemble.train(members, _batches(settings, file, mean, scale), threads, progress.update)
+            failed = _train(members, _batches(settings, file, mean, scale), settings, threads, progress.update)
             failures += failed.values()
             for member in members:
                 if member.name not in failed:
@@ -55,6 +56,22 @@ def run(
                     done(member.name)
     if failures:
         raise failures[0]
+
+
+def _train(
+    members: list[ensemble.Member],
+    batches: Iterator[Tensor],
+    settings: DictionariesSlice,
+    threads: int,
+    advance: Callable[[int], object],
+) -> dict[str, ensemble.NotFinite]:
+    """On the processor, a member a thread; on a GPU all at once."""
+    wanted, has_gpu = settings.training.device, torch.cuda.is_available()
+    if wanted == "cuda" and not has_gpu:
+        raise BadInput("dictionaries.device", "cuda, and torch sees no GPU", "auto or cpu, or a GPU with its driver")
+    if wanted == "cpu" or not has_gpu:
+        return ensemble.train(members, batches, threads, advance)
+    return stack.train(members, batches, torch.device("cuda"), settings.training.gpu_precision, advance)
 
 
 def _batches(settings: DictionariesSlice, file: ActivationsFile, mean: Tensor, scale: float) -> Iterator[Tensor]:

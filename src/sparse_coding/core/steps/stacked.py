@@ -1,0 +1,75 @@
+"""The step for a stack of members at once, in plain torch: one batched product a phase, for a GPU.
+
+Tensors are those of steps.dense with a leading dimension of members; the formulas are the same.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sparse_coding.core.adam import Adam
+from sparse_coding.core.architectures.contract import Form
+from sparse_coding.core.steps.seen import Seen
+
+
+@dataclass(frozen=True, eq=False)
+class Penalties:
+    """The penalty of each member: weights of the L1 penalty, codes kept."""
+
+    l1: Float[Tensor, " member"]
+    k: Int[Tensor, " member"]
+
+
+def step(form: Form, adam: Adam, z: Float[Tensor, "batch d_act"], penalties: Penalties, lr: float) -> list[Tensor]:
+    """Move all members of `adam` by one step on the batch `z`; what each saw, see `seen`: nothing waits for a GPU."""
+    parameters, rates = adam.parameters, adam.begin(lr)
+    encoder, decoder, bias = parameters[form.encoder], parameters[form.decoder], parameters[form.bias]
+    x = z.expand(len(bias), -1, -1)
+    if form.centre:
+        x = x - parameters[form.centre].unsqueeze(1)
+    codes = _product(x, encoder.mT).add_(bias.unsqueeze(1)).relu_()
+    if form.keeps_largest:
+        codes = keep_largest(codes, penalties.k)
+    residual = _product(codes, decoder) - x
+    saw = [residual.square().mean((1, 2)), codes.sum((1, 2)) / len(z), codes.sign().sum((1, 2)) / len(z)]
+    d_x_hat = residual * (2 / z.numel())
+    d_pre = _product(d_x_hat, decoder.mT)
+    if not form.keeps_largest:
+        d_pre = d_pre + (penalties.l1 / len(z))[:, None, None]
+    d_pre = torch.ops.aten.threshold_backward(d_pre, codes, 0)
+    d_bias = d_pre.sum(1)
+    if form.centre:
+        d_centre = d_x_hat.sum(1) - _product(d_bias.unsqueeze(1), encoder).squeeze(1)
+        adam.move(form.centre, d_centre, rates)
+    adam.move(form.bias, d_bias, rates)
+    d_encoder, d_decoder = _product(d_pre.mT, x), _product(codes.mT, d_x_hat)
+    if form.tied:
+        d_decoder = d_decoder + d_encoder
+    else:
+        adam.move(form.encoder, d_encoder, rates)
+    along = (d_decoder * decoder).sum(2, keepdim=True)
+    adam.move(form.decoder, torch.addcmul(d_decoder, along, decoder, value=-1), rates)
+    decoder.div_(decoder.norm(dim=2, keepdim=True))
+    return saw
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """left @ right for each member; sums and results keep their precision where autocast rounds the factors."""
+    return torch.bmm(left, right).to(left.dtype)
+
+
+def seen(saw: list[Tensor]) -> list[Seen]:
+    """What each member saw, as numbers."""
+    return [Seen(*numbers) for numbers in torch.stack(saw, dim=1).tolist()]
+
+
+def keep_largest(
+    codes: Float[Tensor, "member batch n_feat"], k: Int[Tensor, " member"]
+) -> Float[Tensor, "member batch n_feat"]:
+    """The k largest codes of each row, of each member's own k; zero elsewhere."""
+    most = min(int(k.max()), codes.shape[2])
+    values, indices = codes.topk(most, dim=2)
+    values = values * (torch.arange(most, device=codes.device) < k[:, None, None])
+    return torch.zeros_like(codes).scatter_(2, indices, values)
