@@ -104,7 +104,7 @@ class Activations(Section):
         "Arithmetic of the forward pass; bfloat16 is faster where the processor has it, and less exact.",
     )
     block_rows: Count = setting(4096, "Vectors under one checksum.", unit="vectors")
-    batch_tokens: Count = setting(4096, "Tokens in one forward pass.", unit="tokens", changes_results=False)
+    batch_tokens: Count = setting(2048, "Tokens in one forward pass.", unit="tokens", changes_results=False)
     sites_per_pass: Count | None = setting(
         None, "Sites that are harvested together; null: all.", unit="sites", changes_results=False
     )
@@ -195,7 +195,7 @@ class Evaluation(Section):
         1e-4, "A feature is alive if it fires on more held-out vectors than this.", unit="share"
     )
     batch_rows: Count = setting(8192, "Vectors encoded at a time.", unit="vectors", changes_results=False)
-    batch_blocks: Count = setting(16, "Blocks in one spliced pass.", unit="blocks", changes_results=False)
+    batch_blocks: Count = setting(8, "Blocks in one spliced pass.", unit="blocks", changes_results=False)
 
 
 class Nearest(Section):
