@@ -24,7 +24,6 @@ class Room(NamedTuple):
     marks: UInt8[np.ndarray, " n_feat_and_rest"]
     picked: Int32[np.ndarray, " n_feat_and_1"]
     exact: Float32[np.ndarray, " n_feat_and_1"]
-    ordered: Float32[np.ndarray, " n_feat_and_1"]
 
 
 def make_room(n_feat: int) -> Room:
@@ -33,7 +32,7 @@ def make_room(n_feat: int) -> Room:
         np.empty(n_feat, np.float32),
         np.zeros(-(-n_feat // 8) * 8, np.uint8),
         np.empty(n_feat + 1, np.int32),
-        *np.empty((2, n_feat + 1), np.float32),
+        np.empty(n_feat + 1, np.float32),
     )
 
 
@@ -122,12 +121,12 @@ def largest(
         count = pick(least, room)
         compute(x[row], encoder, bias, count, room)
         computed += count
-        border = kth_or_zero(room, count, k)
+        border = kth_largest(room.exact, count, k)
         if border < least:
             count = pick(border, room)
             compute(x[row], encoder, bias, count, room)
             computed += count
-            border = kth_or_zero(room, count, k)
+            border = kth_largest(room.exact, count, k)
         if at + k > len(rows.other):
             return TOO_MANY
         at = keep_largest(room, count, k, border, rows, at)
@@ -142,15 +141,6 @@ def follow(quantile: np.float32, value: np.float32) -> np.float32:
     if quantile == ZERO:
         return value
     return quantile * np.float32(1.002 if value > quantile else 0.982)
-
-
-@compiled
-def kth_or_zero(room: Room, count: int, k: int) -> np.float32:
-    """The k-th largest of the first `count` exact values; 0 where fewer are positive."""
-    if count < k:
-        return ZERO
-    room.ordered[:count] = room.exact[:count]
-    return max(kth_largest(room.ordered, count, k), ZERO)
 
 
 @compiled
