@@ -65,8 +65,9 @@ def overview(settings: list[Row]) -> str:
         rows = {row["trainer"]: row for row in setting["rows"]}
         ratios = [number(rows[name]["cpu_ratio"]["median"]) if name in rows else "" for name in names]
         kind = f"{setting['architecture']}, {setting['sparsity']}"
-        lines.append([kind, l0_text(setting), number(rows[OURS]["cpu_ms"]["median"]), *ratios])
-    return table(["setting", "L0", "ours, ms", *names], lines)
+        ms = rows[OURS]["cpu_ms"]["median"]
+        lines.append([kind, l0_text(setting), number(ms), number(1000 / ms), *ratios])
+    return table(["setting", "L0", "ours, ms a step", "ours, steps/s", *names], lines)
 
 
 def details(setting: Row) -> str:
