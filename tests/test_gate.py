@@ -6,6 +6,7 @@ and torch.optim.Adam: the loss at every logged step, and L0 and FVU at the end, 
 """
 
 import json
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -13,20 +14,28 @@ import pytest
 import torch
 
 from sparse_coding.core import adam, ensemble
-from sparse_coding.core.architectures import BY_NAME, contract, tied, untied
+from sparse_coding.core.architectures import BY_NAME, tied
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.metrics.similarity import mmcs
+from sparse_coding.core.steps import dense, sparse
 from sparse_coding.io import dictionaries, stream
 from sparse_coding.io.activations import open_activations
+from sparse_coding.kernels import columns
 from sparse_coding.params import Dictionaries
 from tests.core.test_adam import test_every_step_is_that_of_torch as adam_conformance
-from tests.core.test_architectures import test_gradients_are_those_of_autograd as gradient_conformance
+from tests.core.test_steps import test_gradients_are_those_of_autograd as gradient_conformance
 from tests.planted import plant
 from tests.reference import paper_codes, train_reference
 from tests.workspace import make_workspace, snakemake
 
 TRAINING = Dictionaries.model_validate(
-    {"steps": 1200, "batch": 512, "lr": {"tied": 0.02, "untied": 0.01, "topk": 0.004}, "log_steps": 10}
+    {
+        "steps": 1200,
+        "batch": 512,
+        "lr": {"tied": 0.02, "untied": 0.01, "topk": 0.004},
+        "log_steps": 10,
+        "initial_density": None,  # as the reference begins
+    }
 )
 PENALTIES = {"tied": Penalty(l1=0.003), "untied": Penalty(l1=0.003), "topk": Penalty(k=6)}
 NAMES = {"tied": "tied_r4_l1-0.003_s0", "untied": "untied_r4_l1-0.003_s0", "topk": "topk_r4_k6_s0"}
@@ -127,95 +136,96 @@ def assert_trajectory(log, losses):
     torch.testing.assert_close(found, wanted, rtol=0.01, atol=0)
 
 
-# Each mutation breaks the training code in one place. The gate's trajectory or a conformance test must see it.
+# Each mutation breaks the training code in one place: Adam, the dense step or the sparse one. The gate's trajectory or
+# a conformance test must see it. A compiled loop is run as Python, so that what it calls can be replaced.
 
 
-def frozen_count(patch):
-    step = adam.Adam.step
-
-    def frozen(self, gradients, lr):
-        self.count = 0
-        step(self, gradients, lr)
-
-    patch.setattr(adam.Adam, "step", frozen)
-
-
-def plain_sgd(patch):
-    def descend(self, gradients, lr):
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.add_(gradient, alpha=-lr)
-
-    patch.setattr(adam.Adam, "step", descend)
-
-
-def no_second_moment_correction(patch):
-    step = adam.Adam.step
-
-    def uncorrected(self, gradients, lr):
-        step(self, gradients, lr * (1 - self.beta2 ** (self.count + 1)) ** -0.5)
-
-    patch.setattr(adam.Adam, "step", uncorrected)
-
-
-def no_projection(patch):
-    for module in (tied, untied):
-        patch.setattr(module, "tangent", lambda gradient, atoms: gradient)
-
-
-def no_renormalisation(patch):
-    for module in (tied, untied):
-        patch.setattr(module, "renormalise", lambda atoms: None)
-
-
-def changed_gradients(change):
-    """A mutation of what `gradients` returns for the tied architecture."""
+def mutated_rates(change):
+    """Adam begins a step with other numbers."""
 
     def mutate(patch):
-        original = tied.gradients
-
-        def mutated(parameters, z, penalty):
-            return change(original, parameters, z, penalty)
-
-        patch.setattr(tied, "gradients", mutated)
+        begin = adam.Adam.begin
+        patch.setattr(adam.Adam, "begin", lambda self, lr: change(self, begin, lr))
 
     return mutate
 
 
-def _without_encoder_path(original, parameters, z, penalty):
-    seen = original(parameters, z, penalty)
-    residual = seen.codes @ parameters["atoms"] - z
-    decoder_path = seen.codes.T @ residual * (2 / residual.numel())
-    seen.parameters["atoms"] = contract.tangent(decoder_path, parameters["atoms"])
-    return seen
+def _frozen(own, begin, lr):
+    own.count = 0
+    return begin(own, lr)
 
 
-def _without_decoder_path(original, parameters, z, penalty):
-    whole = original(parameters, z, penalty)
-    decoder_path = _without_encoder_path(original, parameters, z, penalty).parameters["atoms"]
-    whole.parameters["atoms"] = whole.parameters["atoms"] - decoder_path
-    return whole
+def _plain_sgd(own, begin, lr):
+    own.beta1, own.eps = 0.0, 1.0
+    return adam.Rates(lr, 0.0)
 
 
-def _without_l1(original, parameters, z, penalty):
-    return original(parameters, z, Penalty(0.0, penalty.k))
+def _uncorrected(own, begin, lr):
+    return replace(begin(own, lr), correction=1.0)
 
 
-def _with_the_wrong_bias_sign(original, parameters, z, penalty):
-    seen = original(parameters, z, penalty)
-    seen.parameters["bias"] = -seen.parameters["bias"]
-    return seen
+def replaced(module, name, function):
+    """A function of a module does something else."""
+
+    def mutate(patch):
+        if module is columns:
+            patch.setattr(columns, "update_tied", columns.update_tied.py_func)
+        patch.setattr(module, name, function)
+
+    return mutate
+
+
+def given(module, name, index, change):
+    """A function of a module is given something else at one place."""
+
+    def mutate(patch):
+        original = getattr(module, name)
+
+        def mutated(*arguments):
+            return original(*arguments[:index], change(arguments[index]), *arguments[index + 1 :])
+
+        patch.setattr(module, name, mutated)
+
+    return mutate
+
+
+def _the_wrong_way(values, first, end):
+    return -values[first:end].sum()
+
+
+def _nothing_of(array):
+    return 0 * array
+
+
+def _without_l1(penalty):
+    return Penalty(0.0, penalty.k)
+
+
+def dense_bias_the_wrong_way(patch):
+    move = adam.Adam.move
+
+    def mutated(self, name, gradient, rates, rows=slice(None)):
+        move(self, name, -gradient if name == "bias" else gradient, rates, rows)
+
+    patch.setattr(adam.Adam, "move", mutated)
 
 
 MUTATIONS = {
-    "frozen Adam count": frozen_count,
-    "plain SGD": plain_sgd,
-    "no correction of the second moment": no_second_moment_correction,
-    "no projection": no_projection,
-    "no renormalisation": no_renormalisation,
-    "no encoder gradient": changed_gradients(_without_encoder_path),
-    "no decoder gradient": changed_gradients(_without_decoder_path),
-    "no L1 gradient": changed_gradients(_without_l1),
-    "bias moves the wrong way": changed_gradients(_with_the_wrong_bias_sign),
+    "frozen Adam count": mutated_rates(_frozen),
+    "plain SGD": mutated_rates(_plain_sgd),
+    "no correction of the second moment": mutated_rates(_uncorrected),
+    "dense: no projection": replaced(dense, "tangent", lambda gradient, atoms: gradient),
+    "dense: no renormalisation": replaced(dense, "make_unit", lambda atoms: None),
+    "dense: no encoder gradient": given(dense, "_move_rows", 3, _nothing_of),
+    "dense: no decoder gradient": given(dense, "_move_rows", 6, _nothing_of),
+    "dense: no L1 gradient": given(dense, "step", 3, _without_l1),
+    "dense: bias moves the wrong way": dense_bias_the_wrong_way,
+    "sparse: no projection": replaced(columns, "make_tangent", lambda gradient, atom: None),
+    "sparse: no renormalisation": replaced(columns, "make_unit", lambda atom: None),
+    "sparse: no encoder gradient": given(columns, "update_tied", 1, _nothing_of),
+    "sparse: no decoder gradient": given(columns, "update_tied", 2, _nothing_of),
+    "sparse: no L1 gradient": given(sparse, "step", 3, _without_l1),
+    "sparse: bias moves the wrong way": replaced(columns, "sum_of", _the_wrong_way),
 }
 
 
@@ -238,10 +248,16 @@ def gate_and_conformance(short_run):
     ensemble.train([member], iter(batches), threads=1)
     assert_trajectory(member.log, losses)
     adam_conformance()
-    gradient_conformance("tied")
+    gradient_conformance("tied", "dense")
+    gradient_conformance("tied", "int8")
 
 
 def test_the_code_as_it_is_passes(short_run):
+    gate_and_conformance(short_run)
+
+
+def test_a_loop_that_is_run_as_python_passes_too(short_run, monkeypatch):
+    monkeypatch.setattr(columns, "update_tied", columns.update_tied.py_func)
     gate_and_conformance(short_run)
 
 

@@ -178,7 +178,16 @@ def test_the_core_knows_no_files():
 
 def test_the_kernels_know_arrays_only():
     for file in (SOURCE / "kernels").rglob("*.py"):
-        assert libraries(file) <= {"collections", "typing", "numba", "numpy", "jaxtyping", "sparse_coding"}, file
+        assert libraries(file) <= {
+            "collections",
+            "hashlib",
+            "pathlib",
+            "typing",
+            "numba",
+            "numpy",
+            "jaxtyping",
+            "sparse_coding",
+        }, file
 
 
 def test_stages_meet_only_in_files():

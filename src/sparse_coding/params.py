@@ -106,7 +106,10 @@ class Activations(Section):
     block_rows: Count = setting(4096, "Vectors under one checksum.", unit="vectors")
     batch_tokens: Count = setting(2048, "Tokens in one forward pass.", unit="tokens", changes_results=False)
     sites_per_pass: Count | None = setting(
-        None, "Sites that are harvested together; null: all.", unit="sites", changes_results=False
+        None,
+        "Sites that are harvested together; null: all. Passes run side by side, and each holds the model.",
+        unit="sites",
+        changes_results=False,
     )
     imported: dict[str, str] = setting({}, "Site name -> folder of .npy, .safetensors or .pt vectors made elsewhere.")
 
@@ -160,7 +163,7 @@ class Training(Section):
         changes_results=False,
     )
     gpu_precision: Literal["float32", "tf32", "bfloat16"] = setting(
-        "float32", "Factors of products on a GPU; tf32 and bfloat16 are faster and round them. The processor is exact."
+        "float32", "Products on a GPU: tf32 rounds their factors, bfloat16 factors and results. The processor is exact."
     )
 
 

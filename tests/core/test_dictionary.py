@@ -174,3 +174,19 @@ def test_nonnegative_least_squares_is_bounded_by_the_rate_of_fista():
         codes = nonnegative_least_squares(x, dictionary.decoder, iterations)
         bound = 2 * largest * exact.square().sum(dim=1) / (iterations + 1) ** 2
         assert (half_error(codes) - half_error(exact) <= bound + 1e-12).all()
+
+
+@pytest.mark.parametrize("activation", ["relu", "topk", "nnls"])
+def test_a_code_has_a_gradient(activation):
+    """For attribution and steering; against small differences, in float64."""
+    generator = torch.Generator().manual_seed(0)
+    parts = {name: torch.randn(9, 5, generator=generator).double() for name in ("encoder", "decoder")}
+    parts |= {name: torch.rand(size, generator=generator).double() for name, size in (("bias", 9), ("centre", 5))}
+    d = Dictionary(**parts, gain=torch.full((9,), 2.0).double(), activation=activation, k=3, iterations=5)
+    x = torch.randn(4, 5, generator=generator).double().requires_grad_()
+    assert torch.autograd.gradcheck(d.encode, x)
+    single = Dictionary(**{name: part.float() for name, part in parts.items()}, gain=torch.ones(9))
+    y = x.detach().float().requires_grad_()
+    single.encode(y).sum().backward()
+    assert y.grad is not None
+    assert y.grad.any()

@@ -140,3 +140,11 @@ def test_one_bias_makes_the_wanted_share_of_the_first_codes_positive(name):
     ours.train([batch])
     assert ours.log[0]["l0"] == 4
     assert ours.parameters["bias"].abs().max() < 0.01  # TopK has a density already
+
+
+def test_a_step_that_sees_what_is_not_finite_ends_the_member_there():
+    batches = stream()
+    batches[7] = batches[7] * float("nan")
+    ours = ensemble.Member("tied", BY_NAME["tied"], (96, 32), Penalty(1e-2), 0, SCHEDULE, (0.9, 0.999, 1e-8), 50, 0.05)
+    failed = ensemble.train([ours], iter(batches), threads=1)
+    assert str(failed["tied"]).startswith("tied: the loss is not finite at step 7")

@@ -24,7 +24,7 @@ def test_gradients_of_all_members_are_those_of_autograd(name):
     adam = Adam(together, 0.5, 0.999, 1e-8)
     l1 = torch.tensor([penalty.l1 for penalty in penalties], dtype=torch.float64, device=DEVICE)
     k = torch.tensor([penalty.k for penalty in penalties], device=DEVICE)
-    seen = stacked.seen(stacked.step(BY_NAME[name].form, adam, z.to(DEVICE), stacked.Penalties(l1, k), 1e-3))
+    seen = stacked.seen(stacked.step(BY_NAME[name].form, adam, z.to(DEVICE), stacked.Penalties(l1, k, 50), 1.0, 1e-3))
     for index, (parameters, penalty) in enumerate(zip(own, penalties, strict=True)):
         mse, codes, wanted = autograd(name, parameters, z, penalty)
         assert seen[index].mse == pytest.approx(float(mse))

@@ -47,7 +47,7 @@ def test_no_product_is_above_its_bound(int8, seed, wild, n_rows, n_feat, d_act):
     exact = x.astype(np.float64) @ w.astype(np.float64).T + bias
     upper = np.empty(n_feat, np.float32)
     for row in range(n_rows):
-        bounds.upper_bounds(scores, rounded_x, row, rounded_w, bias, upper)
+        bounds.upper_bounds(scores, rounded_x, row, rounded_w, bias, d_act, upper)
         assert (upper >= exact[row] - 1e-37).all()
 
 
@@ -59,7 +59,7 @@ def test_the_bound_of_int8_is_tight_where_rounding_is_all():
     scores = cheap_products(x, w, rounded_x, rounded_w, True)
     upper, exact = np.empty(500, np.float32), x @ w.T
     for row in range(50):
-        bounds.upper_bounds(scores, rounded_x, row, rounded_w, np.zeros(500, np.float32), upper)
+        bounds.upper_bounds(scores, rounded_x, row, rounded_w, np.zeros(500, np.float32), 128, upper)
         room = (upper - exact[row]) / (np.linalg.norm(x[row]) * np.linalg.norm(w, axis=1))
         assert room.max() < 0.035
 
@@ -67,7 +67,7 @@ def test_the_bound_of_int8_is_tight_where_rounding_is_all():
 def found(x, w, bias, int8, k=None, share=1.0):
     rounded_x, rounded_w = rounded(x, int8), rounded(w, int8)
     scores = cheap_products(x, w, rounded_x, rounded_w, int8)
-    size = int(share * scores.size)
+    size = int(share * scores.size) + 1
     rows = Pattern(np.empty(len(x) + 1, np.int64), np.empty(size, np.int32), *np.empty((2, size), np.float32))
     given_ = (scores, x, rounded_x, w, rounded_w, bias)
     room = screen.make_room(len(w))
@@ -121,6 +121,17 @@ def test_most_features_are_spared():
     computed, codes = found(x, w, np.zeros(1000, np.float32), int8=True, k=20)
     assert np.count_nonzero(codes) == 200 * 20
     assert computed < 3 * 200 * 20
+
+
+def test_what_passes_in_vain_takes_no_room():
+    """So that the screen does not decide which kind of step is taken."""
+    generator = np.random.default_rng(0)
+    x, w = vectors(generator, 1, 50, False), vectors(generator, 400, 50, False)
+    bias = np.full(400, -1.5 * 50**0.5, np.float32)
+    n_positive = np.count_nonzero(found(x, w, bias, int8=False)[1])
+    for int8 in (True, False):
+        assert found(x, w, bias, int8, share=n_positive / 400)[0] >= n_positive
+        assert found(x, w, bias, int8, share=(n_positive - 1) / 400)[0] == screen.TOO_MANY
 
 
 def test_more_codes_than_room_are_refused():

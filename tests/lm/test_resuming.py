@@ -87,3 +87,13 @@ def test_blocks_that_share_more_than_they_put_out_run_in_every_pass(model, misse
 def test_a_layer_outside_the_model_is_named(model):
     with pytest.raises(BadInput, match="layer 3"), resuming(model, TOKENS, Site(LAYERS, "residual")):
         pass
+
+
+def test_a_block_that_stands_at_two_layers_runs_in_every_pass(model):
+    layers = model._network.gpt_neox.layers
+    layers[1] = layers[0]
+    clean, whole = model.logits(TOKENS), model.spliced_logits(TOKENS, SITES[1], halved)
+    with resuming(model, TOKENS, SITES[1]) as logits:
+        assert torch.equal(logits, clean)
+        assert torch.equal(model.spliced_logits(TOKENS, SITES[1], halved), whole)
+    assert torch.equal(model.logits(TOKENS), clean)

@@ -61,7 +61,8 @@ class Dictionary:
             codes = linear(rows, self.encoder, self.bias).relu_()
             if self.activation == "topk":
                 codes = keep_largest(codes, min(self.k or 1, self.n_feat))
-        return codes.mul_(self.gain).reshape(*x.shape[:-1], self.n_feat)
+        codes = codes * self.gain if codes.requires_grad else codes.mul_(self.gain)
+        return codes.reshape(*x.shape[:-1], self.n_feat)
 
     def encode_features(
         self, x: Float[Tensor, "*batch d_act"], features: Int[Tensor, " chosen"]
@@ -105,12 +106,11 @@ def nonnegative_least_squares(
     gram, target = atoms @ atoms.T, x @ atoms.T
     step = 1 / torch.linalg.eigvalsh(gram.double())[-1].to(x.dtype)
     gram, target = gram.mul_(step), target.mul_(step)
-    codes, previous, ahead = (torch.zeros_like(target) for _ in range(3))  # each step writes into what is there
-    momentum = 1.0
+    codes = torch.zeros_like(target)
+    ahead, momentum = codes, 1.0
     for _ in range(iterations):
-        previous, codes = codes, previous
-        torch.addmm(target, ahead, gram, alpha=-1, out=codes).add_(ahead).relu_()
+        previous, codes = codes, torch.addmm(target, ahead, gram, alpha=-1).add_(ahead).relu_()
         following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
-        torch.lerp(previous, codes, 1 + (momentum - 1) / following, out=ahead)
+        ahead = torch.lerp(previous, codes, 1 + (momentum - 1) / following)
         momentum = following
     return codes

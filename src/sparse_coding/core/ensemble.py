@@ -86,7 +86,7 @@ class Member:
                 self.begin(batch)
             penalty, rate = self.penalty_now(), self.schedule.rate(self.step)
             seen = self._step(batch, penalty, rate, workspaces)
-            if self.is_logged():
+            if self.is_logged() or not math.isfinite(seen.mse):
                 self.note(seen, penalty, rate)
             self.step += 1
 
@@ -108,8 +108,11 @@ class Member:
             return
         form = self.architecture.form
         pre = linear(batch, self.parameters[form.encoder]).flatten()  # before the first step the centre is 0
-        positive = min(max(round(self.density * len(pre)), 1), len(pre))
-        self.parameters[form.bias].fill_(-float(pre.kthvalue(len(pre) - positive + 1).values))
+        others = len(pre) - max(round(self.density * len(pre)), 1)
+        if others:
+            ordered = pre.numpy()
+            ordered.partition(others - 1)  # in place: a batch of codes is large
+            self.parameters[form.bias].fill_(-float(ordered[others - 1]))
 
     def _step(self, batch: Tensor, penalty: Penalty, rate: float, workspaces: Workspaces) -> Seen:
         """Sparse where that was enough room for the codes of the step before, else dense."""

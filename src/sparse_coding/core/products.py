@@ -1,4 +1,4 @@
-"""Products of matrices, by the faster library.
+"""Products of matrices, by oneDNN where it works.
 
 On AMD processors torch.mm (MKL) leaves half of the vector units idle; oneDNN, which comes with torch, does not, and
 adds the bias on the way (its ReLU would turn NaN into 0). Its operator is private: it is tried once, and torch.mm
@@ -17,9 +17,16 @@ def linear(
     x: Float[Tensor, "row d"], w: Float[Tensor, "n d"], bias: Float[Tensor, " n"] | None = None
 ) -> Float[Tensor, "row n"]:
     """x @ w.T + bias; any strides."""
-    if x.dtype == torch.float32 and x.device.type == "cpu" and x.numel() and w.numel() and _onednn_works():
+    if _suits_onednn(x, w, bias) and _onednn_works():
         return torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(w), bias, "none", [], "")
     return x @ w.T if bias is None else torch.addmm(bias, x, w.T)
+
+
+def _suits_onednn(x: Tensor, w: Tensor, bias: Tensor | None) -> bool:
+    """Whether all is float32 on the processor, not empty, and no gradient is asked for: oneDNN's operator has none."""
+    given = [x, w] if bias is None else [x, w, bias]
+    plain = all(each.dtype == torch.float32 and each.device.type == "cpu" and each.numel() for each in given)
+    return plain and not (torch.is_grad_enabled() and any(each.requires_grad for each in given))
 
 
 def _dense(matrix: Tensor) -> Tensor:
@@ -43,7 +50,21 @@ def _onednn_works() -> bool:
 @cache
 def int8_is_fast() -> bool:
     """Whether the processor multiplies int8 several times as fast as float32 (VNNI); then torch has the product."""
-    return hasattr(torch, "_int_mm") and torch.backends.cpu.get_cpu_capability() == "AVX512" and _has_vnni()
+    return torch.backends.cpu.get_cpu_capability() == "AVX512" and _has_vnni() and _int8_works()
+
+
+def _int8_works() -> bool:
+    """Whether torch's product of int8 matrices, a private operator, is there and right."""
+    generator = torch.Generator().manual_seed(0)
+    for rows, width, n in ((33, 70, 17), (1, 2, 3), (64, 512, 40)):
+        x, w = (torch.randint(-127, 128, (lines, width), generator=generator) for lines in (rows, n))
+        try:
+            found = torch._int_mm(x.to(torch.int8), w.to(torch.int8).T)
+        except (AttributeError, RuntimeError):
+            return False
+        if not torch.equal(found.long(), x @ w.T):
+            return False
+    return True
 
 
 def _has_vnni() -> bool:

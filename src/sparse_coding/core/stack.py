@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from sparse_coding.core.adam import Adam
-from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.ensemble import Member, NotFinite
 from sparse_coding.core.steps import stacked
 from sparse_coding.core.steps.seen import Seen
@@ -27,7 +26,7 @@ def train(
     precision: Precision = "float32",
     advance: Callable[[int], object] = lambda steps: None,
 ) -> dict[str, NotFinite]:
-    """As ensemble.train, on `device`: products in float32, or with factors rounded to TF32 or bfloat16."""
+    """As ensemble.train, on `device`: products in float32, with factors rounded to TF32, or all of them in bfloat16."""
     failed: dict[str, NotFinite] = {}
     stack = None
     before = torch.get_float32_matmul_precision()
@@ -37,9 +36,9 @@ def train(
             if stack is None:
                 for member in members:
                     member.begin(batch)
-                stack = _stacked(members, device)
+                stack, penalties = _stacked(members, device), _penalties(members, device)
             with _rounding(device, precision):
-                _step(members, stack, batch.to(device, non_blocking=True), failed)
+                _step(members, stack, penalties, batch.to(device, non_blocking=True), failed)
             advance(len(members))
             if len(failed) == len(members):
                 break
@@ -58,31 +57,34 @@ def _stacked(members: list[Member], device: torch.device) -> Adam:
     return Adam(parameters, own.beta1, own.beta2, own.eps)
 
 
+def _penalties(members: list[Member], device: torch.device) -> stacked.Penalties:
+    k = [member.penalty.k for member in members]
+    l1 = torch.tensor([member.penalty.l1 for member in members], device=device)
+    return stacked.Penalties(l1, torch.tensor(k, device=device), max(k))
+
+
 def _rounding(device: torch.device, precision: Precision) -> AbstractContextManager:
     if precision == "bfloat16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 
 
-def _step(members: list[Member], stack: Adam, z: Tensor, failed: dict[str, NotFinite]) -> None:
+def _step(
+    members: list[Member], stack: Adam, penalties: stacked.Penalties, z: Tensor, failed: dict[str, NotFinite]
+) -> None:
     first = members[0]
-    rate = first.schedule.rate(first.step)
-    due = [member.penalty_now() for member in members]
-    penalties = stacked.Penalties(
-        torch.tensor([penalty.l1 for penalty in due], device=z.device, dtype=z.dtype),
-        torch.tensor([penalty.k for penalty in due], device=z.device),
-    )
-    saw = stacked.step(first.architecture.form, stack, z, penalties, rate)
+    rate, l1_factor = first.schedule.rate(first.step), first.schedule.l1_factor(first.step)
+    saw = stacked.step(first.architecture.form, stack, z, penalties, l1_factor, rate)
     seen = stacked.seen(saw) if first.is_logged() else None
-    for index, (member, penalty) in enumerate(zip(members, due, strict=True)):
+    for index, member in enumerate(members):
         if seen is not None and member.name not in failed:
-            _note(member, seen[index], penalty, rate, failed)
+            _note(member, seen[index], rate, failed)
         member.step += 1
 
 
-def _note(member: Member, seen: Seen, penalty: Penalty, rate: float, failed: dict[str, NotFinite]) -> None:
+def _note(member: Member, seen: Seen, rate: float, failed: dict[str, NotFinite]) -> None:
     try:
-        member.note(seen, penalty, rate)
+        member.note(seen, member.penalty_now(), rate)
     except NotFinite as error:  # its numbers stay in the stack and touch no other's
         failed[member.name] = error
 

@@ -70,11 +70,11 @@ def _ahead(items: Iterator[Tensor]) -> Generator[Tensor, None, None]:
     def work() -> None:
         torch.set_num_threads(1)  # of this thread
         try:
-            for item in items:
-                made.put(item)
+            while True:
                 room.acquire()
                 if closed:
                     return
+                made.put(next(items))
         except BaseException as error:
             made.put(error)
 

@@ -16,6 +16,7 @@ from sparse_coding.kernels.rows import ZERO
 
 ONE = np.float32(1)
 UNIT = np.float32(2.0**-24)  # of rounding, in float32
+FEW_UNITS = np.float32(8 * 2.0**-24)
 LARGEST = np.float32(127)
 TINY = np.float32(1e-20)  # squares of what is smaller are lost in float32, and its scale would have no inverse
 
@@ -64,7 +65,7 @@ def round_to_int8(vectors: Float32[np.ndarray, "line d_act"], rounded: Rounded) 
         norm = np.sqrt(square)
         rounded.scale[line] = scale
         rounded.norm[line] = at_least(norm, width)
-        rounded.error[line] = at_least(np.sqrt(error), width) + 2 * UNIT * norm
+        rounded.error[line] = at_least(np.sqrt(error), width) + FEW_UNITS * norm
 
 
 @compiled
@@ -97,18 +98,19 @@ def upper_bounds(
     row: int,
     w: Rounded,
     bias: Float32[np.ndarray, " n_feat"],
+    width: int,
     upper: Float32[np.ndarray, " n_feat"],
 ) -> None:
     """Fill `upper` for one row; scores: [row, n_feat], products of x.whole and w.whole, or of the vectors.
 
+    `width` is the number of dimensions.
     What is compared with it is a float32 sum itself, so the bound also covers that sum's rounding, and its own.
     """
-    width = w.whole.shape[1]
     scale, error = x.scale[row], x.error[row]
     norm = x.norm[row] + error
     rounding = np.float32(4 * width + 32) * UNIT * norm
     line = scores[row]
     for feature in range(len(upper)):
         score = scale * w.scale[feature] * np.float32(line[feature]) + bias[feature]
-        margin = (error + rounding) * w.norm[feature] + norm * w.error[feature] + abs(bias[feature]) * 8 * UNIT
+        margin = (error + rounding) * w.norm[feature] + norm * w.error[feature] + abs(bias[feature]) * FEW_UNITS
         upper[feature] = score + margin

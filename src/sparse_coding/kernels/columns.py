@@ -15,7 +15,7 @@ from sparse_coding.kernels.rows import ZERO, add_weighted
 ONE = np.float32(1)
 
 
-class Rates(NamedTuple):
+class AdamNumbers(NamedTuple):
     """Adam's numbers in one step: a weight moves by size * first / (sqrt(second) * correction + eps)."""
 
     beta1: np.float32
@@ -34,7 +34,7 @@ class Weights(NamedTuple):
 
 
 @compiled
-def adam(weights: Weights, row: int, gradient: Float32[np.ndarray, " d_act"], rates: Rates) -> None:
+def adam(weights: Weights, row: int, gradient: Float32[np.ndarray, " d_act"], rates: AdamNumbers) -> None:
     """One step of Adam (Kingma & Ba 2015) for one row of weights."""
     values, first, second = weights.values[row], weights.first[row], weights.second[row]
     rest1, rest2 = ONE - rates.beta1, ONE - rates.beta2
@@ -49,7 +49,7 @@ def adam(weights: Weights, row: int, gradient: Float32[np.ndarray, " d_act"], ra
 
 
 @compiled
-def adam_of_one(weights: Weights, at: int, slope: np.float32, rates: Rates) -> None:
+def adam_of_one(weights: Weights, at: int, slope: np.float32, rates: AdamNumbers) -> None:
     """`adam` for one number."""
     mean = weights.first[at] + (ONE - rates.beta1) * (slope - weights.first[at])
     square = rates.beta2 * weights.second[at] + (ONE - rates.beta2) * slope * slope
@@ -95,7 +95,7 @@ def update_tied(
     d_x_hat: Float32[np.ndarray, "row d_act"],
     atoms: Weights,
     bias: Weights,
-    rates: Rates,
+    rates: AdamNumbers,
     gradient: Float32[np.ndarray, " d_act"],
 ) -> None:
     """A step for atoms that encode and decode: their gradient is slopes^T x + codes^T d_x_hat.
@@ -122,7 +122,7 @@ def update_untied(
     bias: Weights,
     decoder: Weights,
     d_centre: Float32[np.ndarray, " d_act"],
-    rates: Rates,
+    rates: AdamNumbers,
     gradient: Float32[np.ndarray, " d_act"],
 ) -> None:
     """A step for encoder (slopes^T x), bias and decoder (codes^T d_x_hat).

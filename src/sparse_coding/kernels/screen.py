@@ -76,17 +76,20 @@ def positive(
     room: Room,
     rows: Pattern,
 ) -> int:
-    """Fill `rows` with the positive pre-activations; give the number of exact products, or TOO_MANY for `rows`."""
-    at, computed = 0, 0
+    """Fill `rows` with the positive pre-activations; give the number of exact products, or TOO_MANY for `rows`.
+
+    TOO_MANY says that more are positive than `rows` has room for, one place less than it is long.
+    """
+    at, computed, places = 0, 0, len(rows.other) - 1
     rows.starts[0] = 0
     for row in range(len(x)):
-        upper_bounds(scores, rounded_x, row, rounded_encoder, bias, room.upper)
+        upper_bounds(scores, rounded_x, row, rounded_encoder, bias, x.shape[1], room.upper)
         count = pick(ZERO, room)
-        if at + count > len(rows.other):
-            return TOO_MANY
         compute(x[row], encoder, bias, count, room)
+        if at + count_positive(room, count) > places:
+            return TOO_MANY
         for place in range(count):
-            rows.other[at] = room.picked[place]
+            rows.other[at] = room.picked[place]  # the next one takes the place of what is not positive
             rows.codes[at] = room.exact[place]
             at += room.exact[place] > ZERO
         computed += count
@@ -111,11 +114,11 @@ def largest(
     A first look leaves out what is smaller than the k-th largest usually is. Where the k-th largest that it finds is
     smaller still, a second one takes all that may be larger than that.
     """
-    at, computed = 0, 0
+    at, computed, places = 0, 0, len(rows.other) - 1
     rows.starts[0] = 0
     usual = ZERO  # of the k-th largest / |x|, a low quantile over the rows before: it moves no result
     for row in range(len(x)):
-        upper_bounds(scores, rounded_x, row, rounded_encoder, bias, room.upper)
+        upper_bounds(scores, rounded_x, row, rounded_encoder, bias, x.shape[1], room.upper)
         norm = rounded_x.norm[row]
         least = usual * norm
         count = pick(least, room)
@@ -127,12 +130,21 @@ def largest(
             compute(x[row], encoder, bias, count, room)
             computed += count
             border = kth_largest(room.exact, count, k)
-        if at + k > len(rows.other):
+        if at + min(count_positive(room, count), k) > places:
             return TOO_MANY
         at = keep_largest(room, count, k, border, rows, at)
         rows.starts[row + 1] = at
         usual = follow(usual, border / max(norm, TINY))
     return computed
+
+
+@compiled
+def count_positive(room: Room, count: int) -> int:
+    """How many of the first `count` exact values are positive."""
+    found = np.int32(0)
+    for place in range(count):
+        found += np.int32(room.exact[place] > ZERO)
+    return int(found)
 
 
 @compiled

@@ -115,7 +115,8 @@ class LanguageModel:
 
         def keep(layer: int) -> Callable[[Tensor], None]:
             def hook(residual: Tensor) -> None:
-                found[layer] = residual.float()
+                # A copy unless the pass ends here: later blocks may write into what they are given.
+                found[layer] = residual.to(torch.float32, copy=layer != last)
                 if layer == last:
                     raise _EnoughError
 

@@ -49,7 +49,7 @@ def run(
         for first in range(0, len(names), size):
             members = [_member(settings, name, file.d_act) for name in names[first : first + size]]
             failed = _train(members, _batches(settings, file, mean, scale), settings, threads, progress.update)
-            failures += failed.values()
+            failures += [failed[member.name] for member in members if member.name in failed]
             for member in members:
                 if member.name not in failed:
                     _write(settings, member, mean, scale, output)

@@ -105,7 +105,7 @@ def _reconstruct(
     """Steps 1 and 2: the variants of some dictionaries, in order; a dictionary a thread."""
     measure = partial(_variants, settings.evaluation, file, held_out)
     subjects: list[Subject] = []
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         measured = pool.map(measure, *zip(*pairs, strict=True))
         label = f"evaluation {settings.site}: reconstruction"
         for variants in tqdm(measured, total=len(pairs), desc=label, unit="dictionary"):

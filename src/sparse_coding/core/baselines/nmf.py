@@ -36,7 +36,10 @@ def fit(blocks: Blocks, *, iterations: int, encode_iterations: int) -> Dictionar
     sums that decide the atoms go on from block to block and fade (Mairal et al. 2010). The start is "nndsvd"
     (Boutsidis & Gallopoulos 2008) of the first block.
     """
-    lowest = torch.stack([block.min(dim=0).values for block in blocks()]).min(dim=0).values
+    minima = [block.min(dim=0).values for block in blocks() if len(block)]
+    if not minima:
+        raise ValueError("no rows")
+    lowest = torch.stack(minima).min(dim=0).values
     atoms: Tensor | None = None
     for block in _visits(blocks, -(-iterations // VISIT)):
         above = block - lowest
@@ -48,7 +51,7 @@ def fit(blocks: Blocks, *, iterations: int, encode_iterations: int) -> Dictionar
             codes = nonnegative_least_squares(above, atoms, FIRST_CODES)
         atoms, codes_product, data_product = _visit(above, codes, atoms, codes_product, data_product)
     if atoms is None:
-        raise ValueError("no rows, or no iterations")
+        raise ValueError("no iterations")
     kept = atoms.norm(dim=1) > 0
     atoms = atoms[kept]
     return Dictionary(

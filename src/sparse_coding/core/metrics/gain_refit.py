@@ -31,7 +31,7 @@ SPARSE = 0.05  # share of codes that are not 0, below which a product that skips
 def gain_refit(dictionary: Dictionary, batches: Iterable[Float[Tensor, "_ d_act"]]) -> Float[Tensor, " n_feat"]:
     """The best gain of each feature, at least 0, over the vectors of `batches`; for `Dictionary.with_gain`.
 
-    Sums are float64; memory is n_feat^2 of them. Where the best gains are not unique (a feature that never
+    Sums are float64; memory is a few times n_feat^2 of them. Where the best gains are not unique (a feature that never
     fires, two equal features) they are the ones nearest to 1, that is to no change.
     """
     atoms, centre = dictionary.atoms.double(), dictionary.centre.double()

@@ -58,6 +58,11 @@ def _move_rows(
         adam.move(form.encoder, d_encoder, rates, rows)
     atoms = adam.parameters[form.decoder][rows]
     adam.move(form.decoder, tangent(d_decoder, atoms), rates, rows)
+    make_unit(atoms)
+
+
+def make_unit(atoms: Float[Tensor, "n d_act"]) -> None:
+    """Scale each atom to unit norm, in place."""
     atoms.div_(atoms.norm(dim=1, keepdim=True))
 
 

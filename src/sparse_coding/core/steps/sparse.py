@@ -62,12 +62,12 @@ def step(
     """
     parameters = {name: parameter.numpy() for name, parameter in adam.parameters.items()}
     x = (z - adam.parameters[form.centre] if form.centre else z).numpy()
-    use_int8 = screened.use_int8()
+    use_int8 = screened.use_int8() and x.shape[1] > 1  # torch's product of int8 columns is wrong
     scores = _scores(x, parameters[form.encoder], space, use_int8)
     if not _are_finite(parameters[form.bias], space):
         return Seen(np.nan, np.nan, np.nan)
     computed = _find_codes(form, parameters, x, scores, penalty, space)
-    found = computed != screen.TOO_MANY
+    found = computed != screen.TOO_MANY  # as int8 lets pass the more, the denser codes are, it rests then too
     if use_int8:
         screened.learn((computed - int(space.rows.starts[-1])) / scores.size if found else 1.0)
     if not found:
@@ -113,7 +113,7 @@ def _move(form: Form, adam: Adam, x: np.ndarray, lr: float, by_feature: pattern.
     """One step of Adam for all parameters, from the patterns of codes and slopes."""
     begun = adam.begin(lr)
     numbers = (adam.beta1, adam.beta2, adam.eps, begun.size, begun.correction)
-    rates = columns.Rates(*(np.float32(number) for number in numbers))
+    rates = columns.AdamNumbers(*(np.float32(number) for number in numbers))
     bias, decoder = _weights(adam, form.bias), _weights(adam, form.decoder)
     if form.tied:
         columns.update_tied(by_feature, x, space.d_x_hat, decoder, bias, rates, space.gradient)

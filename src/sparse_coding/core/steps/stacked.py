@@ -16,14 +16,20 @@ from sparse_coding.core.steps.seen import Seen
 
 @dataclass(frozen=True, eq=False)
 class Penalties:
-    """The penalty of each member: weights of the L1 penalty, codes kept."""
+    """The penalty of each member: weights of the L1 penalty, codes kept, and the most that any of them keeps."""
 
     l1: Float[Tensor, " member"]
     k: Int[Tensor, " member"]
+    most: int
 
 
-def step(form: Form, adam: Adam, z: Float[Tensor, "batch d_act"], penalties: Penalties, lr: float) -> list[Tensor]:
-    """Move all members of `adam` by one step on the batch `z`; what each saw, see `seen`: nothing waits for a GPU."""
+def step(
+    form: Form, adam: Adam, z: Float[Tensor, "batch d_act"], penalties: Penalties, l1_factor: float, lr: float
+) -> list[Tensor]:
+    """Move all members of `adam` by one step on the batch `z`; what each saw, see `seen`.
+
+    `l1_factor` warms up the L1 penalty. Nothing here waits for a GPU.
+    """
     parameters, rates = adam.parameters, adam.begin(lr)
     encoder, decoder, bias = parameters[form.encoder], parameters[form.decoder], parameters[form.bias]
     x = z.expand(len(bias), -1, -1)
@@ -31,13 +37,13 @@ def step(form: Form, adam: Adam, z: Float[Tensor, "batch d_act"], penalties: Pen
         x = x - parameters[form.centre].unsqueeze(1)
     codes = _product(x, encoder.mT).add_(bias.unsqueeze(1)).relu_()
     if form.keeps_largest:
-        codes = keep_largest(codes, penalties.k)
+        codes = keep_largest(codes, penalties)
     residual = _product(codes, decoder) - x
     saw = [residual.square().mean((1, 2)), codes.sum((1, 2)) / len(z), codes.sign().sum((1, 2)) / len(z)]
     d_x_hat = residual * (2 / z.numel())
     d_pre = _product(d_x_hat, decoder.mT)
     if not form.keeps_largest:
-        d_pre = d_pre + (penalties.l1 / len(z))[:, None, None]
+        d_pre = d_pre + (penalties.l1 * (l1_factor / len(z)))[:, None, None]
     d_pre = torch.ops.aten.threshold_backward(d_pre, codes, 0)
     d_bias = d_pre.sum(1)
     if form.centre:
@@ -56,7 +62,7 @@ def step(form: Form, adam: Adam, z: Float[Tensor, "batch d_act"], penalties: Pen
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
-    """left @ right for each member; sums and results keep their precision where autocast rounds the factors."""
+    """left @ right for each member, in the precision of `left`: autocast gives bfloat16, with the digits it has."""
     return torch.bmm(left, right).to(left.dtype)
 
 
@@ -66,10 +72,10 @@ def seen(saw: list[Tensor]) -> list[Seen]:
 
 
 def keep_largest(
-    codes: Float[Tensor, "member batch n_feat"], k: Int[Tensor, " member"]
+    codes: Float[Tensor, "member batch n_feat"], penalties: Penalties
 ) -> Float[Tensor, "member batch n_feat"]:
     """The k largest codes of each row, of each member's own k; zero elsewhere."""
-    most = min(int(k.max()), codes.shape[2])
+    most = min(penalties.most, codes.shape[2])
     values, indices = codes.topk(most, dim=2)
-    values = values * (torch.arange(most, device=codes.device) < k[:, None, None])
+    values = values * (torch.arange(most, device=codes.device) < penalties.k[:, None, None])
     return torch.zeros_like(codes).scatter_(2, indices, values)

@@ -21,7 +21,8 @@ class Workspace:
 
     def __init__(self, n_rows: int, d_act: int, n_feat: int) -> None:
         self.shape = (n_rows, d_act, n_feat)
-        room = int(DENSEST * n_rows * n_feat)
+        self._places = int(DENSEST * n_rows * n_feat)
+        room = self._places + 1  # see screen.positive
         self.rows = Pattern(np.empty(n_rows + 1, np.int64), np.empty(room, np.int32), *np.empty((2, room), np.float32))
         self.room = make_room(n_feat)._replace(upper=aligned(n_feat))
         self.d_x_hat = aligned(n_rows, d_act)
@@ -31,8 +32,7 @@ class Workspace:
 
     def columns_over(self, scores: np.ndarray) -> Pattern:
         """Room for the pattern by columns, over `scores` [n_rows, n_feat], 4 bytes each."""
-        room = len(self.rows.other)
-        other, codes, slopes = scores.reshape(-1)[: 3 * room].reshape(3, room)
+        other, codes, slopes = scores.reshape(-1)[: 3 * self._places].reshape(3, self._places)
         return Pattern(self._column_starts, other.view(np.int32), codes.view(np.float32), slopes.view(np.float32))
 
 
