@@ -500,7 +500,9 @@ def test_shipped_params_plan_every_job(file, tmp_path):
     sites = settings.grid.sites
     with_controls = [*sites, *(f"random_{site}" for site in sites)]
     cells = [f"{site}_{cell.name}" for site in with_controls for cell in grid.cells(settings, site)]
-    wanted = {"all", "total", "evaluation_summary", "dataset_tokens", "activations_model_0", "activations_random_0"}
+    wanted = {"all", "total", "evaluation_summary", "dataset_tokens"}
+    n_passes = -(-len(sites) // (settings.activations.sites_per_pass or len(sites)))
+    wanted |= {f"activations_{kind}_{number}" for kind in ("model", "random") for number in range(n_passes)}
     wanted |= {f"{step}_{site}" for step in ("baselines", "evaluation", "evaluation_tables", "plots") for site in sites}
     wanted |= {f"{step}_{site}" for step in ("autointerp", "autointerp_tables") for site in with_controls}
     wanted |= {f"dictionaries_{cell}".replace(".", "p") for cell in cells}
