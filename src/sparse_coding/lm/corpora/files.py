@@ -1,5 +1,6 @@
 """Corpora in local files: .txt and .md (a document a file), .jsonl and .parquet (a document a row)."""
 
+import gc
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -72,9 +73,13 @@ def _rows(file: Path, kind: str, text_field: str) -> Iterator[str]:
     wanted = "one JSON object a line, in UTF-8" if kind == "json" else "a whole Parquet file"
     try:
         # Streaming, so that no copy of the data stays behind in a cache.
-        rows = load_dataset(kind, data_files=[str(file.resolve())], split="train", streaming=True)
-        yield from column(rows, text_field, file)
+        yield from column(
+            load_dataset(kind, data_files=[str(file.resolve())], split="train", streaming=True), text_field, file
+        )
     except BadInput:
         raise
     except Exception as error:  # each reader has exceptions of its own
         raise BadInput(file, f"a damaged file ({' '.join(str(error).split())[:300]})", wanted) from error
+    finally:
+        # Arrow's threads must end while it is there: when Python ends, they may abort it (datasets, issue 7566).
+        gc.collect()
