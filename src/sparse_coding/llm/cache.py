@@ -1,0 +1,41 @@
+"""Every answer that was ever received, a file each, named by what was asked.
+
+Files are never changed, so folders of several people can be put together by copying, and DVC can version one.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from sparse_coding.atomic import write_text
+
+Kept = dict[str, Any]
+
+
+class Cache:
+    """The folder. It holds questions and answers; no key and no header ever enters it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get(self, key: str) -> Kept | None:
+        """What was kept under `key`; None where nothing was, or where the file is damaged (it is written anew)."""
+        path = self._path(key)
+        try:
+            kept = json.loads(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except ValueError:
+            kept = None
+        if not isinstance(kept, dict) or not isinstance(kept.get("answer"), dict):
+            print(f"{path}: a damaged answer; it is asked for again", file=sys.stderr)
+            return None
+        return kept
+
+    def put(self, key: str, kept: Kept) -> None:
+        """Keep it, whole."""
+        write_text(self._path(key), json.dumps(kept) + "\n")
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.json"

@@ -1,0 +1,37 @@
+"""What to leave out when a server refuses a request (HTTP 400).
+
+Servers differ in the parameters that they know. It is decided by what the refused request did hold, not by what
+others learned meanwhile: many calls are under way at the same time, and each would be refused for its own form.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sparse_coding.llm.request import Endpoint
+
+# In this order, where the server does not say which it is. `max_tokens` gets its newer name; the rest is left out.
+_LADDERS: dict[str, tuple[str, ...]] = {
+    "chat/completions": ("logprobs", "response_format", "temperature", "seed", "max_tokens"),
+    "completions": ("seed", "temperature"),
+}
+_NEWER = {"max_tokens": "max_completion_tokens"}
+_TOGETHER = {"logprobs": ("top_logprobs",)}
+
+
+def without(body: Mapping[str, Any], dropped: Iterable[str]) -> dict[str, Any]:
+    """The body as it is sent."""
+    sent = dict(body)
+    for name in dropped:
+        value = sent.pop(name, None)
+        for other in _TOGETHER.get(name, ()):
+            sent.pop(other, None)
+        if name in _NEWER and value is not None:
+            sent[_NEWER[name]] = value
+    return sent
+
+
+def next_to_drop(endpoint: Endpoint, sent: Mapping[str, Any], complaint: str) -> str | None:
+    """The parameter to leave out next, of those that were sent: the one that is complained of, or the first."""
+    left = [name for name in _LADDERS[endpoint] if name in sent]
+    named = [name for name in left if any(word in complaint for word in (name, *_TOGETHER.get(name, ())))]
+    return next(iter([*named, *left]), None)

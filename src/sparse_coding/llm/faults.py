@@ -1,0 +1,115 @@
+"""What a failed call means: send it again, in another form, give it up, or end the run."""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Literal
+
+from sparse_coding.errors import BadInput
+
+if TYPE_CHECKING:
+    import openai
+
+AGAIN = {408, 409, 425, 429}  # and all from 500
+CUT_OFF = {502, 504, 524}  # a gateway gave up: the model behind it may have answered
+NEVER_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "LocalProtocolError", "UnsupportedProtocol"}
+STOP = {
+    401: "the key is not accepted",
+    402: "payment is asked for",
+    403: "access is denied",
+    404: "no such model or address",
+}
+TOO_LONG = (
+    "context_length_exceeded",
+    "string_above_max_length",
+    "maximum context length",
+    "exceeds the available context",
+)
+LONGEST = 300  # letters of what a server says
+
+
+class CallFailed(Exception):
+    """A call that has no answer. `is_transport`: the server gave none, and might give one another time."""
+
+    def __init__(self, reason: str, is_transport: bool) -> None:
+        super().__init__(reason)
+        self.reason, self.is_transport = reason, is_transport
+
+
+class ServerStops(BadInput):
+    """The server will answer nothing more until something is put right."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What to do, and why. wait: seconds that the server asks for. may_cost: it may have answered, and charged."""
+
+    kind: Literal["again", "degrade", "fail", "stop"]
+    reason: str
+    wait: float | None = None
+    may_cost: bool = False
+
+
+def fault_of(error: "openai.OpenAIError", key: str = "") -> Fault:
+    """What an error of the client means. Some servers repeat the key that they refuse: no reason does."""
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        return _of_status(error.status_code, error, key)
+    if isinstance(error, openai.APIConnectionError):
+        cause = error.__cause__
+        may_cost = type(cause).__name__ not in NEVER_SENT
+        if isinstance(error, openai.APITimeoutError):
+            return Fault("again", "no answer in time", may_cost=may_cost)
+        return Fault("again", f"no connection ({_short(str(cause or error) or type(cause).__name__, key)})",
+                     may_cost=may_cost)  # fmt: skip
+    return Fault("fail", _short(f"{type(error).__name__}: {error}", key))
+
+
+def _of_status(status: int, error: "openai.APIStatusError", key: str) -> Fault:
+    said, code = _short(_said(error), key), str(getattr(error, "code", "") or "")
+    reason = f"HTTP {status}: {said}"
+    if status == 429 and ("quota" in code or "quota" in str(getattr(error, "type", ""))):
+        return Fault("stop", f"the quota is used up ({reason})")
+    if 300 <= status < 400:
+        there = _short(error.response.headers.get("location", "nowhere"), key)
+        return Fault("stop", f"a redirection to {there} (HTTP {status})")
+    if status in STOP:
+        return Fault("stop", f"{STOP[status]} ({reason})")
+    if status in AGAIN or status >= 500:
+        return Fault("again", reason, wait=_retry_after(error.response.headers), may_cost=status in CUT_OFF)
+    if status in (400, 422) and not any(words in f"{code} {said}" for words in TOO_LONG):
+        return Fault("degrade", reason)
+    return Fault("fail", reason)
+
+
+def _said(error: "openai.APIStatusError") -> str:
+    body = error.body
+    words = body.get("message", body) if isinstance(body, dict) else body
+    return words if isinstance(words, str) else json.dumps(words) if words else error.message
+
+
+def _short(text: str, key: str) -> str:
+    """On one line, without the key, also where it is cut; Unicode, whatever the server sent."""
+    clean = text.replace(key, "[key]") if key else text
+    return " ".join(clean.split())[:LONGEST].encode(errors="replace").decode()
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, from retry-after-ms or retry-after (seconds, or a date); None where neither can be read."""
+    wishes = ((float, "retry-after-ms", 1000), (float, "retry-after", 1), (_until, "retry-after", 1))
+    for read, name, unit in wishes:
+        try:
+            wait = read(headers[name]) / unit
+        except (KeyError, ValueError, TypeError, OverflowError):
+            continue
+        if math.isfinite(wait):
+            return max(0.0, wait)
+    return None
+
+
+def _until(date: str) -> float:
+    return parsedate_to_datetime(date).timestamp() - time.time()

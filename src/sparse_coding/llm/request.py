@@ -1,0 +1,54 @@
+"""What is asked of a model, and by what it is known."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+VERSION = 1  # of the keys of the cache
+TEMPLATE_TOKENS = 512  # what servers put around messages, at most, for each call
+LIVELIER = 0.5  # temperature of another attempt: asked again in the same words, a model would say the same
+
+Endpoint = Literal["chat/completions", "completions"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A call as it is wished for, before a server has made anything of it; `body` is what the API calls its JSON."""
+
+    endpoint: Endpoint
+    body: Mapping[str, Any]
+    attempt: int = 0
+
+    @property
+    def model(self) -> str:
+        """The model that is asked."""
+        return str(self.body["model"])
+
+    @property
+    def most_prompt_tokens(self) -> int:
+        """A bound: no tokenizer makes more tokens of a text than it has bytes in UTF-8."""
+        return len(_canonical(self.body).encode("utf-8", "surrogatepass")) + TEMPLATE_TOKENS
+
+    @property
+    def most_completion_tokens(self) -> int:
+        """What the model may write."""
+        return int(self.body["max_tokens"])
+
+    def again(self, attempt: int) -> "Request":
+        """The same question, another attempt: another seed, and warm enough for another answer."""
+        if attempt == 0:
+            return self
+        livelier = max(float(self.body["temperature"]), LIVELIER)
+        body = {**self.body, "seed": self.body["seed"] + attempt, "temperature": livelier}
+        return replace(self, body=body, attempt=attempt)
+
+    def key(self, base_url: str) -> str:
+        """What an answer is kept under: a digest of all that was asked, and of whom. No secret enters it."""
+        asked = [VERSION, base_url.rstrip("/"), self.endpoint, self.body, self.attempt]
+        return hashlib.sha256(_canonical(asked).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
