@@ -1,13 +1,25 @@
 """Stage autointerp: an explanation and scores for a sample of each dictionary's features.
 
-in:  results/activations/<site>.h5 (its fragments), tokens (their text), the dictionaries to score
+in:  results/activations/<site>.h5 (its fragments), tokens (their text), the dictionaries to score;
+     with language models prompts/, and an answer for each question from .work/llm or a server
 out: results/autointerp/<site>/<name>.parquet, a file a dictionary, a row a sampled feature
-     results/autointerp/<site>/table.parquet, gathered from them
+     results/autointerp/<site>/table.parquet, gathered from them; means.csv, a row a dictionary, condition and source
 """
 
 
 def score_files(name, scored):
     return [f"{name}.parquet", *([f"{name}.shuffled_null.parquet"] if scored.shuffled_null else [])]
+
+
+def asked(settings):
+    """What a scorer that asks language models needs beside its settings: what is asked, and the book of what it cost."""
+    if isinstance(settings, slices.AutointerpSlice):
+        return {"step": step("autointerp")}
+    return {
+        "step": step("autointerp_llm"),
+        "leaves": (leaves.prompts(),),
+        "paths": {"prompts": leaves.PROMPTS, "ledger": LEDGER},
+    }
 
 
 for site in (site for site in sites_with_controls() if site not in PARAMS.activations.imported):
@@ -17,11 +29,11 @@ for site in (site for site in sites_with_controls() if site not in PARAMS.activa
         f"autointerp_{site}",
         settings,
         stage="autointerp",
-        step=step("autointerp"),
         folder=folder,
         outputs={name: score_files(name, scored) for name, scored in settings.members.items()},
         inputs={"activations": activations_of(site), "tokens": TOKENS},
         each={name: {"dictionaries": dictionary_file(site, row)} for name, row in settings.members.items()},
+        **asked(settings),
     )
 
     rule:
@@ -46,11 +58,11 @@ for site in (site for site in sites_with_controls() if site not in PARAMS.activa
     null = [f"{folder}/{file}" for name, scored in settings.members.items() for file in score_files(name, scored)[1:]]
     job = work(
         f"autointerp_tables_{site}",
-        slices.tables(list(settings.members)),
+        slices.autointerp_tables(PARAMS, list(settings.members)),
         stage="autointerp",
         step=step("autointerp_tables"),
         folder=folder,
-        outputs={"table": ["table.parquet"]},
+        outputs={"table": ["table.parquet", "means.csv"]},
         inputs={"scores": [*plain, *null]},
         computes=False,
     )

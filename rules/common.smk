@@ -5,6 +5,7 @@ import sys
 STEP = f"{sys.executable} -m sparse_coding.workflow"
 TOKENS = "results/dataset/tokens.h5"
 SUMMARY = "results/evaluation/summary.csv"
+LEDGER = ".work/llm/ledger.sqlite"
 
 
 wildcard_constraints:

@@ -48,6 +48,7 @@ def all_slices(params: Params) -> dict[str, Section]:
         found[f"{site} evaluation"] = slices.evaluation(params, site)
     for site in (SITE, CONTROL):
         found[f"{site} autointerp"] = slices.autointerp(params, site)
+        found[f"{site} means"] = slices.autointerp_tables(params, [])
     return found
 
 
@@ -107,7 +108,11 @@ CHANGES: dict[str, tuple[dict[str, dict[str, Any]], set[str], set[str]]] = {
         set(),
         of("activations", "random activations", "imported"),
     ),
-    "the size of a bootstrap": ({"autointerp": {"bootstrap": 5}}, set(), {"plots"}),
+    "the size of a bootstrap": (
+        {"autointerp": {"bootstrap": 5}},
+        set(),
+        {"plots", *of(f"{SITE} means", f"{CONTROL} means")},
+    ),
     "more scored members": (
         {"autointerp": {"members": "all"}},
         {f"{SITE} autointerp tied_r1_l1-0.001_s0"},
@@ -150,6 +155,47 @@ def test_the_control_of_random_weights_concerns_control_sites_alone():
     assert slices.activations(some_params({}), False, [SITE]).random_seed is None
 
 
+ASKED = {"explainer": "one", "judge": "two", "connection": {"max_tokens": 10}}
+SIMULATED = {"scorer": "simulation", "llm": ASKED}
+
+
+def asked(**changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a step sees of a site that language models interpret: what decides, and what does not."""
+    return split(slices.autointerp(some_params({"autointerp": SIMULATED | changes}), SITE))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"llm": ASKED | change} for change in ({"judge": "three"}, {"explainer": "x"}, {"temperature": 1}, {"examples": 3},
+                                            {"simulator": "echo"}, {"base_url": "http://here/v1"})]
+    + [{"scorer": "detection"}, {"mode": "unbiased"}, {"features": 3}, {"accept_partial": True}],
+    ids=str,
+)  # fmt: skip
+def test_what_is_asked_of_whom_decides(changes):
+    assert asked(**changes)[0] != asked()[0]
+
+
+def test_what_language_models_cost_is_not_what_they_say():
+    connection = {"max_requests": 5, "prices": {"one": {"prompt": 1}}, "in_flight": 2, "timeout": 3, "cache": "x"}
+    llm = {"llm": ASKED | {"connection": connection}}
+    assert asked(**llm)[0] == asked()[0]
+    assert asked(**llm)[1]["llm"]["connection"]["max_requests"] == 5
+    assert asked(rules=9)[0] == asked()[0]
+    # A table that stopped at a cap is made anew when the cap is another.
+    assert asked(**llm, accept_partial=True)[0] != asked(accept_partial=True)[0]
+
+
+def test_token_rules_know_nothing_of_language_models():
+    rules = slices.autointerp(some_params({}), SITE)
+    assert slices.autointerp(some_params({"autointerp": {"llm": ASKED, "accept_partial": True}}), SITE) == rules
+
+
+def test_detection_has_no_shuffled_null():
+    for scorer, n in (("detection", 0), ("fuzzing", 1), ("simulation", 1)):
+        members = slices.autointerp(some_params({"autointerp": SIMULATED | {"scorer": scorer}}), SITE).members
+        assert sum(scored.shuffled_null for scored in members.values()) == n
+
+
 def test_more_values_leave_the_null_where_it_is():
     """All members scored: the null stays with the twin of the control, wherever other values stand in the list."""
     everything = {"autointerp": BASE["autointerp"] | {"members": "all"}}
@@ -169,7 +215,7 @@ def test_what_is_split_off_is_marked_in_the_schema_and_nothing_is_lost(job):
         "device",
         "batch_rows",
         "batch_blocks",
-    }
+    }  # and what is under autointerp.llm.connection: test_what_language_models_cost_is_not_what_they_say
     assert not set(_leaves(free)) & set(_leaves(deciding))
     assert type(section).model_validate(_merged(deciding, free)) == section
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 def make_workspace(folder: Path, params: dict | str) -> Path:
     """A folder with the repository's Snakefile, rules, profile and lock of the hub, and a params.yaml."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("Snakefile", "rules", "profiles", "hub.lock.json"):
+    for name in ("Snakefile", "rules", "profiles", "prompts", "hub.lock.json"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "models").mkdir(exist_ok=True)
     write_params(folder, params)

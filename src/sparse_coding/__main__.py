@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sparse_coding.errors import BadInput
+from sparse_coding.errors import BadInput, exit_code
 from sparse_coding.params import Section
 from sparse_coding.params_file import first_problem
 
@@ -29,13 +29,14 @@ STAGES = (
     "evaluation_tables",
     "summary",
     "autointerp",
+    "autointerp_llm",
     "autointerp_tables",
     "plots",
     "transformer",
 )
 
 # What one types: the function in commands.py.
-COMMANDS = {name: name for name in ("why", "inspect", "plan", "lock", "clean")} | {"import": "import_"}
+COMMANDS = {name: name for name in ("why", "inspect", "plan", "forecast", "lock", "clean")} | {"import": "import_"}
 GIVEN_BY_WORKFLOW = ("done", "environments")
 
 
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         said = run(**_parse(chosen.command, run, chosen.rest))
     except (BadInput, OSError, ArithmeticError) as error:
         print(f"error: {chosen.command}: {error}", file=sys.stderr)
-        return 2
+        return exit_code(error)
     if said:
         print(said)
     return 0

@@ -32,6 +32,13 @@ def plan() -> str:
     return ""
 
 
+def forecast() -> str:
+    """What interpretation by language models would ask for and cost, and what it would resolve."""
+    from sparse_coding import forecasting  # here: it needs torch
+
+    return forecasting.of_params(params_file.load(Path("params.yaml")))
+
+
 def lock() -> str:
     """Ask the hub for the commits of the model and corpus that params.yaml names, and write hub.lock.json."""
     news = hub_lock.resolve(params_file.load(Path("params.yaml")))

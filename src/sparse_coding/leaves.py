@@ -19,6 +19,7 @@ MODEL_FILES = ("model.safetensors", "config.json", "generation_config.json", "to
 MODEL_PROSE = ("README.md", "loss_curve.png", "training.json")  # what stage transformer writes for people
 WEIGHTS = "model.safetensors"
 EMBEDDED_CORPUS = "pydocs"
+PROMPTS = "prompts"
 EMBEDDED_LOCK = Path(__file__).parent / "lm" / "corpora" / "pydocs.lock.json"
 
 
@@ -61,6 +62,11 @@ def _is_small_part(file: str) -> bool:
 def _is_prose(file: str) -> bool:
     """What people read beside a model, and what a stage of this project writes for them."""
     return file.endswith((".md", ".png", ".stamp")) or Path(file).name in (*MODEL_PROSE, "LICENSE")
+
+
+def prompts() -> Leaf:
+    """What language models are asked, word by word."""
+    return Leaf("prompts", tuple(folder_files(PROMPTS)))
 
 
 def corpus(params: Params) -> Leaf:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from sparse_coding import sites
 from sparse_coding.errors import BadInput
-from sparse_coding.params import Params, Section
+from sparse_coding.params import Autointerp, Params, Section
 
 
 def load(path: Path) -> Params:
@@ -26,6 +26,7 @@ def load(path: Path) -> Params:
     except ValidationError as error:
         raise first_problem(path, error, Params) from None
     _check_sites(path, params)
+    _check_llm(path, params.autointerp)
     return params
 
 
@@ -41,6 +42,21 @@ def _check_sites(path: Path, params: Params) -> None:
         if site.random_weights:
             wanted = f"{site.trained.name}: its control comes with autointerp.random_weights"
             raise BadInput(f"{path}: grid.sites", repr(name), wanted)
+
+
+def _check_llm(path: Path, autointerp: Autointerp) -> None:
+    """Models are named, and spending is bounded, before anything is asked."""
+    place = f"{path}: autointerp.llm"
+    if autointerp.scorer == "token-rules":
+        return
+    if autointerp.llm is None:
+        raise BadInput(place, "nothing", f"explainer, judge and base_url: {autointerp.scorer} asks a language model")
+    connection = autointerp.llm.connection
+    if connection.max_cost is connection.max_tokens is connection.max_requests is None:
+        raise BadInput(f"{place}.connection", "no cap", "one of max_cost, max_tokens, max_requests")
+    without = sorted({autointerp.llm.explainer, autointerp.llm.judge} - set(connection.prices))
+    if connection.max_cost is not None and without:
+        raise BadInput(f"{place}.connection.prices", f"no price of {', '.join(without)}", "one, as max_cost is set")
 
 
 def first_problem(source: object, error: ValidationError, model: type[Section]) -> BadInput:

@@ -37,7 +37,7 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
         meaning = (field.description or "").replace("|", "\\|")
         if extra.get("source"):
             meaning += f" ({extra['source']})"
-        default = "" if nested else f"`{_plain(field.default)}`"
+        default = "(needed)" if field.is_required() else "" if nested else f"`{_plain(field.default)}`"
         rows.append(f"| `{prefix}{name}`{star} | {extra.get('unit', '')} | {default} | {meaning} |")
         if nested:
             rows += _rows(nested, f"{prefix}{name}.")

@@ -1,5 +1,6 @@
 """Tables like those that evaluation and autointerp write, with the figures of a trial run of the default grid."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,15 @@ SCORES = {
     "tied_r1_l1-0.002_s0": 0.75, "tied_r2_l1-0.002_s0": 0.783, "tied_r4_l1-0.002_s0": 0.812,
     "untied_r4_l1-0.002_s0": 0.807, "topk_r4_k8_s0": 0.796,
     "pca": 0.297, "ica": 0.486, "nmf": 0.41, "neuron_basis": 0.325, "random": 0.327,
+}  # fmt: skip
+
+TOKEN_RULES = {
+    "scorer": "token-rules", "explainer": "token-rules", "judge": "token-rules", "simulator": "rules",
+    "source": "rules", "mode": "nonzero", "prompts": None,
+}  # fmt: skip
+SIMULATION = {
+    "scorer": "simulation", "explainer": "gpt-9", "judge": "mind-70b", "simulator": "chat", "mode": "nonzero",
+    "prompts": "0123456789ab+cdef01234567", "explanation": "names of instruments", "n_rules": None,
 }  # fmt: skip
 
 
@@ -131,10 +141,36 @@ def scored(
     values[np.isin(status, ["dead", "too_few"])] = np.nan
     values[status == "pred_constant"] = 0.0
     about = {key: described[key] for key in ("kind", "ratio", "l1", "k", "seed")}
-    about |= {"site": site, "name": name, "condition": condition, "scorer": "token-rules", "simulator": "rules"}
+    about |= {"site": site, "name": name, "condition": condition, "wanted": features, "reason": None}
+    about |= {"n_firing_fragments": 30, "explanation": "[token rules, no LLM] the", "n_rules": 1}
+    about |= {"balanced_accuracy": None, "sensitivity": None, "specificity": None}
     table = pd.DataFrame({"feature": np.arange(features), "status": status, "top_and_random": values})
-    about |= {"mode": "nonzero", "n_firing_fragments": 30, "explanation": "[token rules, no LLM] the", "n_rules": 1}
-    return table.assign(top=values, random=values / 2, **about)
+    return table.assign(top=values, random=values / 2, **about, **TOKEN_RULES)
+
+
+def simulated(table: pd.DataFrame, sources: Sequence[str] = ("logprob_ev", "sampled")) -> pd.DataFrame:
+    """The same scores by a simulation: a row a feature and source."""
+    return pd.concat([table.assign(**SIMULATION, source=source) for source in sources], ignore_index=True)
+
+
+def classified(table: pd.DataFrame, scorer: str = "detection") -> pd.DataFrame:
+    """Accuracies in the place of correlations; as in the stage, detection has no shuffled null."""
+    table = table[(table["condition"] == "plain") | (scorer == "fuzzing")]
+    accuracy = (0.5 + table["top_and_random"] / 2).round(2)
+    nothing = dict.fromkeys(("top", "random", "top_and_random"))
+    rates = {"balanced_accuracy": accuracy, "sensitivity": accuracy, "specificity": accuracy}
+    about = {"simulator": "classifier", "source": "answers"}
+    return table.assign(**nothing, **rates, **(SIMULATION | about | {"scorer": scorer}))
+
+
+def failing(table: pd.DataFrame, source: str, n: int, reason: str) -> pd.DataFrame:
+    """Under `source`, the last `n` features of `tied r4` fail."""
+    table = table.copy()
+    hers = (table["source"] == source) & (table["name"] == "tied_r4_l1-0.002_s0")
+    failed = table.index[hers & (table["feature"] >= table["wanted"] - n)]
+    table.loc[failed, ["status", "reason"]] = ["failed", reason]
+    table.loc[failed, ["top", "random", "top_and_random", "balanced_accuracy"]] = np.nan
+    return table
 
 
 def frequency(site: str = "layer2_residual") -> pd.DataFrame:

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from pathlib import Path
 from typing import get_args
 
 import matplotlib as mpl
@@ -6,54 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from sparse_coding.figures import caption, comparison, curves, frequencies, scores, style
+from sparse_coding.figures import comparison, curves, scorers, scores, style
 from sparse_coding.figures.curves import Curve
-from sparse_coding.figures.subject import Subject, losses
+from sparse_coding.figures.subject import Subject
 from sparse_coding.params import Architecture, Baseline
 from tests.figures import tables
-
-
-def interval(values: np.ndarray) -> tuple[float, float, float]:
-    half = 1.96 * values.std() / np.sqrt(len(values))
-    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
-
-
-def drawn(
-    evaluation: pd.DataFrame | None = None,
-    autointerp: pd.DataFrame | None = None,
-    control: pd.DataFrame | None = None,
-    frequency: pd.DataFrame | None = None,
-    environments: Sequence[dict[str, str]] = (),
-) -> tuple[Figure, str]:
-    evaluation = tables.evaluation() if evaluation is None else evaluation
-    autointerp = tables.autointerp() if autointerp is None else autointerp
-    frequency = tables.frequency() if frequency is None else frequency
-    lines = curves.curves(evaluation)
-    rows = scores.rows(autointerp, control, interval)
-    fired = frequencies.rows(frequency, evaluation, [row.name for row in rows if row.group == "learned"])
-    ce_clean, ce_ablated = losses(evaluation)
-    subject = Subject(
-        site="layer2_residual",
-        model="pydocs-6l",
-        corpus="pydocs",
-        train_tokens=1_000_000,
-        held_out=65_024,
-        d_act=128,
-        scorer="token-rules",
-        ce_clean=ce_clean,
-        ce_ablated=ce_ablated,
-        n_learned=scores.n_learned(autointerp),
-    )
-    words = caption.text(subject, evaluation, lines, rows, fired, environments)
-    return comparison.figure(subject, lines, rows, fired, words), words
-
-
-def ticks(figure: Figure, panel: int) -> list[str]:
-    return [label.get_text() for label in figure.axes[panel].get_yticklabels()]
+from tests.figures.drawing import check_words_apart, drawn, interval, ticks
 
 
 @pytest.fixture(scope="module")
@@ -96,20 +57,7 @@ def test_title_says_what_and_how_much(whole: tuple[Figure, str]) -> None:
 
 
 def test_no_words_overlap_or_leave_the_figure(whole: tuple[Figure, str]) -> None:
-    figure = whole[0]
-    FigureCanvasAgg(figure).draw()
-    c, d = figure.axes[2:]
-    parts = [*figure.texts, *figure.legends, *c.texts, *d.texts, *c.get_yticklabels(), *d.get_yticklabels()]
-    parts += [axes.yaxis.label for axes in (*figure.axes[:2], *figure.axes[1].child_axes)]
-    parts += [axes.xaxis.label for axes in figure.axes[1:]]
-    boxes = [part.get_window_extent() for part in parts]
-    for index, box in enumerate(boxes):
-        assert figure.bbox.x0 <= box.x0, parts[index]
-        assert box.x1 <= figure.bbox.x1, parts[index]
-        assert figure.bbox.y0 <= box.y0, parts[index]
-        assert box.y1 <= figure.bbox.y1, parts[index]
-        for other, name in zip(boxes[:index], parts, strict=False):
-            assert not box.overlaps(other), (parts[index], name)
+    check_words_apart(whole[0])
 
 
 def test_caption_states_the_caveats_with_their_numbers(whole: tuple[Figure, str]) -> None:
@@ -210,14 +158,14 @@ def test_a_large_grid_is_cut_to_rows_that_can_be_read() -> None:
 def test_scores_follow_the_status() -> None:
     table = pd.DataFrame(
         {
-            "status": ["ok", "ok", "pred_constant", "dead", "too_few", "truth_constant"],
-            "top_and_random": [0.5, 0.7, 0.9, 0.9, 0.9, 0.9],  # only the status may decide
+            "status": ["ok", "ok", "pred_constant", "dead", "too_few", "truth_constant", "failed"],
+            "balanced_accuracy": [0.6, 0.7, 0.5, 0.9, 0.9, 0.9, 0.9],  # only the status may decide
         }
-    ).assign(name="pca", kind="pca", condition="plain", ratio=None, l1=None, k=None, seed=0)
-    (row,) = scores.rows(table, None, interval)
-    assert sorted(row.values) == [0.0, 0.5, 0.7]
-    assert row.mean == pytest.approx(0.4)
-    assert (row.sampled, row.group) == (6, "baselines")
+    ).assign(name="pca", kind="pca", condition="plain", ratio=None, l1=None, k=None, seed=0, wanted=9)
+    (row,) = scores.rows(table, None, "balanced_accuracy", interval)
+    assert list(row.values) == [0.6, 0.7, 0.5]
+    assert row.mean == pytest.approx(0.6)
+    assert (row.sampled, row.wanted, row.group) == (7, 9, "baselines")
 
 
 def test_a_dictionary_without_scores_is_still_a_row() -> None:
@@ -287,6 +235,7 @@ def test_points_outside_the_axes_are_counted() -> None:
 
 
 def test_missing_rows_in_one_panel_do_not_stop_the_others() -> None:
-    subject = Subject("features", None, None, None, 10, 128, "token-rules", None, None, 0)
+    scorer = scorers.shared({Path("site"): tables.autointerp(features=4)})
+    subject = Subject("features", None, None, None, 10, 128, scorer, None, None, 0)
     figure = comparison.figure(subject, [], [], [], "nothing")
     assert style.png(figure, 12, 40)

@@ -72,3 +72,28 @@ def test_random_draws_do_not_follow_the_order_of_maxima():
     maxima = np.concatenate([np.full(20, 2.0), np.linspace(0.5, 1, 100)])
     turned = np.concatenate([maxima[:20], maxima[:19:-1]])
     assert list(select(maxima, 0, 0).random) == list(select(turned, 0, 0).random)
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=80), st.integers(0, 50))
+def test_other_modes_draw_from_other_fragments(values, seed):
+    maxima = np.array(values, np.float32)
+    firing = int((maxima > 0).sum())
+    top_20 = sorted(range(len(values)), key=lambda index: (-values[index], index))[:20]
+    original, unbiased = (select(maxima, 1, seed, mode) for mode in ("original", "unbiased"))
+    assert (original is None) == (firing < 20)
+    assert (unbiased is None) == (firing < 20 or len(values) < 25)
+    if original is not None:
+        assert list(original.train) == top_20[::4]
+        assert len(set(original.random)) == 5
+        assert (maxima[original.random] > 0).all()
+    if unbiased is not None:
+        assert list(unbiased.top) == top_20[2::4]
+        assert len(set(unbiased.random)) == 5
+        assert not set(unbiased.random) & set(top_20)
+
+
+def test_original_may_draw_what_the_explainer_saw_and_unbiased_what_is_silent():
+    maxima = np.concatenate([np.full(20, 2.0), np.full(10, 1.0), np.zeros(10)])
+    drawn = {mode: {place for seed in range(200) for place in select(maxima, 0, seed, mode).random}
+             for mode in ("original", "unbiased")}  # fmt: skip
+    assert drawn == {"original": set(range(30)), "unbiased": set(range(20, 40))}

@@ -3,7 +3,8 @@ import pytest
 from scipy.stats import pearsonr
 
 from sparse_coding.interp.fragments import select
-from sparse_coding.interp.scores import FeatureScore, Scorer, correlation
+from sparse_coding.interp.scorer import Scorer
+from sparse_coding.interp.scores import FeatureScore, correlation
 from sparse_coding.interp.statistics import mean_interval
 from sparse_coding.interp.token_rules import TokenRulesExplainer, TokenRulesSimulator
 from tests.interp import planted

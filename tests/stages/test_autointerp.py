@@ -3,72 +3,27 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from sparse_coding.core.baselines.signed import signed
-from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_files
-from sparse_coding.io.activations import ActivationsWriter, Header
-from sparse_coding.io.tokens import Blocks, Tokens
-from sparse_coding.params import Scoring
-from sparse_coding.slices import AutointerpSlice, Described, Scored, TablesSlice
+from sparse_coding.params import Sampling
+from sparse_coding.slices import AutointerpSlice, AutointerpTablesSlice, Scored
 from sparse_coding.stages import autointerp, autointerp_tables
-from tests.interp import planted
+from tests.interp import planted, site
+from tests.interp.site import D_ACT, DESCRIBED, SITE
 
-SITE = "layer2_residual"
-D_ACT = len(planted.VOCABULARY) + 1  # one dimension a token
-N_FEAT = 30
-SETTINGS = Scoring(features=12, seed=3)
-DESCRIBED = (
-    Described(name="tied_r4_l1-0.002_s0", kind="tied", ratio=4, l1=2e-3, seed=0),
-    Described(name="topk_r4_k8_s0", kind="topk", ratio=4, k=8, seed=0),
-    Described(name="random", kind="random", seed=0),
-)
+SETTINGS = Sampling(features=12, seed=3)
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> Path:
-    """tokens.h5 and the activations and dictionaries of a site, in a folder."""
-    folder = tmp_path_factory.mktemp("inputs")
-    ids = planted.tokens() + 1  # token 0 is BOS
-    bos = np.zeros((len(ids), 1), np.int32)
-    block = Blocks(np.zeros((1, 65), np.int32), np.zeros((1, 65), np.int32))
-    fragments = np.concatenate([bos, ids], axis=1)
-    vocabulary = ["<bos>", *planted.VOCABULARY]
-    document = np.arange(len(ids), dtype=np.int32)
-    token_files.save(
-        folder / "tokens.h5",
-        Tokens(block, block, fragments, document, vocabulary, "m", "c", 0, (0,), 0, "0" * 64, 0.0, 1, 1, len(ids)),
-    )
-    vectors = torch.eye(D_ACT)[torch.from_numpy(ids.ravel()).long()]
-    vectors += 0.01 * torch.randn(vectors.shape, generator=torch.Generator().manual_seed(0))
-    position = np.tile(np.arange(1, 65), len(ids))
-    columns = (ids.ravel(), np.repeat(document, 64), position)
-    header = Header(SITE, "m", "c", "float32", D_ACT, 4096)
-    with ActivationsWriter(folder / "site.h5", header, {"train": 64, "fragments": len(vectors)}) as writer:
-        writer.append("train", vectors[:64], *(column[:64] for column in columns))
-        writer.append("fragments", vectors, *columns)
-    for name, dictionary in _dictionaries().items():
-        dictionary_files.save(folder / f"{name}.safetensors", dictionary, {})
-    return folder
-
-
-def _dictionaries() -> dict[str, Dictionary]:
-    """Features 2, 5, 8, ... of the first two are dead; the others fire on one token each."""
-    atoms = torch.eye(D_ACT)[1 : N_FEAT + 1]
-    bias = torch.full((N_FEAT,), -0.5)
-    bias[2::3] = -5
-    zeros, ones = torch.zeros(D_ACT), torch.ones(N_FEAT)
-    directions = torch.randn(20, D_ACT, generator=torch.Generator().manual_seed(1))
-    return {
-        DESCRIBED[0].name: Dictionary(atoms, bias, atoms, zeros, ones),
-        DESCRIBED[1].name: Dictionary(atoms, bias, atoms, zeros, ones, "topk", k=8),
-        DESCRIBED[2].name: signed(directions, directions, torch.full((D_ACT,), 1 / D_ACT)),
-    }
+    return site.write(tmp_path_factory.mktemp("inputs"))
 
 
 def run(inputs: Path, output: Path, described=DESCRIBED, null=DESCRIBED[0].name, threads=1, **changes) -> list[dict]:
@@ -80,13 +35,13 @@ def run(inputs: Path, output: Path, described=DESCRIBED, null=DESCRIBED[0].name,
     plain = [output / f"{row.name}.parquet" for row in described]
     nulls = [output / f"{null}.shuffled_null.parquet"] if null else []
     names = tuple(row.name for row in described)
-    autointerp_tables.run(TablesSlice(names=names), scores=[*plain, *nulls], output=output)
+    autointerp_tables.run(AutointerpTablesSlice(names=names, bootstrap=100), scores=[*plain, *nulls], output=output)
     return tables.read(output / "table.parquet", tables.AUTOINTERP).to_pylist()
 
 
 def a_slice(described, null: str | None, **changes) -> AutointerpSlice:
     members = {row.name: Scored(**row.model_dump(), shuffled_null=row.name == null) for row in described}
-    return AutointerpSlice(site=SITE, members=members, scoring=SETTINGS.model_copy(update=changes))
+    return AutointerpSlice(site=SITE, members=members, sampling=SETTINGS.model_copy(update=changes), rules=3)
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +84,8 @@ def test_what_follows_tokens_scores_high_and_its_null_zero(outcome):
 
 def test_rows_say_what_made_them(outcome):
     _, rows = outcome
-    about = {(row["scorer"], row["simulator"], row["mode"], row["site"]) for row in rows}
-    assert about == {("token-rules", "rules", "nonzero", SITE)}
+    about = {(row["scorer"], row["judge"], row["simulator"], row["source"], row["mode"], row["site"]) for row in rows}
+    assert about == {("token-rules", "token-rules", "rules", "rules", "nonzero", SITE)}
     assert all(row["explanation"].startswith("[token rules, no LLM]") for row in rows if row["explanation"])
     feature, text = next(
         (row["feature"], row["explanation"]) for row in rows_of(rows, DESCRIBED[0].name) if row["status"] == "ok"
@@ -142,7 +97,7 @@ def test_a_file_for_each_dictionary_and_one_of_all(outcome):
     output, rows = outcome
     names = [f"{described.name}.parquet" for described in DESCRIBED]
     null = f"{DESCRIBED[0].name}.shuffled_null.parquet"
-    assert {path.name for path in output.iterdir()} == {*names, null, "table.parquet"}
+    assert {path.name for path in output.iterdir()} == {*names, null, "table.parquet", "means.csv"}
     parts = [row for name in (*names, null) for row in tables.read(output / name, tables.AUTOINTERP).to_pylist()]
     assert parts == rows
 
@@ -151,7 +106,7 @@ def test_company_order_and_threads_change_no_byte(inputs, outcome, tmp_path):
     output, _ = outcome
     run(inputs, tmp_path / "reversed", described=DESCRIBED[::-1], threads=2)
     for path in output.iterdir():
-        if path.name != "table.parquet":
+        if path.name not in ("table.parquet", "means.csv"):  # these follow the order of the files
             assert path.read_bytes() == (tmp_path / "reversed" / path.name).read_bytes()
     run(inputs, tmp_path / "alone", described=DESCRIBED[1:2], null=None)
     name = f"{DESCRIBED[1].name}.parquet"
@@ -162,7 +117,8 @@ def test_more_features_leave_the_first_ones_as_they_are(inputs, outcome, tmp_pat
     _, rows = outcome
     more = run(inputs, tmp_path, features=20)
     for described in DESCRIBED:
-        assert rows_of(more, described.name)[:12] == rows_of(rows, described.name)
+        first = [row | {"wanted": 12} for row in rows_of(more, described.name)[:12]]
+        assert first == rows_of(rows, described.name)
         assert len(rows_of(more, described.name)) == 20
 
 
@@ -190,3 +146,40 @@ def _run_with(inputs: Path, output: Path, paths: list, described=DESCRIBED[:2], 
         output=output,
         threads=1,
     )
+
+
+def test_means_beside_the_table_and_a_warning_where_too_many_failed(tmp_path, capsys):
+    paths = [
+        _scored(tmp_path, "tied_r4_l1-0.002_s0", "tied", [0.8, 0.9, *["failed"] * 2]),
+        _scored(tmp_path, "pca", "pca", [0.3] * 98 + ["failed"] * 2),
+        _scored(tmp_path, "random", "random", [0.1, 0.3, "dead"]),
+        _scored(tmp_path, "ica", "ica", ["failed"]),
+    ]
+    names = tuple(path.stem for path in paths)
+    autointerp_tables.run(AutointerpTablesSlice(names=names, bootstrap=100), scores=paths, output=tmp_path)
+    found = pd.read_csv(tmp_path / "means.csv").set_index("name")
+    assert tuple(found.index) == names
+    assert found["mean"].to_list() == pytest.approx([0.85, 0.3, 0.2, np.nan], nan_ok=True)
+    assert found["difference"].to_list() == pytest.approx([0.65, 0.1, np.nan, np.nan], nan_ok=True)
+    assert found["sampled"].to_list() == [4, 100, 3, 1]
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: tied_r4_l1-0.002_s0 (plain, rules): 2 of 4 sampled features failed; its mean of 0.850 is 0.425 if "
+        "all of them count as 0, 0.925 if as 1",
+        "warning: ica (plain, rules): 1 of 1 sampled features failed, and none was scored",
+    ]
+
+
+def _scored(folder: Path, name: str, kind: str, scores: list) -> Path:
+    """The file of a dictionary: a number is a score, a word the status of a feature without one."""
+    about = {"site": SITE, "name": name, "kind": kind, "condition": "plain", "mode": "nonzero", "wanted": len(scores)}
+    rows = [
+        dict.fromkeys(tables.AUTOINTERP.names)
+        | autointerp.ASKED
+        | about
+        | {"feature": feature, "n_firing_fragments": 30}
+        | ({"status": score} if isinstance(score, str) else {"status": "ok", "top_and_random": score})
+        for feature, score in enumerate(scores)
+    ]
+    path = folder / f"{name}.parquet"
+    tables.write(path, rows, tables.AUTOINTERP)
+    return path

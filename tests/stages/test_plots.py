@@ -68,12 +68,42 @@ def test_the_caption_says_where_the_environments_of_the_numbers_differ(inputs: d
     assert caption_of(inputs).endswith("Mixed: the numbers were made with more than one cpu (Xeon, EPYC).\n")
 
 
-def test_two_scorers_never_share_an_axis(inputs: dict[str, Path]) -> None:
-    other = tables.control().assign(scorer="gpt-4")
-    tables.write(inputs["control"], other, files.AUTOINTERP)
-    with pytest.raises(BadInput, match=r"gpt-4 / rules / nonzero and token-rules / rules / nonzero"):
+@pytest.mark.parametrize(
+    ("column", "value", "first"),
+    [
+        ("scorer", "simulation", "scorer simulation and token-rules"),
+        ("judge", "gpt-9", "judge gpt-9 and token-rules"),
+        ("mode", "original", "mode nonzero and original"),
+        ("prompts", "0123+4567", r"prompts 0123\+4567 and none"),
+    ],
+)
+def test_two_scorers_never_share_an_axis(inputs: dict[str, Path], column: str, value: str, first: str) -> None:
+    tables.write(inputs["control"], tables.control().assign(**{column: value}), files.AUTOINTERP)
+    with pytest.raises(BadInput, match=rf"autointerp.parquet, .*control.parquet: found {first}; wanted one scorer"):
         plots.run(SETTINGS, **inputs)
     assert not inputs["output"].exists()
+
+
+def test_two_sources_never_share_an_axis(inputs: dict[str, Path]) -> None:
+    site = tables.failing(tables.simulated(tables.autointerp()), "logprob_ev", 3, "no probabilities in the answers")
+    tables.write(inputs["autointerp"], site, files.AUTOINTERP)
+    tables.write(inputs["control"], tables.simulated(tables.control(), ["sampled"]), files.AUTOINTERP)
+    plots.run(SETTINGS, **inputs)
+    assert "the digits that the model wrote, because not all tables have expected values" in caption_of(inputs)
+
+    tables.write(inputs["control"], tables.simulated(tables.control(), ["logprob_ev"]), files.AUTOINTERP)
+    with pytest.raises(BadInput, match=r"control.parquet: found source .*sampled in .* and source logprob_ev"):
+        plots.run(SETTINGS, **inputs)
+
+
+@pytest.mark.parametrize("scorer", ["detection", "fuzzing"])
+def test_accuracies_are_drawn(inputs: dict[str, Path], scorer: str) -> None:
+    tables.write(inputs["autointerp"], tables.classified(tables.autointerp(), scorer), files.AUTOINTERP)
+    tables.write(inputs["control"], tables.classified(tables.control(), scorer), files.AUTOINTERP)
+    plots.run(SETTINGS, **inputs)
+    assert picture_of(inputs).exists()
+    assert f"(c) Scorer: {scorer}." in caption_of(inputs)
+    assert "Missing" not in caption_of(inputs)
 
 
 @pytest.mark.parametrize("table", ["evaluation", "autointerp", "frequency", "control"])

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from sparse_coding.figures import scores_caption
 from sparse_coding.figures.curves import HIGHEST_FVU, LOWEST_RECOVERED, Curve, pca_crossings
 from sparse_coding.figures.frequencies import Frequencies
-from sparse_coding.figures.scores import Scores
+from sparse_coding.figures.scores import RANDOM_WEIGHTS, Scores
 from sparse_coding.figures.subject import Subject
 
 MOST_NAMED = 6  # more lines than this are counted, not named
-_EXCLUDED = {"dead": "dead", "too_few": "firing in too few fragments", "truth_constant": "with constant activation"}
 
 
 def text(
@@ -22,7 +22,8 @@ def text(
     environments: Sequence[dict[str, str]] = (),
 ) -> str:
     """The caption: a paragraph for a and b, one for c, one for d, then what is missing and what was mixed."""
-    paragraphs = [_curves(subject, evaluation, lines), _scores(subject, scores), _frequencies(frequencies)]
+    panel_c = scores_caption.sentences(subject.scorer, scores, subject.n_learned)
+    paragraphs = [_curves(subject, evaluation, lines), panel_c, _frequencies(frequencies)]
     more = [_missing(subject, lines, scores), _mixed(environments)]
     return "\n".join([*paragraphs, *(words for words in more if words)])
 
@@ -88,59 +89,6 @@ def _not_drawn(evaluation: pd.DataFrame, lines: list[Curve]) -> list[str]:
     return sentences
 
 
-def _scores(subject: Subject, scores: list[Scores]) -> str:
-    if not scores:
-        return "(c) No dictionary was scored."
-    sentences = [
-        f"(c) Scorer: {subject.scorer_name}. For a uniform sample of features, the correlation of true and predicted "
-        "activation; dot and bar: mean and 95 % bootstrap interval over features; n: features scored of those "
-        "sampled; dashed line: random directions."
-    ]
-    if subject.scorer == "token-rules":
-        sentences.append(
-            "It measures surface repeatability (does a feature fire on the same tokens again?), not meaning."
-        )
-    shown = sum(row.group == "learned" for row in scores)
-    if shown < subject.n_learned:
-        sentences.append(
-            f"Shown: {shown} of {subject.n_learned} scored learned dictionaries, of middle L1 or k and evenly spaced; "
-            "the table has all."
-        )
-    excluded = ", ".join(f"{_count(scores, status)} {words}" for status, words in _EXCLUDED.items())
-    sentences.append(f"Left out: {excluded}; a constant prediction counts as 0 ({_count(scores, 'pred_constant')}).")
-    sentences.append(
-        "PCA, ICA, the neuron basis and random directions hold each direction as +d and −d, codes rectified."
-    )
-    return " ".join([*sentences, *_controls(scores)])
-
-
-def _count(scores: list[Scores], status: str) -> int:
-    return sum(row.statuses.get(status, 0) for row in scores)
-
-
-def _controls(scores: list[Scores]) -> list[str]:
-    """The random-weights control, beside the same dictionary on the trained model."""
-    sentences = []
-    for row in scores:
-        if not row.label.startswith("random-weights"):
-            continue
-        same = next((other for other in scores if other.group == "learned" and other.name == row.name), None)
-        sentence = f"Control: the same dictionary on the model with random weights scores {_interval(row)}"
-        if same is not None:
-            sentence += f", on the trained model {_interval(same)}"
-        if same is not None and row.mean >= same.low:
-            sentence += (
-                ", so a high score shows that sparse dictionaries find repeatable directions, not that the model "
-                "learned them"
-            )
-        sentences.append(sentence + ".")
-    return sentences
-
-
-def _interval(row: Scores) -> str:
-    return f"{row.mean:z.3f} [{row.low:z.3f}, {row.high:z.3f}]"
-
-
 def _frequencies(frequencies: list[Frequencies]) -> str:
     if not frequencies:
         return "(d) No firing frequencies."
@@ -157,7 +105,7 @@ def _missing(subject: Subject, lines: list[Curve], scores: list[Scores]) -> str:
     if not any(line.look.dashes != "-" for line in lines):
         missing.append("top-k variants of the baselines in a and b")
     present = {row.label.split(",")[0] for row in scores if row.group == "controls"}
-    wanted = ("random directions", "shuffled null", "random-weights model")
+    wanted = ["random directions", *(["shuffled null"] if subject.scorer.has_null else []), RANDOM_WEIGHTS]
     missing += [f"the control {control}" for control in wanted if control not in present]
     return f"Missing here: {'; '.join(missing)}." if missing else ""
 

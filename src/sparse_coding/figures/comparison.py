@@ -30,6 +30,7 @@ RIGHT, VIOLIN_WIDTH = 7.2, 2.68
 TOP, GAP = 0.98, 1.12  # above the panels; between panels c and d
 CURVE_GAP, X_LABEL = 0.42, 0.55
 LEGEND_COLUMNS, LEGEND_LINE = 3, 0.2
+FACT_LINE = 0.17
 CAPTION_LINE, CAPTION_LETTERS = 0.155, 176
 SCORE_COLUMNS = (1.15, 1.93)
 FREQUENCY_COLUMNS = (0.55, 1.93)
@@ -100,8 +101,11 @@ def _titles(canvas: _Canvas, subject: Subject, score_height: float, curve_height
     facts = [f"corpus {subject.corpus}"] if subject.corpus else []
     facts += [f"trained on {subject.train_tokens:,} tokens"] if subject.train_tokens else []
     facts += [f"evaluated on {subject.held_out:,} held-out tokens", f"d_act {subject.d_act}"]
-    facts += [f"scorer: {subject.scorer_name}"]
-    canvas.text(LEFT - 0.5, 0.53, "  ·  ".join(facts), color="#444444")
+    scorer = [f"scorer: {subject.scorer.name}", *subject.scorer.models]
+    # The names of two models need a line of their own.
+    lines = [facts, scorer] if subject.scorer.is_llm else [facts + scorer]
+    for place, line in enumerate(lines):
+        canvas.text(LEFT - 0.5, 0.53 + FACT_LINE * place, "  ·  ".join(line), color="#444444")
     left, right = LEFT - 0.5, RIGHT - 1.7
     canvas.text(left, TOP - 0.1, "(a) Reconstruction", fontweight="bold")
     canvas.text(left, TOP + curve_height + CURVE_GAP - 0.1, "(b) What the model keeps", fontweight="bold")
@@ -184,13 +188,14 @@ def _frequency_rows(frequencies: list[Frequencies]) -> list[Row]:
 def _interpretability(axes: Axes, rows: list[Row], subject: Subject) -> None:
     violins.draw(axes, rows, ("mean [95 %]", "n"), SCORE_COLUMNS)
     violins.headings(axes, rows)
-    axes.axvline(0, color="#444444", linewidth=0.8, zorder=1)
+    chance = subject.scorer.chance
+    axes.axvline(chance, color="#444444", linewidth=0.8, zorder=1)
     random = next((row.centre for row in rows if row.label == style.NAMES["random"]), None)
     if random is not None:
         axes.axvline(random, color="#444444", linewidth=1, linestyle=(0, (3, 2)), zorder=1)
-    lowest = min((row.values.min() for row in rows if len(row.values)), default=0)
+    lowest = min([chance, *(row.values.min() for row in rows if len(row.values))])
     axes.set_xlim(max(lowest - 0.03, -1), 1.02)
-    axes.set_xlabel(f"{subject.scorer_name} score:\ntop-and-random correlation")
+    axes.set_xlabel(subject.scorer.axis)
 
 
 def _firing(axes: Axes, rows: list[Row]) -> None:

@@ -11,6 +11,7 @@ from sparse_coding.figures.style import LEARNED, Look, look, method
 
 MOST_LEARNED = 9  # more rows than this cannot be read; the table has them all
 SCORED = ("ok", "pred_constant")
+RANDOM_WEIGHTS = "random-weights model"
 _BASELINES = ("ica", "pca", "nmf", "neuron_basis")
 
 Group = Literal["learned", "baselines", "controls"]
@@ -21,8 +22,8 @@ Interval = Callable[[np.ndarray], tuple[float, float, float]]
 class Scores:
     """The scored features of one dictionary under one condition.
 
-    values: one score a feature, 0 where the prediction was constant. mean, low, high: with its 95 % interval; NaN
-    without scores. statuses: how many of the sampled features have each status.
+    values: one score a feature. mean, low, high: with its 95 % interval; NaN without scores. statuses: how many of the
+    sampled features have each status. wanted: how many were to be sampled; a cap leaves fewer.
     """
 
     name: str
@@ -34,23 +35,29 @@ class Scores:
     low: float
     high: float
     statuses: dict[str, int]
+    wanted: int
 
     @property
     def sampled(self) -> int:
         """Features in the sample, scored or not."""
         return sum(self.statuses.values())
 
+    @property
+    def untrained(self) -> bool:
+        """Whether its activations are those of the model with random weights."""
+        return self.label.startswith(RANDOM_WEIGHTS)
 
-def rows(autointerp: pd.DataFrame, control: pd.DataFrame | None, interval: Interval) -> list[Scores]:
+
+def rows(autointerp: pd.DataFrame, control: pd.DataFrame | None, column: str, interval: Interval) -> list[Scores]:
     """The rows of the panel: chosen learned dictionaries, baselines, controls.
 
-    `interval` gives mean, low and high of an array of scores.
+    column: of the scores; the tables hold one source. `interval` gives mean, low and high of an array of scores.
     """
     plain = autointerp[autointerp["condition"] == "plain"]
     null = autointerp[autointerp["condition"] == "shuffled_null"]
 
     def row(table: pd.DataFrame, name: str, group: Group, label: str | None = None) -> Scores:
-        return _row(table[table["name"] == name], _ratios(plain), group, label, interval)
+        return _row(table[table["name"] == name], column, _ratios(plain), group, label, interval)
 
     keep = set() if control is None else set(control["name"])
     found = [row(plain, name, "learned") for name in chosen(plain, keep)]
@@ -62,17 +69,21 @@ def rows(autointerp: pd.DataFrame, control: pd.DataFrame | None, interval: Inter
         found.append(row(null, name, "controls", f"shuffled null,\n{described(null, name)}"))
     if control is not None:
         for name in control["name"].unique():
-            found.append(row(control, name, "controls", f"random-weights model,\n{described(control, name)}"))
+            found.append(row(control, name, "controls", f"{RANDOM_WEIGHTS},\n{described(control, name)}"))
     return found
 
 
 def _row(
-    table: pd.DataFrame, ratios: dict[str, list[float]], group: Group, label: str | None, interval: Interval
+    table: pd.DataFrame,
+    column: str,
+    ratios: dict[str, list[float]],
+    group: Group,
+    label: str | None,
+    interval: Interval,
 ) -> Scores:
     first = table.iloc[0]
     ratio = None if pd.isna(first["ratio"]) else float(first["ratio"])
-    scores = table.loc[table["status"].isin(SCORED), "top_and_random"].astype(float)
-    values = scores.where(table["status"] != "pred_constant", 0.0).dropna().to_numpy()
+    values = table.loc[table["status"].isin(SCORED), column].to_numpy(dtype=float)
     mean, low, high = interval(values) if len(values) else (np.nan, np.nan, np.nan)
     return Scores(
         name=first["name"],
@@ -84,6 +95,7 @@ def _row(
         low=low,
         high=high,
         statuses={str(status): int(count) for status, count in table["status"].value_counts().items()},
+        wanted=int(first["wanted"]),
     )
 
 

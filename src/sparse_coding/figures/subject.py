@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-SCORERS = {"token-rules": "token-rules (no LLM)"}
+from sparse_coding.figures.scorers import Scorer
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,10 @@ class Subject:
     train_tokens: int | None
     held_out: int
     d_act: int
-    scorer: str
+    scorer: Scorer
     ce_clean: float | None
     ce_ablated: float | None
     n_learned: int
-
-    @property
-    def scorer_name(self) -> str:
-        """The scorer as axes name it."""
-        return SCORERS.get(self.scorer, self.scorer)
 
 
 def losses(evaluation: pd.DataFrame) -> tuple[float | None, float | None]:

@@ -37,7 +37,7 @@ E_co = TypeVar("E_co", bound=Explanation, covariant=True)
 
 @runtime_checkable
 class Explainer(Protocol[E_co]):
-    """Looks at fragments on which a feature is most active. A language model can take this place."""
+    """Looks at fragments on which a feature is most active."""
 
     def explain(self, records: Records) -> E_co:
         """Say when the feature is active, knowing only these records."""

@@ -60,18 +60,22 @@ EVALUATION = pa.schema(
 # One row a feature of a plain dictionary: the share of held-out vectors on which it fires.
 FREQUENCY = pa.schema([*_columns(TEXT, "site name"), *_columns(WHOLE, "feature"), *_columns(NUMBER, "frequency")])
 
-# One row a sampled feature.
+# One row a sampled feature and source. Correlations and accuracies have columns of their own, and who explained, who
+# judged and how stands in every row: scores that differ in any of it are not to be put together.
 AUTOINTERP = pa.schema(
     [
-        *_columns(TEXT, "site name kind condition scorer simulator mode"),
+        *_columns(TEXT, "site name kind condition scorer explainer judge simulator source mode"),
+        *_columns(TEXT, "prompts", required=False),
         *_columns(NUMBER, "ratio l1", required=False),
         *_columns(WHOLE, "k seed", required=False),
-        *_columns(WHOLE, "feature"),
+        *_columns(WHOLE, "wanted feature"),
         *_columns(TEXT, "status"),
+        *_columns(TEXT, "reason", required=False),
         *_columns(WHOLE, "n_firing_fragments"),
         *_columns(TEXT, "explanation", required=False),
         *_columns(WHOLE, "n_rules", required=False),
         *_columns(NUMBER, "top random top_and_random", required=False),
+        *_columns(NUMBER, "balanced_accuracy sensitivity specificity", required=False),
     ]
 )
 

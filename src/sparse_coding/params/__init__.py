@@ -4,30 +4,61 @@ Frozen, nothing unknown allowed, and no torch: the Snakefile reads this module a
 `changes_results=False` changes how fast or in what portions work is done, never its result.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-Architecture = Literal["tied", "untied", "topk"]
-Baseline = Literal["pca", "ica", "nmf", "neuron_basis", "random"]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+from sparse_coding.params.interpretation import (
+    Autointerp,
+    Caps,
+    Connection,
+    Llm,
+    Nearest,
+    Price,
+    Questions,
+    RandomWeights,
+    Sampling,
+    Scoring,
+)
+from sparse_coding.params.section import (
+    Architecture,
+    Baseline,
+    Count,
+    NonNegative,
+    Positive,
+    Section,
+    Share,
+    setting,
+)
 
-
-def setting(
-    default: Any, doc: str, *, unit: str = "", source: str = "", changes_results: bool = True, **constraints: Any
-) -> Any:
-    """A documented field; the reference page docs/params.md is made from these words."""
-    extra: dict[str, Any] = {"unit": unit, "source": source, "changes_results": changes_results}
-    return Field(default=default, description=doc, json_schema_extra=extra, **constraints)
-
-
-class Section(BaseModel):
-    """A part of params.yaml: frozen, and closed to unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), validate_default=True)
+__all__ = [
+    "Activations",
+    "Architecture",
+    "Autointerp",
+    "Baseline",
+    "Baselines",
+    "Caps",
+    "Connection",
+    "Dataset",
+    "Dictionaries",
+    "Evaluation",
+    "Grid",
+    "LearningRates",
+    "Llm",
+    "Model",
+    "Nearest",
+    "Only",
+    "Params",
+    "Plots",
+    "Price",
+    "Questions",
+    "RandomWeights",
+    "Sampling",
+    "Scoring",
+    "Section",
+    "Training",
+    "Transformer",
+]
 
 
 class Only(Section):
@@ -199,45 +230,6 @@ class Evaluation(Section):
     )
     batch_rows: Count = setting(8192, "Vectors encoded at a time.", unit="vectors", changes_results=False)
     batch_blocks: Count = setting(8, "Blocks in one spliced pass.", unit="blocks", changes_results=False)
-
-
-class Nearest(Section):
-    """In each cell, the members nearest to these (on a log scale)."""
-
-    l1: Positive = setting(2e-3, "For architectures with an L1 penalty.", unit="loss / code")
-    k: Count = setting(8, "For TopK.", unit="codes / vector")
-
-
-class RandomWeights(Section):
-    """The dictionary that is trained on the model with random weights."""
-
-    architecture: Architecture = setting("tied", "Its architecture.")
-    ratio: Positive = setting(4, "Its size.", unit="features / dimension")
-    l1: NonNegative = setting(2e-3, "Its L1 penalty (ReLU architectures).", unit="loss / code")
-    k: Count = setting(8, "Its k (TopK).", unit="codes / vector")
-    seed: Annotated[int, Field(ge=0)] = setting(0, "Its seed; the model's random weights use it too.")
-
-
-class Scoring(Section):
-    """How a dictionary is explained and scored."""
-
-    scorer: Literal["token-rules"] = setting(
-        "token-rules", "Explainer and simulator; token-rules needs no language model."
-    )
-    features: Count = setting(100, "Features of each dictionary, a seeded uniform sample.", unit="features")
-    rules: Count = setting(3, "Most rules in an explanation.", unit="rules", source="docs/decisions.md: K")
-    mode: Literal["nonzero"] = setting(
-        "nonzero", "Random fragments: those where the feature fires, the top 20 left out."
-    )
-    seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the samples of features and fragments.")
-
-
-class Autointerp(Scoring):
-    """Explanations of features, and how well they predict the activations."""
-
-    members: Literal["all"] | Nearest = setting(Nearest(), "Dictionaries to score: `all`, or the nearest in each cell.")
-    random_weights: RandomWeights | None = setting(RandomWeights(), "Control on the random-weights model; null: none.")
-    bootstrap: Count = setting(10_000, "Resamples of features for an interval.", unit="resamples")
 
 
 class Plots(Section):

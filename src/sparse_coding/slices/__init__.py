@@ -8,25 +8,54 @@ has an entry for each, and an artifact is made from its own entry and what stand
 from typing import Any
 
 from sparse_coding import grid
-from sparse_coding.grid import Cell, Member
-from sparse_coding.params import (
-    Activations,
-    Architecture,
-    Autointerp,
-    Baseline,
-    Dataset,
-    Evaluation,
-    Model,
-    Params,
-    Plots,
-    Scoring,
-    Section,
-    Training,
-    Transformer,
+from sparse_coding.grid import Cell
+from sparse_coding.params import Activations, Autointerp, Caps, Params, Sampling, Section, Training, Transformer
+from sparse_coding.slices.sections import (
+    ActivationsSlice,
+    AutointerpLlmSlice,
+    AutointerpSlice,
+    AutointerpTablesSlice,
+    BaselineMember,
+    BaselinesSlice,
+    DatasetSlice,
+    Described,
+    DictionariesSlice,
+    EvaluationSlice,
+    ImportSlice,
+    PlotsSlice,
+    Scored,
+    SummarySlice,
+    TablesSlice,
 )
 
+__all__ = [
+    "ActivationsSlice",
+    "AutointerpLlmSlice",
+    "AutointerpSlice",
+    "AutointerpTablesSlice",
+    "BaselineMember",
+    "BaselinesSlice",
+    "DatasetSlice",
+    "Described",
+    "DictionariesSlice",
+    "EvaluationSlice",
+    "ImportSlice",
+    "PlotsSlice",
+    "Scored",
+    "SummarySlice",
+    "TablesSlice",
+]
+
 # Modules that reach a step through these settings and no other way: a change in them shows in the values.
-SCHEMA = ("sparse_coding.params", "sparse_coding.params_file", "sparse_coding.grid", "sparse_coding.slices")
+SCHEMA = (
+    "sparse_coding.params",
+    "sparse_coding.params.section",
+    "sparse_coding.params.interpretation",
+    "sparse_coding.params_file",
+    "sparse_coding.grid",
+    "sparse_coding.slices",
+    "sparse_coding.slices.sections",
+)
 
 
 def split(section: Section) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -41,114 +70,6 @@ def split(section: Section) -> tuple[dict[str, Any], dict[str, Any]]:
             if inner:
                 free[name] = inner
     return deciding, free
-
-
-class DatasetSlice(Section):
-    """The tokenizer comes with the model."""
-
-    model: Model
-    dataset: Dataset
-
-
-class ActivationsSlice(Section):
-    """The sites of one model that one pass harvests."""
-
-    model: Model
-    members: dict[str, None]  # sites: all trained, or all random_...
-    activations: Activations
-    random_seed: int | None = None  # seed of the random weights, for control sites
-
-
-class ImportSlice(Section):
-    """A site whose vectors were made elsewhere."""
-
-    site: str
-    held_out_share: float
-    activations: Activations
-
-
-class DictionariesSlice(Section):
-    """One cell: a step trains exactly these members."""
-
-    site: str
-    architecture: Architecture
-    ratio: float
-    lr: float
-    members: dict[str, Member]
-    training: Training
-
-
-class BaselineMember(Section):
-    """One baseline, with those of its settings that its method reads."""
-
-    method: Baseline
-    k: int | None = None  # of a top-k variant
-    seed: int | None = None
-    rows: int | None = None  # vectors that it is fitted on
-    iterations: int | None = None
-    encode_iterations: int | None = None
-
-
-class BaselinesSlice(Section):
-    """Baselines of one site."""
-
-    site: str
-    members: dict[str, BaselineMember]
-
-
-class Described(Section):
-    """What tables say about one dictionary."""
-
-    name: str
-    kind: str  # architecture or baseline method
-    ratio: float | None = None
-    l1: float | None = None
-    k: int | None = None
-    seed: int | None = None
-
-
-class EvaluationSlice(Section):
-    """Dictionaries and baselines of one site."""
-
-    site: str
-    model: Model | None  # None for imported activations: no model to splice into
-    members: dict[str, Described]
-    evaluation: Evaluation
-
-
-class TablesSlice(Section):
-    """The dictionaries whose results are gathered, in this order."""
-
-    names: tuple[str, ...]
-
-
-class SummarySlice(Section):
-    """Gathering all sites needs no settings."""
-
-
-class Scored(Described):
-    """A dictionary that is interpreted."""
-
-    shuffled_null: bool = False  # also with positions shuffled
-
-
-class AutointerpSlice(Section):
-    """The dictionaries of one site that are interpreted."""
-
-    site: str
-    members: dict[str, Scored]
-    scoring: Scoring
-
-
-class PlotsSlice(Section):
-    """One figure, and what its title says."""
-
-    site: str
-    model: str | None  # None for imported activations, as the next two
-    corpus: str | None
-    train_tokens: int | None
-    bootstrap: int
-    plots: Plots
 
 
 def describe_members(cell: Cell, names: list[str] | None = None) -> list[Described]:
@@ -242,7 +163,24 @@ def evaluation(params: Params, site: str) -> EvaluationSlice:
     return EvaluationSlice(site=site, model=model, members=members, evaluation=params.evaluation)
 
 
-def autointerp(params: Params, site: str) -> AutointerpSlice:
+def autointerp(params: Params, site: str) -> AutointerpSlice | AutointerpLlmSlice:
+    """What token rules see of a site, or what language models do, by the scorer of params.yaml."""
+    own, members = params.autointerp, _interpreted(params, site)
+    sampling = Sampling(**own.model_dump(include=set(Sampling.model_fields)))
+    if own.scorer == "token-rules" or own.llm is None:
+        return AutointerpSlice(site=site, members=members, sampling=sampling, rules=own.rules)
+    caps = Caps(**own.llm.connection.model_dump(include=set(Caps.model_fields)))
+    return AutointerpLlmSlice(
+        site=site,
+        members=members,
+        sampling=sampling,
+        scorer=own.scorer,
+        llm=own.llm,
+        partial=caps if own.accept_partial else None,
+    )
+
+
+def _interpreted(params: Params, site: str) -> dict[str, Scored]:
     """On a grid site: the chosen members, one of them with the null, and baselines. On a control site: its member."""
     trained = [
         row for cell in grid.cells(params, site) for row in describe_members(cell, grid.scored_members(params, cell))
@@ -250,9 +188,9 @@ def autointerp(params: Params, site: str) -> AutointerpSlice:
     null, others = None, []
     if grid.is_grid_site(params, site):
         null, others = _shuffled_null(params.autointerp, trained), describe_baselines(params, topk=False)
-    members = {row.name: Scored(**row.model_dump(), shuffled_null=row.name == null) for row in (*trained, *others)}
-    scoring = params.autointerp.model_dump(include=set(Scoring.model_fields))
-    return AutointerpSlice(site=site, members=members, scoring=Scoring(**scoring))
+    if params.autointerp.scorer == "detection":
+        null = None  # other positions in a fragment are the same to it; knowing nothing gives 0.5
+    return {row.name: Scored(**row.model_dump(), shuffled_null=row.name == null) for row in (*trained, *others)}
 
 
 def _shuffled_null(autointerp: Autointerp, trained: list[Described]) -> str | None:
@@ -269,6 +207,11 @@ def _shuffled_null(autointerp: Autointerp, trained: list[Described]) -> str | No
 def tables(names: list[str]) -> TablesSlice:
     """What is gathered."""
     return TablesSlice(names=tuple(names))
+
+
+def autointerp_tables(params: Params, names: list[str]) -> AutointerpTablesSlice:
+    """What is gathered, and how its means are resampled."""
+    return AutointerpTablesSlice(names=tuple(names), bootstrap=params.autointerp.bootstrap)
 
 
 def plots(params: Params, site: str) -> PlotsSlice:

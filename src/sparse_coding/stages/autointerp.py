@@ -1,4 +1,4 @@
-"""Stage autointerp: how well short explanations predict the features of each dictionary.
+"""Stage autointerp, with token rules: how well short explanations predict the features of each dictionary.
 
 1. Read the interpretation fragments: token ids, the vocabulary, and the site's activations on them.
 2. For each dictionary, draw a seeded sample of its features and encode every fragment.
@@ -17,19 +17,24 @@ import torch
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
-from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
-from sparse_coding.interp.fragments import sample_features
-from sparse_coding.interp.scores import Scorer
+from sparse_coding.interp.codes import fragment_ids, sampled_codes
+from sparse_coding.interp.scorer import Scorer
 from sparse_coding.interp.token_rules import TokenRulesExplainer, TokenRulesSimulator
-from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_files
-from sparse_coding.io.activations import Split, open_activations
+from sparse_coding.io.activations import open_activations
 from sparse_coding.slices import AutointerpSlice, Scored
 
-ENCODE_ROWS = 1024  # vectors encoded at a time: their codes stay in the cache of the processor
 PLAIN, NULL = "plain", "shuffled_null"
+ASKED = {  # where a language model would stand
+    "scorer": "token-rules",
+    "explainer": "token-rules",
+    "judge": "token-rules",
+    "simulator": "rules",
+    "source": "rules",
+    "prompts": None,
+}
 
 
 def run(
@@ -47,20 +52,21 @@ def run(
     Rows depend on the dictionary, the fragments and the seed alone. Raises BadInput where files do not belong together.
     """
     named = _named(settings, dictionaries)
-    text = token_files.load(tokens)
+    sampling, text = settings.sampling, token_files.load(tokens)
     with open_activations(activations) as file:
         fragments = file.split("fragments")
-        ids = _checked_ids(activations, fragments, text)
         scorer = Scorer(
-            TokenRulesExplainer(text.vocabulary, settings.scoring.rules),
+            TokenRulesExplainer(text.vocabulary, settings.rules),
             TokenRulesSimulator(text.vocabulary),
-            ids,
-            settings.scoring.seed,
+            fragment_ids(activations, fragments, text),
+            sampling.seed,
+            sampling.mode,
         )
 
         def score(scored: Scored) -> str:
-            features, codes = _sampled_codes(settings, fragments, named[scored.name], file.d_act)
-            codes = codes.reshape(len(features), *ids.shape)
+            path = named[scored.name]
+            features, codes = sampled_codes(path, fragments, file.d_act, sampling.features, sampling.seed)
+            codes = codes.reshape(len(features), *scorer.tokens.shape)
             for condition in [PLAIN, NULL] if scored.shuffled_null else [PLAIN]:
                 rows = _rows(settings, scored, condition, scorer, features, codes)
                 suffix = "" if condition == PLAIN else f".{condition}"
@@ -82,35 +88,6 @@ def _named(settings: AutointerpSlice, paths: Sequence[Path]) -> dict[str, Path]:
     return dict(zip(names, paths, strict=True))
 
 
-def _checked_ids(path: Path, fragments: Split, text: token_files.Tokens) -> Int[np.ndarray, "fragment token"]:
-    """Token ids [fragment, token] without BOS; the rows of the activations must be these, in this order."""
-    ids = text.fragments[:, text.fragments.shape[1] - text.fragment_tokens :]
-    if not np.array_equal(fragments.token, ids.ravel()):
-        raise BadInput(f"{path}: fragments", "other tokens", "the tokens of the token file; make the activations again")
-    return ids
-
-
-def _sampled_codes(
-    settings: AutointerpSlice, fragments: Split, path: Path, d_act: int
-) -> tuple[Int[np.ndarray, " sampled"], Float[np.ndarray, "sampled row"]]:
-    """The features to score, and their codes on every vector of the fragments."""
-    dictionary = dictionary_files.load(path)
-    if dictionary.d_act != d_act:
-        raise BadInput(path, f"d_act {dictionary.d_act}", f"{d_act}, as the activations have")
-    features = sample_features(dictionary.n_feat, settings.scoring.features, settings.scoring.seed)
-    return features, _encode(dictionary, fragments, features)
-
-
-def _encode(
-    dictionary: Dictionary, fragments: Split, features: Int[np.ndarray, " sampled"]
-) -> Float[np.ndarray, "sampled row"]:
-    codes, chosen = np.empty((len(features), fragments.n_rows), np.float32), torch.from_numpy(features)
-    for start in range(0, fragments.n_rows, ENCODE_ROWS):
-        stop = min(start + ENCODE_ROWS, fragments.n_rows)
-        codes[:, start:stop] = dictionary.encode_features(fragments.read(start, stop), chosen).numpy().T
-    return codes
-
-
 def _rows(
     settings: AutointerpSlice,
     scored: Scored,
@@ -123,9 +100,9 @@ def _rows(
         "site": settings.site,
         **scored.model_dump(exclude={"shuffled_null"}),
         "condition": condition,
-        "scorer": settings.scoring.scorer,
-        "simulator": "rules",
-        "mode": settings.scoring.mode,
+        **ASKED,
+        "mode": settings.sampling.mode,
+        "wanted": len(features),
     }
     scores = [
         scorer.score(int(feature), activations, shuffled=condition == NULL)

@@ -1,12 +1,34 @@
-"""Stage autointerp, gathering: the scores of all interpreted dictionaries of a site, in one table."""
+"""Stage autointerp, gathering: the scores of all interpreted dictionaries of a site in one table, and their means."""
 
+import sys
 from pathlib import Path
 
+from sparse_coding.interp.means import COLUMNS, means
 from sparse_coding.io import tables
-from sparse_coding.slices import TablesSlice
+from sparse_coding.slices import AutointerpTablesSlice
+
+MOST_FAILED = 0.02  # share of a sample; with more, what is missing may matter as much as what was found
 
 
-def run(settings: TablesSlice, *, scores: list[Path], output: Path) -> None:
-    """Write `<output>/table.parquet`, in the order of the files."""
+def run(settings: AutointerpTablesSlice, *, scores: list[Path], output: Path) -> None:
+    """Write `<output>/table.parquet` and `<output>/means.csv`, dictionaries in the order of the files.
+
+    Where more than MOST_FAILED of a dictionary's sample failed, a line on stderr says how far its mean could be off.
+    """
     rows = [row for path in scores for row in tables.read(path, tables.AUTOINTERP).to_pylist()]
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    lines = sorted(means(rows, settings.bootstrap), key=lambda line: names.index(line["name"]))
+    for line in lines:
+        if line["failed"] > MOST_FAILED * line["sampled"]:
+            print(_warning(line), file=sys.stderr)
+    tables.write_csv(output / "means.csv", lines, COLUMNS)
     tables.write(output / "table.parquet", rows, tables.AUTOINTERP)
+
+
+def _warning(line: tables.Row) -> str:
+    failed = f"{line['failed']} of {line['sampled']} sampled features failed"
+    said = f"warning: {line['name']} ({line['condition']}, {line['source']}): {failed}"
+    if line["mean"] is None:
+        return f"{said}, and none was scored"
+    low, high = line["mean_failed_low"], line["mean_failed_high"]
+    return f"{said}; its mean of {line['mean']:.3f} is {low:.3f} if all of them count as 0, {high:.3f} if as 1"

@@ -1,7 +1,7 @@
 """Stage plots: the figure that compares all dictionaries of a site, and its caption as text.
 
 1. Read the tables of evaluation and autointerp, and of the random-weights control where there is one.
-2. Refuse what cannot stand on one axis: other sites, two scorers, nothing at all.
+2. Refuse what cannot stand on one axis: other sites, two scorers, nothing at all. Of several sources take one.
 3. Take lines, scores with their bootstrap intervals, and firing frequencies from them.
 4. Draw, and write the figure and its caption.
 """
@@ -17,14 +17,14 @@ from sparse_coding import sites
 from sparse_coding.atomic import whole_file, write_text
 from sparse_coding.errors import BadInput
 from sparse_coding.figures import caption as captions
-from sparse_coding.figures import comparison, curves, frequencies, scores, style
+from sparse_coding.figures import comparison, curves, frequencies, scorers, scores, style
+from sparse_coding.figures.scorers import Scorer
 from sparse_coding.figures.subject import Subject, losses
 from sparse_coding.interp.statistics import mean_interval
 from sparse_coding.io import tables
 from sparse_coding.slices import PlotsSlice
 
 BOOTSTRAP_SEED = 0  # intervals are the same on every run
-SCORER_COLUMNS = ["scorer", "simulator", "mode"]
 
 
 def run(
@@ -40,20 +40,19 @@ def run(
     """Draw the figure of one site into `<output>/<site>.png` and write its caption beside it, `<site>.txt`.
 
     environments: libraries and processors that the numbers come from; the caption says where they differ. Raises
-    BadInput for a table that is damaged, empty or of another site, and for scores of more than one scorer.
+    BadInput for a table that is damaged, empty or of another site, and for scores that cannot stand on one axis.
     """
     evaluated = _read(evaluation, tables.EVALUATION, settings.site)
     fired = _read(frequency, tables.FREQUENCY, settings.site)
-    scored = _read(autointerp, tables.AUTOINTERP, settings.site)
-    by_file, untrained = {autointerp: scored}, None
+    by_file = {autointerp: _read(autointerp, tables.AUTOINTERP, settings.site)}
     if control is not None:
-        untrained = _read(control, tables.AUTOINTERP, sites.parse(settings.site).control.name)
-        by_file[control] = untrained
-    scorer = _scorer(by_file)
+        by_file[control] = _read(control, tables.AUTOINTERP, sites.parse(settings.site).control.name)
+    scorer = scorers.shared(by_file)
+    scored, *controls = (table[table["source"] == scorer.source] for table in by_file.values())
 
     interval = partial(mean_interval, resamples=settings.bootstrap, seed=BOOTSTRAP_SEED)
     lines = curves.curves(evaluated)
-    score_rows = scores.rows(scored, untrained, interval)
+    score_rows = scores.rows(scored, next(iter(controls), None), scorer.column, interval)
     learned = [row.name for row in score_rows if row.group == "learned"]
     frequency_rows = frequencies.rows(fired, evaluated, learned)
     subject = _subject(settings, evaluated, scorer, scores.n_learned(scored))
@@ -76,16 +75,7 @@ def _read(path: Path, schema: pa.Schema, site: str) -> pd.DataFrame:
     return table
 
 
-def _scorer(scored: dict[Path, pd.DataFrame]) -> str:
-    """The one scorer of all tables: scores of two never stand on one axis."""
-    kinds = {tuple(row) for table in scored.values() for row in table[SCORER_COLUMNS].drop_duplicates().to_numpy()}
-    if len(kinds) > 1:
-        found = " and ".join(" / ".join(kind) for kind in sorted(kinds))
-        raise BadInput(", ".join(map(str, scored)), found, f"one {' / '.join(SCORER_COLUMNS)} on one axis")
-    return kinds.pop()[0]
-
-
-def _subject(settings: PlotsSlice, evaluated: pd.DataFrame, scorer: str, n_learned: int) -> Subject:
+def _subject(settings: PlotsSlice, evaluated: pd.DataFrame, scorer: Scorer, n_learned: int) -> Subject:
     ce_clean, ce_ablated = losses(evaluated)
     return Subject(
         site=settings.site,

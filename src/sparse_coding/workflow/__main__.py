@@ -8,12 +8,12 @@ import json
 import sys
 from pathlib import Path
 
-from sparse_coding.errors import BadInput
+from sparse_coding.errors import BadInput, exit_code
 from sparse_coding.workflow.step import Step
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 when all is made, 2 when something cannot be used, with one line that says why."""
+    """0 when all is made, 2 when something cannot be used, 3 at a limit of the user's, with one line that says why."""
     parser = argparse.ArgumentParser(prog="python -m sparse_coding.workflow", description=__doc__.split("\n")[0])
     parser.add_argument("order", type=Path)
     parser.add_argument("--threads", type=int, default=1)
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
         Step(order, Path.cwd()).carry_out(given.threads)
     except (BadInput, OSError, ArithmeticError) as error:
         print(f"error: {order['step'].rpartition('.')[2]}: {error}", file=sys.stderr)
-        return 2
+        return exit_code(error)
     return 0
 
 

@@ -1,0 +1,137 @@
+"""What the scores of panel c are: what was measured, by whom, and from what kind of answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from sparse_coding.errors import BadInput
+
+NAMES = {"token-rules": "token-rules (no LLM)"}
+CLASSIFIERS = ("detection", "fuzzing")
+SOURCES = {  # the best first
+    "rules": "rules",
+    "logprob_ev": "expected values from token probabilities",
+    "sampled": "the digits that the model wrote",
+    "echo": "probabilities of an echoed prompt",
+    "answers": "yes-no answers",
+}
+NO_PROBABILITIES = "no probabilities"  # how the reason begins where a source lacks them
+LONGEST_NAME = 40  # letters of a model's name on an axis
+
+_SAME = ["scorer", "explainer", "judge", "simulator", "mode", "prompts"]
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """How all scores of one axis came about. why: the reason for `source`. prompts: their digest, None for rules."""
+
+    scorer: str
+    explainer: str
+    judge: str
+    simulator: str
+    mode: str
+    prompts: str | None
+    source: str
+    why: str
+
+    @property
+    def is_llm(self) -> bool:
+        """Whether language models explained and judged."""
+        return self.prompts is not None
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether scores are accuracies; they are correlations otherwise."""
+        return self.scorer in CLASSIFIERS
+
+    @property
+    def column(self) -> str:
+        """The headline's column in the table."""
+        return "balanced_accuracy" if self.is_classifier else "top_and_random"
+
+    @property
+    def chance(self) -> float:
+        """The score of an explanation that says nothing."""
+        return 0.5 if self.is_classifier else 0.0
+
+    @property
+    def has_null(self) -> bool:
+        """Whether shuffled positions are a null: detection asks about whole texts, so they change nothing."""
+        return self.scorer != "detection"
+
+    @property
+    def name(self) -> str:
+        """As titles have it."""
+        return NAMES.get(self.scorer, self.scorer)
+
+    @property
+    def models(self) -> list[str]:
+        """Who explained and who judged, as titles have it."""
+        if not self.is_llm:
+            return []
+        return [f"explainer: {_short(self.explainer)}", f"judge: {_short(self.judge)}"]
+
+    @property
+    def axis(self) -> str:
+        """The label of the panel's axis."""
+        judge = f" (judge {_short(self.judge)})" if self.is_llm else ""
+        measure = "balanced accuracy" if self.is_classifier else "top-and-random correlation"
+        return f"{self.name} score{judge}:\n{measure}"
+
+
+def _short(model: str) -> str:
+    """The end of a long name tells more than its beginning, often a folder."""
+    return model if len(model) <= LONGEST_NAME else f"…{model[1 - LONGEST_NAME :]}"
+
+
+def shared(tables: Mapping[Path, pd.DataFrame]) -> Scorer:
+    """The scorer of all `tables`, and the best source that every feature of theirs has.
+
+    Raises BadInput, naming the files, where they differ in who scored and how, or have no such source in common.
+    """
+    values = {name: sorted({value for table in tables.values() for value in _texts(table[name])}) for name in _SAME}
+    differing = [f"{name} {' and '.join(found)}" for name, found in values.items() if len(found) > 1]
+    if differing:
+        raise BadInput(_places(tables), "; ".join(differing), f"one {', '.join(_SAME)} on one axis")
+    source, why = _source(tables)
+    about = next(iter(tables.values())).iloc[0]
+    prompts = None if pd.isna(about["prompts"]) else str(about["prompts"])
+    return Scorer(**{name: about[name] for name in _SAME[:-1]}, prompts=prompts, source=source, why=why)
+
+
+def _texts(values: pd.Series) -> list[str]:
+    return ["none" if pd.isna(value) else str(value) for value in values.unique()]
+
+
+def _places(tables: Mapping[Path, pd.DataFrame]) -> str:
+    return ", ".join(map(str, tables))
+
+
+def _source(tables: Mapping[Path, pd.DataFrame]) -> tuple[str, str]:
+    """One source for all, since two are never mixed, and why it is this one."""
+    present = [
+        set(part["source"]) for table in tables.values() for _, part in table.groupby(["site", "name", "condition"])
+    ]
+    known = [source for source in SOURCES if any(source in each for each in present)]
+    common = [source for source in known if all(source in each for each in present)]
+    lacking = {source: sum(_lacking(table, source) for table in tables.values()) for source in common}
+    chosen = next((source for source in common if not lacking[source]), None)
+    if chosen is None:
+        found = " and ".join(f"source {', '.join(_texts(table['source']))} in {path}" for path, table in tables.items())
+        raise BadInput(_places(tables), found, "a source that every feature of all of them has")
+    if len(known) == 1:
+        return chosen, "the only source in the tables"
+    best = known[0]
+    if chosen == best:
+        return chosen, "which all features have"
+    if best in lacking:
+        return chosen, f"because {lacking[best]:,} features have no {SOURCES[best]}"
+    return chosen, f"because not all tables have {SOURCES[best]}"
+
+
+def _lacking(table: pd.DataFrame, source: str) -> int:
+    """Features that were answered, but not in the way that `source` needs."""
+    reasons = table.loc[(table["source"] == source) & (table["status"] == "failed"), "reason"]
+    return int(reasons.fillna("").str.startswith(NO_PROBABILITIES).sum())

@@ -1,0 +1,1 @@
+"""Language models as explainer and judge: what they are asked, and what their answers are worth."""

@@ -1,0 +1,89 @@
+"""From a filled prompt to a request, and to an answer that can be used."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sparse_coding.interp.judge.prompts import Message
+from sparse_coding.llm.answers import Unusable
+from sparse_coding.llm.client import Answer, Client
+from sparse_coding.llm.faults import CallFailed
+from sparse_coding.llm.request import Request
+
+ATTEMPTS = 2  # of a question whose answer cannot be used
+LIKELIEST = 15  # tokens whose probabilities are asked for
+
+Parsed = TypeVar("Parsed")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How both models are asked. reasoning_tokens: room beside each answer."""
+
+    temperature: float
+    seed: int
+    reasoning_tokens: int
+    logprobs: bool
+
+    def chat(
+        self,
+        model: str,
+        messages: list[Message],
+        tokens: int,
+        schema: dict[str, Any] | None = None,
+        logprobs: bool = False,
+    ) -> Request:
+        """A chat with an answer of at most `tokens`; of the form of `schema` where the server can hold to one."""
+        body = self._body(model, tokens) | {"messages": messages}
+        if schema is not None:
+            form = {"name": "values", "strict": True, "schema": schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
+        if logprobs and self.logprobs:
+            body |= {"logprobs": True, "top_logprobs": LIKELIEST}
+        return Request("chat/completions", body)
+
+    def echo(self, model: str, prompt: str) -> Request:
+        """A prompt that comes back with the probabilities of its own tokens; one token more, as some servers insist."""
+        body = {**self._body(model, 1), "max_tokens": 1, "prompt": prompt, "echo": True, "logprobs": LIKELIEST}
+        return Request("completions", body)
+
+    def _body(self, model: str, tokens: int) -> dict[str, Any]:
+        most = tokens + self.reasoning_tokens
+        return {"model": model, "temperature": self.temperature, "seed": self.seed, "max_tokens": most}
+
+
+def whole_numbers(n: int, highest: int) -> dict[str, Any]:
+    """The schema of {"0": d, ..., "n-1": d}: with all keys required, a server that holds to it cannot miscount."""
+    keys = [str(number) for number in range(n)]
+    value = {"type": "integer", "enum": list(range(highest + 1))}
+    return {
+        "type": "object",
+        "properties": dict.fromkeys(keys, value),
+        "required": keys,
+        "additionalProperties": False,
+    }
+
+
+async def usable(client: Client, request: Request, parse: Callable[[Answer], Parsed]) -> Parsed:
+    """What `parse` makes of the answer; where it cannot be used, of another attempt.
+
+    Raises CallFailed with the last reason, and what `Client.ask` raises.
+    """
+    reason = ""
+    for attempt in range(ATTEMPTS):
+        answer = await client.ask(request.again(attempt))
+        try:
+            return parse(answer)
+        except Unusable as error:
+            reason = str(error)
+    raise CallFailed(reason, is_transport=False)
+
+
+async def together(asked: Iterable[Coroutine[Any, Any, Parsed]]) -> list[Parsed]:
+    """All results, in order. An error is raised when all have ended: what was sent is paid for, and is to be kept."""
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results  # type: ignore[return-value]

@@ -1,0 +1,154 @@
+"""The scores of a site's dictionaries as means over features: a line each, with what the means leave out."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from sparse_coding.interp.statistics import (
+    Interval,
+    difference_interval,
+    holm,
+    mean_interval,
+    permutation_p,
+    weighted_mean_interval,
+)
+
+Row = Mapping[str, Any]
+
+SEED = 0  # of every resampling: the same rows give the same lines
+REFERENCE, PLAIN = "random", "plain"  # the dictionary that others are compared with, under this condition
+SCORED = ("ok", "pred_constant")
+UNFIT = ("dead", "too_few")  # nothing about them could be tested
+STATUSES = (*UNFIT, "truth_constant", "pred_constant", "failed")
+LOWEST, HIGHEST = 0.0, 1.0  # what a failed feature may have scored
+CORRELATION, ACCURACY = "top_and_random", "balanced_accuracy"
+HEADLINE = {"token-rules": CORRELATION, "simulation": CORRELATION, "detection": ACCURACY, "fuzzing": ACCURACY}
+KNOWING_NOTHING = {CORRELATION: 0.0, ACCURACY: 0.5}
+
+# Scores that differ in any of these are not comparable, and rows that differ in any of ABOUT are not put together.
+ASKED = ("site", "scorer", "explainer", "judge", "simulator", "source", "mode", "prompts")
+ABOUT = ("name", "kind", "ratio", "l1", "k", "seed", "condition", "wanted", *ASKED)
+
+COLUMNS = (
+    *("site", "name", "kind", "ratio", "l1", "k", "seed", "condition"),
+    *("scorer", "explainer", "judge", "simulator", "source", "mode", "prompts"),
+    *("score", "wanted", "sampled", "scored", *STATUSES),
+    *("mean", "mean_low", "mean_high"),
+    *("mean_dead_zero", "mean_dead_zero_low", "mean_dead_zero_high"),
+    *("mean_by_frequency", "mean_by_frequency_low", "mean_by_frequency_high"),
+    *("mean_failed_low", "mean_failed_high"),
+    *("top", "n_top", "random", "n_random", "random_dropped", "n_random_dropped"),
+    *("difference", "difference_low", "difference_high", "p", "p_holm"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The rows of one line, in the order of their features; score: the column that is its headline."""
+
+    about: Row
+    score: str
+    rows: Sequence[Row]
+
+    @cached_property
+    def scored(self) -> list[Row]:
+        return [row for row in self.rows if row["status"] in SCORED and row[self.score] is not None]
+
+    @cached_property
+    def values(self) -> Float[np.ndarray, " feature"]:
+        return np.array([row[self.score] for row in self.scored], np.float64)
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        return Counter(row["status"] for row in self.rows)
+
+
+def means(rows: Iterable[Row], resamples: int) -> list[dict[str, Any]]:
+    """A line of COLUMNS for each name, condition and source in the rows of a site's AUTOINTERP table.
+
+    score: the column that is averaged; sampled: rows; scored: those with a value.
+    mean: over scored features, as in the original (Cunningham et al. 2023).
+    mean_dead_zero: dead and too_few count as what knowing nothing gives, 0 for a correlation and 0.5, chance, for a
+        balanced accuracy. failed and truth_constant stay missing.
+    mean_by_frequency: over scored features, weighted by the number of fragments on which each fires.
+    mean_failed_low, mean_failed_high: `mean`, had all failed features scored 0, or 1.
+    top, random: means over the features where they are defined, n_... many; a constant prediction counts as 0, and
+        random_dropped leaves it out (a correlation of exactly 0 has no other cause). None for balanced accuracies.
+    difference: of `mean`, to the `random` dictionary of the same table and source; p: of a permutation test; p_holm:
+        corrected over all dictionaries of that table and source. None for the reference itself, where there is none,
+        and for other conditions than `plain`.
+
+    `_low` and `_high` are ends of 95 % bootstrap intervals. Where nothing was scored, all numbers but counts are None.
+    Neither the order of `rows` nor their company, but for p_holm, changes a line.
+    """
+    groups = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[column] for column in ABOUT)].append(row)
+    parts = [_part(dict(zip(ABOUT, key, strict=True)), groups[key]) for key in sorted(groups, key=str)]
+    differences = _differences(parts, resamples)
+    nothing = dict.fromkeys(COLUMNS)
+    return [nothing | _counted(part) | _averaged(part, resamples) | differences.get(part, {}) for part in parts]
+
+
+def _part(about: Row, rows: list[Row]) -> _Part:
+    return _Part(about, HEADLINE[about["scorer"]], sorted(rows, key=lambda row: row["feature"]))
+
+
+def _counted(part: _Part) -> dict[str, Any]:
+    numbers = {status: part.counts[status] for status in STATUSES}
+    return {**part.about, "score": part.score, "sampled": len(part.rows), "scored": len(part.scored), **numbers}
+
+
+def _averaged(part: _Part, resamples: int) -> dict[str, Any]:
+    values = part.values
+    if not len(values):
+        return {}
+    unfit = np.full(sum(part.counts[status] for status in UNFIT), KNOWING_NOTHING[part.score])
+    fires = [row["n_firing_fragments"] for row in part.scored]
+    found: dict[str, Any] = {
+        **_named("mean", mean_interval(values, resamples, SEED)),
+        **_named("mean_dead_zero", mean_interval(np.append(values, unfit), resamples, SEED)),
+        **_named("mean_by_frequency", weighted_mean_interval(values, fires, resamples, SEED)),
+    }
+    for end, score in (("low", LOWEST), ("high", HIGHEST)):
+        found[f"mean_failed_{end}"] = _mean([*values, *[score] * part.counts["failed"]])
+    return found | (_by_fragments(part) if part.score == CORRELATION else {})
+
+
+def _by_fragments(part: _Part) -> dict[str, Any]:
+    top, random = ([row[column] for row in part.scored if row[column] is not None] for column in ("top", "random"))
+    found: dict[str, Any] = {}
+    for name, scores in (("top", top), ("random", random), ("random_dropped", [score for score in random if score])):
+        found |= {name: _mean(scores), f"n_{name}": len(scores)}
+    return found
+
+
+def _differences(parts: Sequence[_Part], resamples: int) -> dict[_Part, dict[str, Any]]:
+    """What compares a part with the reference of its family, where there is one."""
+    families = defaultdict(list)
+    for part in parts:
+        if part.about["condition"] == PLAIN and len(part.values):
+            families[tuple(part.about[column] for column in ASKED)].append(part)
+    found = {}
+    for family in families.values():
+        reference = next((part for part in family if part.about["name"] == REFERENCE), None)
+        if reference is not None:
+            others = [part for part in family if part is not reference]
+            p = [permutation_p(part.values, reference.values, resamples, SEED) for part in others]
+            for part, raw, corrected in zip(others, p, holm(p), strict=True):
+                difference = difference_interval(part.values, reference.values, resamples, SEED)
+                found[part] = {**_named("difference", difference), "p": raw, "p_holm": float(corrected)}
+    return found
+
+
+def _named(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if len(values) else None

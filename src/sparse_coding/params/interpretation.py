@@ -1,0 +1,130 @@
+"""Section autointerp: what is explained, by whom, how it is tested, and what that may cost."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sparse_coding.params.section import Architecture, Count, NonNegative, Positive, Section, setting
+
+
+class Nearest(Section):
+    """In each cell, the members nearest to these (on a log scale)."""
+
+    l1: Positive = setting(2e-3, "For architectures with an L1 penalty.", unit="loss / code")
+    k: Count = setting(8, "For TopK.", unit="codes / vector")
+
+
+class RandomWeights(Section):
+    """The dictionary that is trained on the model with random weights."""
+
+    architecture: Architecture = setting("tied", "Its architecture.")
+    ratio: Positive = setting(4, "Its size.", unit="features / dimension")
+    l1: NonNegative = setting(2e-3, "Its L1 penalty (ReLU architectures).", unit="loss / code")
+    k: Count = setting(8, "Its k (TopK).", unit="codes / vector")
+    seed: Annotated[int, Field(ge=0)] = setting(0, "Its seed; the model's random weights use it too.")
+
+
+class Sampling(Section):
+    """Which features are scored, and on which fragments."""
+
+    features: Count = setting(100, "Features of each dictionary, a seeded uniform sample.", unit="features")
+    mode: Literal["nonzero", "original", "unbiased"] = setting(
+        "nonzero",
+        "Random fragments: `nonzero`, where the feature fires, the top 20 left out; `original`, the top 20 too; "
+        "`unbiased`, any but the top 20. Read by token-rules and simulation.",
+        source="docs/numbers.md: fragments",
+    )
+    seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the samples of features and fragments.")
+
+
+class Price(Section):
+    """What a model costs."""
+
+    prompt: Annotated[float, Field(ge=0, allow_inf_nan=False)] = setting(
+        0.0, "For what it reads.", unit="USD / million tokens"
+    )
+    completion: Annotated[float, Field(ge=0, allow_inf_nan=False)] = setting(
+        0.0, "For what it writes.", unit="USD / million tokens"
+    )
+
+
+class Caps(Section):
+    """What may be spent, all in all; see docs/interpretation.md."""
+
+    max_cost: Positive | None = setting(None, "Most that may ever be spent; needs prices.", unit="USD")
+    max_tokens: Count | None = setting(None, "Most tokens, read and written.", unit="tokens")
+    max_requests: Count | None = setting(None, "Most requests.", unit="requests")
+
+
+class Questions(Section):
+    """What is asked of which model: all of it decides the answers."""
+
+    base_url: str = setting(
+        "https://api.openai.com/v1",
+        "A server that speaks OpenAI's API: theirs, vLLM, llama.cpp, Ollama.",
+        pattern=r"^https?://[^\s]+$",
+    )
+    explainer: str = setting(..., "The model that explains features.", min_length=1)
+    judge: str = setting(..., "The model that tests explanations.", min_length=1)
+    simulator: Literal["chat", "per_token", "echo"] = setting(
+        "chat",
+        "How a simulation asks: a fragment a call, a token a call (64 times the price), or by the probabilities of an "
+        "echoed prompt (vLLM).",
+    )
+    logprobs: bool = setting(True, "Ask for probabilities, and score by expected values where the answers have them.")
+    temperature: Annotated[float, Field(ge=0, le=2)] = setting(0.0, "Sampling temperature of both models.")
+    explanation_tokens: Count = setting(60, "Longest explanation.", unit="tokens")
+    reasoning_tokens: Annotated[int, Field(ge=0)] = setting(
+        0, "Room for thoughts beside each answer, for models that have them.", unit="tokens"
+    )
+    examples: Count = setting(
+        20, "Fragments of each of the two kinds, for detection and fuzzing.", unit="fragments / feature"
+    )
+    per_call: Annotated[int, Field(ge=1, le=20)] = setting(
+        5, "Fragments in one question, for detection and fuzzing.", unit="fragments"
+    )
+
+
+class Connection(Caps):
+    """How a server is reached and what may be spent there."""
+
+    key_variable: str = setting("OPENAI_API_KEY", "Environment variable that holds the key; it is read nowhere else.")
+    prices: dict[str, Price] = setting({}, "Model name -> price; a model that is not here costs nothing.")
+    in_flight: Annotated[int, Field(ge=1, le=256)] = setting(16, "Requests under way at the same time.")
+    timeout: Positive = setting(120.0, "Longest wait for an answer.", unit="seconds")
+    retries: Annotated[int, Field(ge=0)] = setting(6, "Times a request is sent again after a fault of the server.")
+    retry_wait: Positive = setting(1.0, "First wait between them; it doubles.", unit="seconds")
+    cache: str = setting(".work/llm/cache", "Folder of all answers ever received.", min_length=1)
+
+
+class Llm(Questions):
+    """Language models as explainer and judge."""
+
+    connection: Connection = setting(
+        Connection(), "How they are reached and what they may cost.", changes_results=False
+    )
+
+
+class Scoring(Sampling):
+    """How a dictionary is explained and scored."""
+
+    scorer: Literal["token-rules", "simulation", "detection", "fuzzing"] = setting(
+        "token-rules",
+        "`token-rules` needs no language model; the others need `llm`.",
+        source="Bills et al. 2023 (simulation); Paulo et al. 2024 (detection, fuzzing)",
+    )
+    rules: Count = setting(
+        3, "Most rules in an explanation (token-rules).", unit="rules", source="docs/decisions.md: K"
+    )
+    llm: Llm | None = setting(None, "Language models as explainer and judge; null: none.")
+    accept_partial: bool = setting(
+        False, "At a cap, publish the features that are finished, equally many of each dictionary, marked `n of N`."
+    )
+
+
+class Autointerp(Scoring):
+    """Explanations of features, and how well they predict the activations."""
+
+    members: Literal["all"] | Nearest = setting(Nearest(), "Dictionaries to score: `all`, or the nearest in each cell.")
+    random_weights: RandomWeights | None = setting(RandomWeights(), "Control on the random-weights model; null: none.")
+    bootstrap: Count = setting(10_000, "Resamples of features for an interval.", unit="resamples")

@@ -1,0 +1,182 @@
+"""Stage autointerp, with language models: explain features, and let a judge test the explanations.
+
+1. For each dictionary, draw a seeded sample of its features and encode every fragment; keep what is asked about.
+2. Say what the run will ask for and cost, and what it can resolve.
+3. Go through the features, one of each dictionary in turn, so that a cap leaves equally many of each.
+4. Write a table for each dictionary; at a cap nothing, unless partial tables are wanted.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from sparse_coding.errors import BadInput, Paused
+from sparse_coding.interp.codes import fragment_ids, sampled_codes
+from sparse_coding.interp.judge.forecast import forecast, resolution
+from sparse_coding.interp.judge.judges import Panel, Scores, panel
+from sparse_coding.interp.judge.running import Outcome, Running, Task
+from sparse_coding.io import tables
+from sparse_coding.io import tokens as token_files
+from sparse_coding.io.activations import open_activations
+from sparse_coding.llm.cache import Cache
+from sparse_coding.llm.client import Client, Reach
+from sparse_coding.llm.ledger import Ledger, Limits, Price
+from sparse_coding.slices import AutointerpLlmSlice, Scored
+
+PLAIN, NULL = "plain", "shuffled_null"
+NEEDS_KEY = "https://api.openai.com/"
+
+Column = list[Task]  # the features of one dictionary under one condition
+
+
+def run(
+    settings: AutointerpLlmSlice,
+    *,
+    activations: Path,
+    tokens: Path,
+    dictionaries: list[Path],
+    prompts: Path,
+    ledger: Path,
+    output: Path,
+    threads: int,
+    done: Callable[[str], object] = lambda name: None,
+) -> None:
+    """Score `dictionaries` (in the order of settings.members) into the folder `output`; `done` hears of each.
+
+    prompts: the folder of their files; ledger: the database of all that was spent. Answers come from the cache where
+    they are, so a run that was stopped goes on. Raises BadInput where files do not belong together or a server is of
+    no use, and Paused (a BadInput) at a cap.
+    """
+    reach = _reach(settings)
+    if [path.stem for path in dictionaries] != list(settings.members):
+        raise BadInput("dictionaries", ", ".join(path.stem for path in dictionaries), ", ".join(settings.members))
+    asked, columns = _prepared(settings, activations, tokens, dictionaries, prompts, threads)
+    tasks = [task for row in zip_longest(*columns) for task in row if task is not None]
+    connection = settings.llm.connection
+    prices = {model: Price(price.prompt, price.completion) for model, price in connection.prices.items()}
+    limits = Limits(connection.max_cost, connection.max_tokens, connection.max_requests)
+    book = Ledger(ledger, limits, prices)
+    outcome = asyncio.run(_asked(reach, Cache(Path(connection.cache)), book, asked, tasks))
+    _publish(settings, asked, columns, _finished(tasks, outcome), outcome.paused, output, done)
+
+
+def _reach(settings: AutointerpLlmSlice) -> Reach:
+    llm = settings.llm
+    key = os.environ.get(llm.connection.key_variable, "")
+    if not key and llm.base_url.startswith(NEEDS_KEY):
+        raise BadInput(f"environment variable {llm.connection.key_variable}", "nothing", f"a key for {llm.base_url}")
+    connection = llm.connection
+    return Reach(llm.base_url, key, connection.in_flight, connection.timeout, connection.retries, connection.retry_wait)
+
+
+def _prepared(
+    settings: AutointerpLlmSlice, activations: Path, tokens: Path, dictionaries: list[Path], prompts: Path, threads: int
+) -> tuple[Panel, list[Column]]:
+    """Who asks, and what about: the cases of all features, without the codes that they were taken from."""
+    sampling, text = settings.sampling, token_files.load(tokens)
+    with open_activations(activations) as file:
+        fragments = file.split("fragments")
+        ids = fragment_ids(activations, fragments, text)
+        asked = panel(settings.scorer, settings.llm, prompts, text.vocabulary, ids, sampling.mode, sampling.seed)
+
+        def columns_of(scored: Scored, path: Path) -> list[Column]:
+            features, codes = sampled_codes(path, fragments, file.d_act, sampling.features, sampling.seed)
+            codes = codes.reshape(len(features), *ids.shape)
+            return [
+                [
+                    Task(scored.name, condition, asked.judge.case(activation, int(feature), condition == NULL))
+                    for feature, activation in zip(features, codes, strict=True)
+                ]
+                for condition in ([PLAIN, NULL] if scored.shuffled_null else [PLAIN])
+            ]
+
+        torch.set_num_threads(1)  # one inside each: sums then do not depend on how many there are
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            found = pool.map(columns_of, settings.members.values(), dictionaries)
+            return asked, [column for columns in found for column in columns]
+
+
+async def _asked(reach: Reach, cache: Cache, ledger: Ledger, asked: Panel, tasks: Sequence[Task]) -> Outcome:
+    """Forecast, then ask, with a bar that shows what was spent."""
+    async with Client(reach, cache, ledger) as client:
+        n = sum((task.dictionary, task.condition) == (tasks[0].dictionary, tasks[0].condition) for task in tasks)
+        coming = forecast(asked, tasks, ledger.price, client.is_known)
+        print(f"\nautointerp: {coming}\n{resolution(n)}\nSpent so far: {ledger.spent()}", flush=True)
+        with tqdm(total=len(tasks), desc="autointerp", unit="feature") as bar:
+            shown = 0.0
+
+            def told() -> None:
+                nonlocal shown
+                if time.monotonic() - shown > 1:
+                    shown = time.monotonic()
+                    bar.set_postfix_str(str(ledger.spent()), refresh=False)
+                bar.update()
+
+            outcome = await Running(client, asked, tasks, told).all()
+        print(f"Spent, all in all: {ledger.spent()}", flush=True)
+        return outcome
+
+
+def _finished(tasks: Sequence[Task], outcome: Outcome) -> dict[int, Scores]:
+    """Scores by the identity of their task."""
+    return {id(tasks[index]): scores for index, scores in outcome.scores.items()}
+
+
+def _publish(
+    settings: AutointerpLlmSlice,
+    asked: Panel,
+    columns: list[Column],
+    finished: dict[int, Scores],
+    paused: Paused | None,
+    output: Path,
+    done: Callable[[str], object],
+) -> None:
+    """A file for each column, of all features, or at a cap of as many as every column has. Raises `paused`."""
+    counts = [_leading(column, finished) for column in columns]
+    short = [count for count, column in zip(counts, columns, strict=True) if count < len(column)]
+    if paused is not None and (settings.partial is None or min(short, default=1) == 0):
+        raise paused
+    most = min(short, default=settings.sampling.features)
+    if short:
+        print(f"autointerp: a cap was reached; tables of {most} of {settings.sampling.features} features", flush=True)
+    for column in columns:
+        scored, condition = settings.members[column[0].dictionary], column[0].condition
+        about = _about(settings, scored, condition, asked, wanted=len(column))
+        rows = [
+            about | {"source": source} | asdict(finished[id(task)][source])
+            for source in asked.judge.sources
+            for task in column[:most]
+        ]
+        suffix = "" if condition == PLAIN else f".{condition}"
+        tables.write(output / f"{scored.name}{suffix}.parquet", rows, tables.AUTOINTERP)
+    for name in settings.members:
+        done(name)
+
+
+def _leading(column: Column, finished: dict[int, Scores]) -> int:
+    """How many features from the first on are finished."""
+    return next((place for place, task in enumerate(column) if id(task) not in finished), len(column))
+
+
+def _about(settings: AutointerpLlmSlice, scored: Scored, condition: str, asked: Panel, wanted: int) -> dict[str, Any]:
+    return {
+        "site": settings.site,
+        **scored.model_dump(exclude={"shuffled_null"}),
+        "condition": condition,
+        "scorer": settings.scorer,
+        "explainer": settings.llm.explainer,
+        "judge": settings.llm.judge,
+        "simulator": asked.judge.simulator,
+        "mode": settings.sampling.mode,
+        "prompts": asked.digest,
+        "wanted": wanted,
+    }
