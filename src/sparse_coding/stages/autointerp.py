@@ -28,7 +28,7 @@ from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import Split, open_activations
 from sparse_coding.slices import AutointerpSlice, Scored
 
-ENCODE_ROWS = 1024  # vectors encoded at a time: their codes stay in the cache of the processor
+ENCODE_ROWS = 4096  # vectors encoded at a time
 PLAIN, NULL = "plain", "shuffled_null"
 
 
