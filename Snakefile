@@ -10,7 +10,7 @@ decided by content (docs/freshness.md), never by time stamps.
 from pathlib import Path
 
 import sparse_coding
-from sparse_coding import grid, hub_lock, leaves, params_file, slices
+from sparse_coding import grid, hub_lock, leaves, params_file, slices, toy_slices
 from sparse_coding.errors import BadInput
 from sparse_coding.workflow.graph import Graph
 from sparse_coding.workflow.snakefile import Snakefile
@@ -48,6 +48,7 @@ include: "rules/baselines.smk"
 include: "rules/evaluation.smk"
 include: "rules/autointerp.smk"
 include: "rules/plots.smk"
+include: "rules/toy.smk"
 
 
 rule all:

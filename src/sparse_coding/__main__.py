@@ -32,6 +32,9 @@ STAGES = (
     "autointerp_tables",
     "plots",
     "transformer",
+    "toy",
+    "toy_tables",
+    "toy_figure",
 )
 
 # What one types: the function in commands.py.

@@ -26,7 +26,8 @@ from sparse_coding.params import (
 )
 
 # Modules that reach a step through these settings and no other way: a change in them shows in the values.
-SCHEMA = ("sparse_coding.params", "sparse_coding.params_file", "sparse_coding.grid", "sparse_coding.slices")
+_SCHEMA = "schema", "params", "params_file", "grid", "slices", "toy_params", "toy_slices"
+SCHEMA = tuple(f"sparse_coding.{name}" for name in _SCHEMA)
 
 
 def split(section: Section) -> tuple[dict[str, Any], dict[str, Any]]:
