@@ -34,6 +34,7 @@ def run(settings: ToySlice, *, output: Path, threads: int, done: Callable[[str],
 
     `done` hears the name of each member that is written. Raises BadInput, when all others are, for those that diverge.
     """
+    torch.set_num_threads(1)  # a member a thread, and metrics that round alike on any number of cores
     training = settings.training
     factors = training.factors if settings.condition == "correlated" else None
     shape = (training.true_features, training.d_act)
