@@ -39,10 +39,13 @@ STAGES = {
     "evaluation_summary": Stage(2, threads=1),
     "autointerp_tables": Stage(2, threads=1),
     "plots": Stage(6, threads=1),
+    "toy": Stage(30, threads=1),
+    "toy_tables": Stage(3, threads=1),
+    "toy_figure": Stage(6, threads=1),
 }
 UNKNOWN = Stage(10, threads=1)
 # Rules that only name the files of a whole stage: no steps.
-TARGETS = ("all", "dataset", "activations", "dictionaries", "baselines", "evaluation", "autointerp", "plots")
+TARGETS = ("all", "dataset", "activations", "dictionaries", "baselines", "evaluation", "autointerp", "plots", "toy")
 
 
 def stage_of(rule: str) -> Stage:
