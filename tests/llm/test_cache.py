@@ -42,6 +42,27 @@ def test_what_is_kept(tmp_path):
     assert [path.name for path in (tmp_path / "not/there/ab").iterdir()] == [f"{NAME}.json"]
 
 
+def test_of_two_answers_to_the_same_question_the_first_is_kept_and_used(tmp_path):
+    cache = Cache(tmp_path)
+    assert cache.first(NAME, {"answer": {"n": 1}}) == {"answer": {"n": 1}}
+    assert cache.first(NAME, {"answer": {"n": 2}}) == cache.get(NAME) == {"answer": {"n": 1}}
+    next(tmp_path.rglob("*.json")).write_text("{")
+    assert cache.first(NAME, {"answer": {"n": 3}}) == cache.get(NAME) == {"answer": {"n": 3}}
+
+
+def test_two_processes_that_ask_the_same_use_the_same_answer(tmp_path):
+    with ModelServer() as server:
+        desk = Desk(tmp_path, server.url)
+        other = {"request": {}, "dropped": [], "answer": {"choices": [], "from": "another process"}}
+
+        def script(asked, number):  # it answers while our own call is under way
+            desk.cache.put(chat().key(server.url), other)
+
+        server.faults = script
+        assert desk.ask(chat()) == [other["answer"]]
+        assert desk.ledger.spent().tokens == 17  # ours was paid for
+
+
 def _write_for_ever(folder):
     cache, number = Cache(folder), 0
     while True:

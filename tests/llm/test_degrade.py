@@ -98,3 +98,10 @@ def test_without():
     assert degrade.next_to_drop("chat/completions", {"seed": 1}, "no temperature") == "seed"
     assert degrade.next_to_drop("chat/completions", {"model": 1}, "no seed") is None
     assert degrade.next_to_drop("completions", {"logprobs": 5, "max_tokens": 1}, "no logprobs") is None
+
+
+def test_what_is_left_out_is_said_once(tmp_path, capsys):
+    with ModelServer(rejects={"logprobs", "max_tokens"}, latency=0.005) as server:
+        Desk(tmp_path, server.url).ask(*(full(number) for number in range(20)))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "m is asked without logprobs, max_tokens (by its old name) from now on (HTTP 400: Unsupported" in line

@@ -23,19 +23,32 @@ class Cache:
         """What was kept under `key`; None where nothing was, or where the file is damaged (it is written anew)."""
         path = self._path(key)
         try:
-            kept = json.loads(path.read_bytes())
+            kept = _whole(path.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except ValueError:
-            kept = None
-        if not isinstance(kept, dict) or not isinstance(kept.get("answer"), dict):
+        if kept is None:
             print(f"{path}: a damaged answer; it is asked for again", file=sys.stderr)
-            return None
         return kept
 
     def put(self, key: str, kept: Kept) -> None:
         """Keep it, whole."""
         write_text(self._path(key), json.dumps(kept) + "\n")
 
+    def first(self, key: str, kept: Kept) -> Kept:
+        """Keep it, unless another process did so first; what is kept now, for all to use the same."""
+        path = self._path(key)
+        before = _whole(path.read_bytes()) if path.exists() else None
+        if before is None:
+            self.put(key, kept)
+        return before or kept
+
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"
+
+
+def _whole(text: bytes) -> Kept | None:
+    try:
+        kept = json.loads(text)
+    except ValueError:
+        return None
+    return kept if isinstance(kept, dict) and isinstance(kept.get("answer"), dict) else None

@@ -33,6 +33,7 @@ from sparse_coding.llm.ledger import Ledger, Limits, Price
 from sparse_coding.slices import AutointerpLlmSlice, Scored
 
 PLAIN, NULL = "plain", "shuffled_null"
+MORE = "more: raise max_cost, max_tokens or max_requests and run the same command again; what was answered is kept"
 NEEDS_KEY = "https://api.openai.com/"
 
 Column = list[Task]  # the features of one dictionary under one condition
@@ -109,7 +110,7 @@ async def _asked(reach: Reach, cache: Cache, ledger: Ledger, asked: Panel, tasks
     """Forecast, then ask, with a bar that shows what was spent."""
     async with Client(reach, cache, ledger) as client:
         n = sum((task.dictionary, task.condition) == (tasks[0].dictionary, tasks[0].condition) for task in tasks)
-        coming = forecast(asked, tasks, ledger.price, client.is_known)
+        coming = forecast(asked, tasks, ledger.price, client.known)
         print(f"\nautointerp: {coming}\n{resolution(n)}\nSpent so far: {ledger.spent()}", flush=True)
         with tqdm(total=len(tasks), desc="autointerp", unit="feature") as bar:
             shown = 0.0
@@ -143,8 +144,12 @@ def _publish(
     """A file for each column, of all features, or at a cap of as many as every column has. Raises `paused`."""
     counts = [_leading(column, finished) for column in columns]
     short = [count for count, column in zip(counts, columns, strict=True) if count < len(column)]
-    if paused is not None and (settings.partial is None or min(short, default=1) == 0):
+    if paused is not None and settings.partial is None:
         raise paused
+    if paused is not None and min(short, default=1) == 0:
+        raise Paused(
+            "autointerp.llm.connection", "a cap before one feature of each dictionary was finished", MORE
+        ) from paused
     most = min(short, default=settings.sampling.features)
     if short:
         print(f"autointerp: a cap was reached; tables of {most} of {settings.sampling.features} features", flush=True)
