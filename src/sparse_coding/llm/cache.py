@@ -3,12 +3,14 @@
 Files are never changed, so folders of several people can be put together by copying, and DVC can version one.
 """
 
+import gzip
 import json
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
-from sparse_coding.atomic import write_text
+from sparse_coding.atomic import whole_file
 
 Kept = dict[str, Any]
 
@@ -32,7 +34,8 @@ class Cache:
 
     def put(self, key: str, kept: Kept) -> None:
         """Keep it, whole."""
-        write_text(self._path(key), json.dumps(kept) + "\n")
+        with whole_file(self._path(key)) as temporary:  # probabilities are long, and much alike
+            temporary.write_bytes(gzip.compress(json.dumps(kept).encode(), compresslevel=6, mtime=0))
 
     def first(self, key: str, kept: Kept) -> Kept:
         """Keep it, unless another process did so first; what is kept now, for all to use the same."""
@@ -43,12 +46,12 @@ class Cache:
         return before or kept
 
     def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}.json"
+        return self.folder / key[:2] / f"{key}.json.gz"
 
 
-def _whole(text: bytes) -> Kept | None:
+def _whole(content: bytes) -> Kept | None:
     try:
-        kept = json.loads(text)
-    except ValueError:
+        kept = json.loads(gzip.decompress(content))
+    except (ValueError, OSError, EOFError, zlib.error):
         return None
     return kept if isinstance(kept, dict) and isinstance(kept.get("answer"), dict) else None

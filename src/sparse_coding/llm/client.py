@@ -124,15 +124,20 @@ class Client:
     ) -> tuple[Answer | None, Fault | None]:
         """Leave out one parameter after another until the server takes the request, unless others found out which."""
         refusal = fault.reason
+        believed = not degrade.is_vague(request.endpoint, sent, fault.reason)  # else a passing refusal could cost a run
         while fault.kind == "degrade":
             if not self._dropped[request.endpoint, request.model] <= dropped:
                 return None, None
             name = degrade.next_to_drop(request.endpoint, sent, fault.reason)
             if name is None:
                 break
-            dropped.add(name)
+            if believed:
+                dropped.add(name)
+            believed = True
             async with self._slots:
                 answer, after, sent = await self._sent(request, key, dropped)
+            if after is None and not dropped - self._dropped[request.endpoint, request.model]:
+                return answer, None
             if after is None:
                 self._dropped[request.endpoint, request.model] |= dropped  # here: those who wait are to know
                 left_out = ", ".join(sorted(dropped)).replace("max_tokens", "max_tokens (by its old name)")

@@ -34,7 +34,7 @@ from sparse_coding.slices import AutointerpLlmSlice, Scored
 
 PLAIN, NULL = "plain", "shuffled_null"
 MORE = "more: raise max_cost, max_tokens or max_requests and run the same command again; what was answered is kept"
-NEEDS_KEY = "https://api.openai.com/"
+NEEDS_KEY, KEY_VARIABLE = "https://api.openai.com/", "OPENAI_API_KEY"
 
 Column = list[Task]  # the features of one dictionary under one condition
 
@@ -72,9 +72,11 @@ def run(
 
 def _reach(settings: AutointerpLlmSlice) -> Reach:
     llm = settings.llm
-    key = os.environ.get(llm.connection.key_variable, "")
-    if not key and llm.base_url.startswith(NEEDS_KEY):
-        raise BadInput(f"environment variable {llm.connection.key_variable}", "nothing", f"a key for {llm.base_url}")
+    is_theirs = llm.base_url.startswith(NEEDS_KEY)
+    variable = llm.connection.key_variable or (KEY_VARIABLE if is_theirs else None)
+    key = os.environ.get(variable, "").strip() if variable else ""
+    if not key and is_theirs:
+        raise BadInput(f"environment variable {variable}", "nothing", f"a key for {llm.base_url}")
     connection = llm.connection
     return Reach(llm.base_url, key, connection.in_flight, connection.timeout, connection.retries, connection.retry_wait)
 

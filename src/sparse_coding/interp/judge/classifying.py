@@ -157,5 +157,6 @@ def _listed(texts: Sequence[tuple[str, ...]]) -> str:
 def _with_marks(pieces: tuple[str, ...]) -> str:
     if len(pieces) == 1:
         return quoted(pieces[0])
-    inner = [quoted(piece)[1:-1] for piece in pieces]
+    # A sign at the edge of a piece would run into the mark.
+    inner = [quoted(piece)[1:-1].replace("<", "\\u003c").replace(">", "\\u003e") for piece in pieces]
     return '"' + "".join(f"{OPEN}{text}{CLOSE}" if place % 2 else text for place, text in enumerate(inner)) + '"'
