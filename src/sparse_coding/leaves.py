@@ -19,6 +19,7 @@ MODEL_FILES = ("model.safetensors", "config.json", "generation_config.json", "to
 MODEL_PROSE = ("README.md", "loss_curve.png", "training.json")  # what stage transformer writes for people
 WEIGHTS = "model.safetensors"
 EMBEDDED_CORPUS = "pydocs"
+TRAINED = "train"  # a tokenizer that stage transformer makes
 PROMPTS = "prompts"
 EMBEDDED_LOCK = Path(__file__).parent / "lm" / "corpora" / "pydocs.lock.json"
 
@@ -71,12 +72,27 @@ def prompts() -> Leaf:
 
 def corpus(params: Params) -> Leaf:
     """The files of a local corpus; the lock of the embedded one; the revision of one on a data hub."""
-    name, path = params.dataset.corpus, Path(params.dataset.corpus)
+    return _corpus_leaf(params.dataset.corpus, params.dataset.revision)
+
+
+def training(params: Params) -> list[Leaf]:
+    """What stage transformer reads: its corpus, and a tokenizer that it does not train itself."""
+    own = params.transformer
+    found = [_corpus_leaf(own.corpus, own.corpus_revision)]
+    if own.tokenizer == TRAINED:
+        return found
+    name = f"tokenizer {own.tokenizer}"
+    if not Path(own.tokenizer).is_dir():
+        return [*found, Leaf(name, version=own.tokenizer_revision or "")]
+    return [*found, Leaf(name, tuple(filter(_is_small_part, folder_files(own.tokenizer))))]
+
+
+def _corpus_leaf(name: str, revision: str | None) -> Leaf:
     if name == EMBEDDED_CORPUS:
         return Leaf(f"corpus {name}", version=json.loads(EMBEDDED_LOCK.read_text(encoding="utf-8"))["sha256"])
-    if not path.exists():
-        return Leaf(f"corpus {name}", version=params.dataset.revision or "")
-    return Leaf(f"corpus {name}", tuple(folder_files(name)) if path.is_dir() else (name,))
+    if not Path(name).exists():
+        return Leaf(f"corpus {name}", version=revision or "")
+    return Leaf(f"corpus {name}", tuple(folder_files(name)) if Path(name).is_dir() else (name,))
 
 
 def _is_hidden(file: Path) -> bool:
