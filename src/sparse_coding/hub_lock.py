@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from sparse_coding.atomic import write_text
 from sparse_coding.errors import BadInput
-from sparse_coding.leaves import EMBEDDED_CORPUS, TRAINED, makes_model
+from sparse_coding.leaves import EMBEDDED_CORPUS, makes_model
 from sparse_coding.params import Params
+from sparse_coding.params.transformer import TRAINED
 
 LOCK = Path("hub.lock.json")
 _COMMIT = re.compile(r"[0-9a-f]{40}")

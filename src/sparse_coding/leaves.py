@@ -11,6 +11,7 @@ from typing import Any
 from sparse_coding import grid, sites
 from sparse_coding.errors import BadInput
 from sparse_coding.params import Params
+from sparse_coding.params.transformer import TRAINED
 from sparse_coding.workflow import stamps
 from sparse_coding.workflow.graph import Leaf
 
@@ -19,7 +20,6 @@ MODEL_FILES = ("model.safetensors", "config.json", "generation_config.json", "to
 MODEL_PROSE = ("README.md", "loss_curve.png", "training.json")  # what stage transformer writes for people
 WEIGHTS = "model.safetensors"
 EMBEDDED_CORPUS = "pydocs"
-TRAINED = "train"  # a tokenizer that stage transformer makes
 PROMPTS = "prompts"
 EMBEDDED_LOCK = Path(__file__).parent / "lm" / "corpora" / "pydocs.lock.json"
 

@@ -10,10 +10,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from sparse_coding.atomic import write_text
 from sparse_coding.errors import BadInput
-from sparse_coding.params import Transformer
+from sparse_coding.params.transformer import TRAINED, Transformer
 
 END_OF_TEXT = "<|endoftext|>"
-TRAINED = "train"
 _ORIGIN = "origin.json"  # written last: a folder that has it is whole
 _WANTED = "`train`, a folder or hub name of a tokenizer with an end-of-text token, or tokenizer_fallback: true"
 

@@ -6,6 +6,8 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from sparse_coding.params.section import Count, NonNegative, Positive, Section, setting
 
+TRAINED = "train"  # a tokenizer that is not there yet
+
 
 class Transformer(Section):
     """The small language model that is trained here, into models/<name>."""
@@ -14,7 +16,7 @@ class Transformer(Section):
     corpus: str = setting("pydocs", "As dataset.corpus.")
     corpus_revision: str | None = setting(None, "Branch, tag or commit of a corpus on the data hub.")
     text_field: str = setting("text", "As dataset.text_field.")
-    tokenizer: str = setting("train", "`train`: a byte-level BPE of the corpus; or a folder or hub name, such as gpt2.")
+    tokenizer: str = setting(TRAINED, "`train`: a byte-level BPE of the corpus; or a folder or hub name, such as gpt2.")
     tokenizer_revision: str | None = setting(None, "Branch, tag or commit of a tokenizer on the hub.")
     tokenizer_fallback: bool = setting(
         False,
