@@ -1,6 +1,6 @@
 """Stage transformer: a small language model in Hugging Face format.
 
-in:  nothing but settings (its corpus is named there)
+in:  a corpus, and a tokenizer where it is not to be trained
 out: models/<name>/
 Declared when the analysed model is models/<name> and that folder has no weights, or weights that this stage made:
 an hour or so for the default, which is why its model is committed. A killed run goes on from its last checkpoint.
@@ -14,6 +14,7 @@ if leaves.makes_model(PARAMS):
         step=step("transformer"),
         folder=f"models/{PARAMS.transformer.name}",
         outputs={"model": [*leaves.MODEL_FILES, *leaves.MODEL_PROSE]},
+        leaves=leaves.training(PARAMS),
         paths={"checkpoints": f".work/transformer/{PARAMS.transformer.name}"},
     )
 

@@ -120,13 +120,40 @@ def test_what_lies_on_this_machine_stays_as_it_is(project):
     (project / "models" / "mine").mkdir(parents=True)
     (project / "texts").mkdir()
     for params in (some_params(), some_params(model={"name": "models/mine"}, dataset={"corpus": "texts"})):
-        assert hub_lock.names(params) == {}
+        assert hub_lock.on_hub(params) == []
         assert hub_lock.pinned(params) == params
 
 
 def test_a_grid_of_imported_sites_reads_neither_model_nor_corpus():
     params = some_params(**HUB, grid={"sites": ["mine"]}, activations={"imported": {"mine": "vectors"}})
     assert hub_lock.pinned(params) == params
+
+
+def own_model(**transformer) -> Params:
+    return some_params(model={"name": "models/mine"}, transformer={"name": "mine", **transformer})
+
+
+def test_corpus_and_tokenizer_of_an_own_model_are_locked_too():
+    write_lock({"models": {"gpt2@main": COMMITS["gpt"]}, "datasets": {"someone/texts@main": COMMITS["texts"]}})
+    params = own_model(tokenizer="gpt2", tokenizer_fallback=True, corpus="someone/texts")
+    pinned = hub_lock.pinned(params).transformer
+    assert (pinned.tokenizer, pinned.tokenizer_revision) == ("gpt2", COMMITS["gpt"])
+    assert pinned.corpus_revision == COMMITS["texts"]
+    assert not pinned.tokenizer_fallback
+    (Path("models") / "mine").mkdir(parents=True)
+    (Path("models") / "mine" / "model.safetensors").touch()  # it came with its weights: nobody trains it
+    assert hub_lock.pinned(params).transformer == params.transformer
+
+
+def test_the_lock_alone_decides_whether_a_tokenizer_is_trained(capsys):
+    write_lock({})
+    with pytest.raises(
+        BadInput, match=r"params\.yaml: transformer\.tokenizer: found gpt2, no file .* at revision main"
+    ):
+        hub_lock.pinned(own_model(tokenizer="gpt2"))
+    pinned = hub_lock.pinned(own_model(tokenizer="gpt2", tokenizer_fallback=True))
+    assert capsys.readouterr().err == "transformer.tokenizer: gpt2@main is not in hub.lock.json, so a BPE is trained\n"
+    assert pinned == hub_lock.pinned(own_model(tokenizer="train"))  # nothing else will know, so keys are the same
 
 
 def test_a_damaged_lock_is_named():

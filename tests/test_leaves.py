@@ -87,6 +87,21 @@ def test_a_corpus_is_its_files_its_checksum_or_its_commit(project):
     assert (of_hub.files, of_hub.version) == ((), "abc")
 
 
+def test_training_reads_its_own_corpus_and_a_tokenizer_that_is_named(project):
+    for folder in ("texts", "words"):
+        (project / folder).mkdir()
+    (project / "texts" / "a.txt").write_text("text")
+    for name in ("tokenizer.json", "model.safetensors", "README.md"):
+        (project / "words" / name).write_text(name)
+
+    def read(**transformer) -> list[tuple[tuple[str, ...], str]]:
+        return [(leaf.files, leaf.version) for leaf in leaves.training(some_params(transformer=transformer))]
+
+    assert read() == [((), leaves.corpus(some_params()).version)]
+    assert read(corpus="texts", tokenizer="words") == [(("texts/a.txt",), ""), (("words/tokenizer.json",), "")]
+    assert read(tokenizer="gpt2", tokenizer_revision="abc")[1] == ((), "abc")
+
+
 def test_an_empty_or_missing_folder_is_named(project):
     (project / "empty").mkdir()
     with pytest.raises(BadInput, match="empty: found no files; wanted a folder with files"):

@@ -79,6 +79,8 @@ def test_an_l1_must_be_finite_and_not_negative(value):
         ),
         ({"model": {"name": ""}}, r"model\.name: found ''; wanted String should have at least 1 character"),
         ({"transformer": {"name": "../x"}}, r"transformer\.name: found '\.\./x'; wanted .*pattern"),
+        ({"transformer": {"d_model": 16, "heads": 5}}, r"transformer\.heads: found 5; wanted a divisor of d_model, 16"),
+        ({"transformer": {"d_model": 130}}, r"transformer\.heads: found 4; wanted a divisor of d_model, 130"),
         ({"plots": None}, r"plots: found None; wanted a valid dictionary or instance of Plots"),
         ({"autointerp": {"scorer": "gpt"}}, r"autointerp\.scorer: found 'gpt'; wanted 'token-rules'"),
     ],

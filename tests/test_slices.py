@@ -133,6 +133,7 @@ CHANGES: dict[str, tuple[dict[str, dict[str, Any]], set[str], set[str]]] = {
             "activations": {"batch_tokens": 5, "sites_per_pass": 1},
             "dictionaries": {"side_by_side": 1, "device": "cpu"},
             "evaluation": {"batch_rows": 5, "batch_blocks": 1},
+            "transformer": {"device": "cpu"},
         },
         set(),
         set(),

@@ -6,52 +6,90 @@ everything that was made from it is keyed by the commit, and no network is used 
 
 import json
 import re
+import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from sparse_coding.atomic import write_text
 from sparse_coding.errors import BadInput
 from sparse_coding.leaves import EMBEDDED_CORPUS, makes_model
 from sparse_coding.params import Params
+from sparse_coding.params.transformer import TRAINED
 
 LOCK = Path("hub.lock.json")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 Lock = dict[str, dict[str, str]]
 
 
+@dataclass(frozen=True)
+class OnHub:
+    """A name on a hub that params give as `<section>.<field>`."""
+
+    kind: Literal["models", "datasets"]
+    section: str
+    field: str
+    revision_field: str
+    given: str
+    revision: str | None
+
+    @property
+    def name(self) -> str:
+        """The repository: a corpus may name a configuration of it."""
+        return self.given.partition(":")[0] if self.kind == "datasets" else self.given
+
+    @property
+    def entry(self) -> str:
+        """What the lock calls it."""
+        return f"{self.name}@{self.revision or 'main'}"
+
+
 def pinned(params: Params, path: Path = LOCK) -> Params:
-    """The same params, with the commit as revision of each model and corpus that is on a hub.
+    """The same params, with the commit as revision of each model, corpus and tokenizer that is on a hub.
 
-    Raises BadInput for a name that is neither a local path nor in the lock.
+    A tokenizer that is not in the lock is replaced by one to be trained where params allow that, and a line says so:
+    the lock alone decides which of the two it is. Raises BadInput for any other name that is neither a local path nor
+    in the lock.
     """
-    lock, wanted = _read(path), names(params)
-    found = {}
-    for kind, (name, revision) in wanted.items():
-        entry = f"{name}@{revision or 'main'}"
-        commit = revision if revision and _COMMIT.fullmatch(revision) else lock.get(kind, {}).get(entry)
-        if commit is None:
-            place = "params.yaml: model.name" if kind == "models" else "params.yaml: dataset.corpus"
-            what = f"{name}, no file or folder here, and not in {path} at revision {revision or 'main'}"
+    lock = _read(path)
+    for wanted in on_hub(params):
+        known = wanted.revision if wanted.revision and _COMMIT.fullmatch(wanted.revision) else None
+        commit = known or lock.get(wanted.kind, {}).get(wanted.entry)
+        if commit is not None:
+            params = _with(params, wanted.section, {wanted.revision_field: commit})
+        elif wanted.field == "tokenizer" and params.transformer.tokenizer_fallback:
+            print(f"transformer.tokenizer: {wanted.entry} is not in {path}, so a BPE is trained", file=sys.stderr)
+            params = _with(params, wanted.section, {"tokenizer": "train", "tokenizer_revision": None})
+        else:
+            place = f"params.yaml: {wanted.section}.{wanted.field}"
+            what = f"{wanted.name}, no file or folder here, and not in {path} at revision {wanted.revision or 'main'}"
             raise BadInput(place, what, "a local path, or a name on the hub after `sparse_coding lock`")
-        found[kind] = commit
-    model, dataset = params.model, params.dataset
-    if "models" in found:
-        model = model.model_copy(update={"revision": found["models"]})
-    if "datasets" in found:
-        dataset = dataset.model_copy(update={"revision": found["datasets"]})
-    return params.model_copy(update={"model": model, "dataset": dataset})
+    # Decided: a locked tokenizer that cannot be loaded is an error, on every machine.
+    return _with(params, "transformer", {"tokenizer_fallback": False}) if makes_model(params) else params
 
 
-def names(params: Params) -> dict[str, tuple[str, str | None]]:
-    """The model and the corpus, as (name, revision), where they are on a hub and a site of the grid needs them."""
+def _with(params: Params, section: str, changes: dict[str, Any]) -> Params:
+    return params.model_copy(update={section: getattr(params, section).model_copy(update=changes)})
+
+
+def on_hub(params: Params) -> list[OnHub]:
+    """What is on a hub, where a site of the grid needs it."""
     if all(site in params.activations.imported for site in params.grid.sites):
-        return {}
-    found = {}
-    if not Path(params.model.name).expanduser().exists() and not makes_model(params):
-        found["models"] = (params.model.name, params.model.revision)
-    corpus = params.dataset.corpus
-    if corpus != EMBEDDED_CORPUS and not Path(corpus).expanduser().exists():
-        found["datasets"] = (corpus.partition(":")[0], params.dataset.revision)
-    return found
+        return []
+    own, made = params.transformer, makes_model(params)
+    found = [] if made else [OnHub("models", "model", "name", "revision", params.model.name, params.model.revision)]
+    dataset = params.dataset
+    found.append(OnHub("datasets", "dataset", "corpus", "revision", dataset.corpus, dataset.revision))
+    if made:
+        tokenizer = own.tokenizer, own.tokenizer_revision
+        found.append(OnHub("models", "transformer", "tokenizer", "tokenizer_revision", *tokenizer))
+        found.append(OnHub("datasets", "transformer", "corpus", "corpus_revision", own.corpus, own.corpus_revision))
+    return [each for each in found if not _is_here(each)]
+
+
+def _is_here(named: OnHub) -> bool:
+    not_a_path = {"corpus": EMBEDDED_CORPUS, "tokenizer": TRAINED}.get(named.field)
+    return named.given == not_a_path or Path(named.given).expanduser().exists()
 
 
 def resolve(params: Params, path: Path = LOCK) -> Lock:
@@ -63,14 +101,15 @@ def resolve(params: Params, path: Path = LOCK) -> Lock:
 
     api, lock = HfApi(), _read(path)
     news: Lock = {}
-    for kind, (name, revision) in names(params).items():
-        ask = api.model_info if kind == "models" else api.dataset_info
+    for wanted in on_hub(params):
+        ask = api.model_info if wanted.kind == "models" else api.dataset_info
         try:
-            commit = ask(name, revision=revision).sha
+            commit = ask(wanted.name, revision=wanted.revision).sha
         except Exception as error:  # the client, its transport and the hub have exceptions of their own
             reason = " ".join(str(error).split())[:300]
-            raise BadInput(f"{kind} {name}", f"no answer with a commit ({reason})", "its name on the hub") from error
-        news.setdefault(kind, {})[f"{name}@{revision or 'main'}"] = str(commit)
+            place = f"{wanted.kind} {wanted.name}"
+            raise BadInput(place, f"no answer with a commit ({reason})", "its name on the hub") from error
+        news.setdefault(wanted.kind, {})[wanted.entry] = str(commit)
     for kind, entries in news.items():
         lock[kind] = {**lock.get(kind, {}), **entries}
     write_text(path, json.dumps(lock, indent=1, sort_keys=True) + "\n")

@@ -11,6 +11,7 @@ from typing import Any
 from sparse_coding import grid, sites
 from sparse_coding.errors import BadInput
 from sparse_coding.params import Params
+from sparse_coding.params.transformer import TRAINED
 from sparse_coding.workflow import stamps
 from sparse_coding.workflow.graph import Leaf
 
@@ -71,12 +72,27 @@ def prompts() -> Leaf:
 
 def corpus(params: Params) -> Leaf:
     """The files of a local corpus; the lock of the embedded one; the revision of one on a data hub."""
-    name, path = params.dataset.corpus, Path(params.dataset.corpus)
+    return _corpus_leaf(params.dataset.corpus, params.dataset.revision)
+
+
+def training(params: Params) -> list[Leaf]:
+    """What stage transformer reads: its corpus, and a tokenizer that it does not train itself."""
+    own = params.transformer
+    found = [_corpus_leaf(own.corpus, own.corpus_revision)]
+    if own.tokenizer == TRAINED:
+        return found
+    name = f"tokenizer {own.tokenizer}"
+    if not Path(own.tokenizer).is_dir():
+        return [*found, Leaf(name, version=own.tokenizer_revision or "")]
+    return [*found, Leaf(name, tuple(filter(_is_small_part, folder_files(own.tokenizer))))]
+
+
+def _corpus_leaf(name: str, revision: str | None) -> Leaf:
     if name == EMBEDDED_CORPUS:
         return Leaf(f"corpus {name}", version=json.loads(EMBEDDED_LOCK.read_text(encoding="utf-8"))["sha256"])
-    if not path.exists():
-        return Leaf(f"corpus {name}", version=params.dataset.revision or "")
-    return Leaf(f"corpus {name}", tuple(folder_files(name)) if path.is_dir() else (name,))
+    if not Path(name).exists():
+        return Leaf(f"corpus {name}", version=revision or "")
+    return Leaf(f"corpus {name}", tuple(folder_files(name)) if Path(name).is_dir() else (name,))
 
 
 def _is_hidden(file: Path) -> bool:

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import sparse_coding
 from sparse_coding.errors import BadInput
 from sparse_coding.lm import model_card
+from sparse_coding.lm.processes import Processes
 from sparse_coding.params import Transformer
 from sparse_coding.stages import transformer
 
@@ -34,17 +36,28 @@ transformer.run(settings, output=Path(output), checkpoints=Path(checkpoints), th
 """
 
 
+SEEDS_OWN = {"architecture": "gpt2", "heads": 8, "dropout": 0.2, "optimiser": "adamw", "lr_adamw": 0.01}
+
+
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Transformer:
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")
     random = np.random.default_rng(0)
     words = [f"{a}{b}" for a in "bdfgklmn" for b in ("a", "ei", "o")]
     for index in range(60):
         (folder / f"{index}.txt").write_text(" ".join(random.choice(words, 120)))
-    return Transformer(
-        name="tiny", corpus=str(folder), vocabulary=280, d_model=16, layers=2, heads=2, context=16, batch=4,
-        steps=60, warmup_steps=5, checkpoint_steps=20,
-    )  # fmt: skip
+    return folder
+
+
+def small(corpus: Path, **changes: object) -> Transformer:
+    sizes = {"vocabulary": 280, "d_model": 16, "layers": 2, "heads": 2, "context": 16, "batch": 4}
+    length = {"steps": 60, "warmup_steps": 5, "checkpoint_steps": 20}
+    return Transformer.model_validate({"name": "tiny", "corpus": str(corpus)} | sizes | length | changes)
+
+
+@pytest.fixture(scope="module", params=[{}, SEEDS_OWN], ids=["gpt_neox", "gpt2 with dropout"])
+def settings(request: pytest.FixtureRequest, corpus: Path) -> Transformer:
+    return small(corpus, **request.param)
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +128,81 @@ def test_a_checkpoint_of_other_settings_is_refused(settings: Transformer, undist
     other = settings.model_copy(update={"lr_adamw": 1e-3})
     with pytest.raises(BadInput, match=r"checkpoint\.safetensors: found a checkpoint of other settings"):
         transformer.run(other, output=tmp_path / "tiny", checkpoints=checkpoints, threads=1)
+
+
+def test_two_processes_train_what_one_trains(corpus: Path, tmp_path: Path) -> None:
+    """Started as the documentation says; what they left, one process takes up.
+
+    Dropout differs from process to process, so it is left out.
+    """
+    one, two, more = (tmp_path / name for name in ("one", "two", "more"))
+    plain = small(corpus, **SEEDS_OWN | {"dropout": 0, "steps": 20, "checkpoint_steps": 4})
+    transformer.run(plain, output=one / "tiny", checkpoints=one / "checkpoints", threads=1)
+    (tmp_path / "settings.json").write_text(plain.model_dump_json())
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"),
+        *("-m", "sparse_coding", "transformer", "--settings", str(tmp_path / "settings.json"), "--threads", "1"),
+        *("--output", str(two / "tiny"), "--checkpoints", str(two / "checkpoints")),
+    ]
+    environment = os.environ | {"PYTHONPATH": str(Path(sparse_coding.__file__).parents[1]), "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads((place / "tiny" / "training.json").read_text())["curve"] for place in (one, two))
+    assert [point["step"] for point in first] == [4, 8, 12, 16, 20]
+    for alone, shared in zip(first, second, strict=True):
+        assert shared == pytest.approx(alone, rel=1e-4)
+
+    transformer.run(plain, output=more / "tiny", checkpoints=two / "checkpoints", threads=1)
+    for name in ("model.safetensors", "training.json"):
+        assert (more / "tiny" / name).read_bytes() == (two / "tiny" / name).read_bytes(), name
+
+
+def test_a_batch_that_processes_cannot_share_is_refused() -> None:
+    Processes(0, 4, torch.device("cpu")).check(batch=16)
+    with pytest.raises(BadInput, match=r"transformer\.batch: found 16 blocks; wanted a multiple of 3, the processes"):
+        Processes(0, 3, torch.device("cpu")).check(batch=16)
+
+
+def test_a_tokenizer_that_is_there_is_used(settings: Transformer, undisturbed: Path, tmp_path: Path) -> None:
+    named = settings.model_copy(update={"tokenizer": str(undisturbed), "steps": 5, "vocabulary": 5000})
+    transformer.run(named, output=tmp_path / "tiny", checkpoints=tmp_path / "checkpoints", threads=1)
+    assert (tmp_path / "tiny" / "tokenizer.json").read_bytes() == (undisturbed / "tokenizer.json").read_bytes()
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "tiny")
+    assert model.config.vocab_size == len(AutoTokenizer.from_pretrained(undisturbed))
+    assert f"| tokenizer | that of `{undisturbed}`, " in (tmp_path / "tiny" / "README.md").read_text()
+
+
+def test_a_tokenizer_that_is_not_there_is_replaced_only_where_that_is_allowed(
+    settings: Transformer, undisturbed: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    strict = settings.model_copy(update={"tokenizer": str(tmp_path / "empty")})
+    places = {"output": tmp_path / "tiny", "checkpoints": tmp_path / "checkpoints", "threads": 1}
+    wanted = r"transformer\.tokenizer: found .*empty, which cannot be loaded \(.*\); wanted `train`, .*fallback: true"
+    with pytest.raises(BadInput, match=wanted):
+        transformer.run(strict, **places)
+    assert not (tmp_path / "tiny").exists()
+
+    transformer.run(strict.model_copy(update={"tokenizer_fallback": True}), **places)
+    said = [line for line in capfd.readouterr().err.splitlines() if "is trained instead" in line]
+    assert len(said) == 1
+    assert f"because `{tmp_path / 'empty'}` could not be loaded" in (tmp_path / "tiny" / "README.md").read_text()
+    for name in ("model.safetensors", "tokenizer.json"):
+        assert (tmp_path / "tiny" / name).read_bytes() == (undisturbed / name).read_bytes(), name
+
+
+def test_a_corpus_too_small_for_a_batch_is_named(settings: Transformer, tmp_path: Path) -> None:
+    large = settings.model_copy(update={"batch": 100_000})
+    with pytest.raises(
+        BadInput, match=r"the training documents of .*: found \d+ blocks of 16 tokens; wanted at least 100"
+    ):
+        transformer.run(large, output=tmp_path / "tiny", checkpoints=tmp_path / "checkpoints", threads=1)
+
+
+def test_a_gpu_that_is_not_there_is_refused(settings: Transformer, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(BadInput, match=r"transformer\.device: found cuda, and torch sees no GPU"):
+        transformer.run(
+            settings.model_copy(update={"device": "cuda"}), output=tmp_path / "a", checkpoints=tmp_path, threads=1
+        )

@@ -4,22 +4,21 @@ import json
 import math
 from pathlib import Path
 
-import torch
 from matplotlib.figure import Figure
 
 from sparse_coding.atomic import whole_file, write_text
 from sparse_coding.lm.corpora import pydocs
-from sparse_coding.lm.pretraining import new_model
-from sparse_coding.params import Transformer
+from sparse_coding.params.transformer import TRAINED, Transformer
 
 CURVE_POINTS = 12
+CLASSES = {"gpt_neox": "GPT-NeoX", "gpt2": "GPT-2"}
 FRONT_MATTER = """---
 language: en
 license: mit
 library_name: transformers
 pipeline_tag: text-generation
 tags:
-- gpt_neox
+- {architecture}
 - interpretability
 - sparse-autoencoder
 ---
@@ -41,11 +40,12 @@ def model_card(settings: Transformer, result: dict) -> str:
     """The model card, in Markdown with the front matter of the model hub.
 
     `result` holds held_out_loss and ngram_losses (order 1 first) in nats per token, train_tokens, held_out_tokens,
-    leak (share), and curve: a list of {step, train_loss, held_out_loss}.
+    leak (share), parameters, tokenizer (origin, entries, begin, id), and curve: a list of
+    {step, train_loss, held_out_loss}.
     """
     parts = [
-        FRONT_MATTER + f"\n# {settings.name}",
-        _purpose(settings),
+        FRONT_MATTER.format(architecture=settings.architecture) + f"\n# {settings.name}",
+        _purpose(settings, result),
         "## Results\n\n" + _results(result),
         "## Data\n\n" + _data(settings, result),
         "## Recipe\n\n" + _recipe(settings, result),
@@ -75,9 +75,11 @@ def draw_loss_curve(result: dict, path: Path) -> None:
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
-def _purpose(settings: Transformer) -> str:
+def _purpose(settings: Transformer, result: dict) -> str:
+    begin = result["tokenizer"]
     return (
-        f"A causal language model of {_parameters(settings) / 1e6:.2f} million parameters (GPT-NeoX, "
+        f"A causal language model of {result['parameters'] / 1e6:.2f} million parameters "
+        f"({CLASSES[settings.architecture]}, "
         f"{settings.layers} layers, d_model {settings.d_model}, {settings.heads} heads, context {settings.context}). "
         "It is made to be taken apart: small enough that its activations can be harvested, and dictionaries "
         "trained on them, in minutes on a CPU and without a network. It is not made to write text.\n\n"
@@ -86,7 +88,7 @@ def _purpose(settings: Transformer) -> str:
         f'model = AutoModelForCausalLM.from_pretrained("models/{settings.name}")\n'
         f'tokenizer = AutoTokenizer.from_pretrained("models/{settings.name}")\n'
         "```\n\n"
-        "Begin each input with `<|endoftext|>` (id 0): in training every block began with it."
+        f"Begin each input with `{begin['begin']}` (id {begin['id']}): in training every block began with it."
     )
 
 
@@ -129,13 +131,20 @@ def _data(settings: Transformer, result: dict) -> str:
 
 
 def _recipe(settings: Transformer, result: dict) -> str:
+    decay = f"weight decay {settings.weight_decay:g}"
+    adamw = f"AdamW, peak rate {settings.lr_adamw:g}, betas 0.9 and 0.95, {decay}"
+    muon = f"Muon, peak rate {settings.lr_muon:g}, {decay}"
+    optimisers = {
+        "muon": [["weight matrices", muon], ["embeddings, biases, norms", adamw]],
+        "adamw": [["all weights", adamw]],
+    }[settings.optimiser]
     seen = settings.steps * settings.batch * (settings.context - 1)
     rows = [
-        ["tokenizer", f"byte-level BPE, {settings.vocabulary:,} entries, trained on the training documents"],
+        ["tokenizer", _tokenizer(settings, result["tokenizer"])],
         ["steps", f"{settings.steps:,} of {settings.batch} blocks of {settings.context} tokens"],
         ["tokens seen", f"{seen:,}, or {seen / result['train_tokens']:.1f} passes over the training documents"],
-        ["weight matrices", f"Muon, peak rate {settings.lr_muon:g}, weight decay 0.01"],
-        ["embeddings, biases, norms", f"AdamW, peak rate {settings.lr_adamw:g}, betas 0.9 and 0.95, weight decay 0.01"],
+        *optimisers,
+        *([["dropout", f"{settings.dropout:g}"]] if settings.dropout else []),
         ["schedule", f"linear warm-up over {settings.warmup_steps} steps, then linear decay to zero"],
         ["gradient norm", "clipped at 1"],
         ["precision", settings.precision],
@@ -143,6 +152,15 @@ def _recipe(settings: Transformer, result: dict) -> str:
         ["seed", str(settings.seed)],
     ]
     return _table(["", ""], rows)
+
+
+def _tokenizer(settings: Transformer, tokenizer: dict) -> str:
+    if tokenizer["origin"] != TRAINED:
+        return f"that of `{tokenizer['origin']}`, {tokenizer['entries']:,} entries"
+    trained = f"byte-level BPE, {tokenizer['entries']:,} entries, trained on the training documents"
+    return (
+        trained if settings.tokenizer == TRAINED else f"{trained}, because `{settings.tokenizer}` could not be loaded"
+    )
 
 
 def _curve(result: dict) -> str:
@@ -172,11 +190,6 @@ def _limits(settings: Transformer) -> str:
         "- Held-out packages are of the same kind as the training packages. The losses say nothing about other text.\n"
         "- Names, addresses and mistakes that stand in the docstrings can come out again."
     )
-
-
-def _parameters(settings: Transformer) -> int:
-    with torch.device("meta"):  # shapes without numbers
-        return sum(parameter.numel() for parameter in new_model(settings).parameters())
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:

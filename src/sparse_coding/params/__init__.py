@@ -33,6 +33,7 @@ from sparse_coding.params.section import (
     setting,
 )
 from sparse_coding.params.toy import Toy
+from sparse_coding.params.transformer import Transformer
 
 __all__ = [
     "Activations",
@@ -216,26 +217,6 @@ class Plots(Section):
 
     dpi: Annotated[int, Field(ge=50, le=1200)] = setting(200, "Resolution.", unit="dots / inch")
     width: Positive = setting(12.0, "Width of a figure.", unit="inch")
-
-
-class Transformer(Section):
-    """The small language model that is trained here, into models/<name>."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = setting("pydocs-6l", "Folder under models/.")
-    corpus: str = setting("pydocs", "As dataset.corpus.")
-    vocabulary: Annotated[int, Field(ge=257)] = setting(4096, "Entries of the byte-level BPE.", unit="tokens")
-    d_model: Count = setting(128, "Width of the residual stream.", unit="dimensions")
-    layers: Count = setting(6, "Blocks.", unit="blocks")
-    heads: Count = setting(4, "Attention heads.", unit="heads")
-    context: Annotated[int, Field(ge=2)] = setting(128, "Length of a block, BOS included.", unit="tokens")
-    batch: Count = setting(16, "Blocks in a step.", unit="blocks")
-    steps: Count = setting(12_000, "Optimiser steps.", unit="steps")
-    warmup_steps: Count = setting(200, "Steps of linear warm-up; then linear decay to zero.", unit="steps")
-    lr_muon: Positive = setting(0.02, "Peak rate of Muon, for weight matrices.", source="Jordan et al. 2024")
-    lr_adamw: Positive = setting(3e-3, "Peak rate of AdamW, for embeddings, biases and norms.")
-    precision: Literal["float32", "bfloat16"] = setting("float32", "bfloat16 where the CPU has fast bf16 products.")
-    checkpoint_steps: Count = setting(500, "Steps between checkpoints and held-out losses.", unit="steps")
-    seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the initial weights and the order of blocks.")
 
 
 class Params(Section):

@@ -1,11 +1,12 @@
 """Stage transformer: a small language model in Hugging Face format, trained here.
 
-1. Build the corpus; train a byte-level BPE tokenizer on its training documents.
-2. Train a GPT-NeoX model, with a checkpoint every few minutes; a killed run goes on from the last one.
+1. Build the corpus; train a byte-level BPE tokenizer on its training documents, or load the one that is named.
+2. Train a GPT-NeoX or GPT-2 model, with a checkpoint every few minutes; a killed run goes on from the last one.
 3. Compare the best held-out checkpoint with n-gram models of the same tokens.
 4. Write weights, tokenizer, loss curve and model card.
 """
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -14,12 +15,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from tqdm import tqdm
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from sparse_coding.atomic import whole_file, write_text
 from sparse_coding.errors import BadInput
-from sparse_coding.lm import corpora, ngrams, pretraining
+from sparse_coding.lm import corpora, ngrams, pretraining, tokenizing
 from sparse_coding.lm.model_card import write_card
+from sparse_coding.lm.processes import Processes, processes
 from sparse_coding.lm.tokens import Blocks, encode, pack
 from sparse_coding.params import Transformer
 
@@ -27,37 +29,70 @@ QUICK_BLOCKS = 256  # held-out blocks at each checkpoint; the model card's figur
 
 
 def run(settings: Transformer, *, output: Path, checkpoints: Path, threads: int) -> None:
-    """Train, or go on training, the model of `settings` into the folder `output`."""
+    """Train, or go on training, the model of `settings` into the folder `output`; `threads` for each process.
+
+    Started by torchrun, the processes share each batch, and the first one writes. Raises BadInput for a corpus that
+    is too small, a tokenizer that cannot be loaded, and a batch that cannot be shared.
+    """
     torch.set_num_threads(threads)
-    documents = corpora.load(settings.corpus, processes=threads)
-    tokenizer = _tokenizer(settings, documents.train, checkpoints)
-    train = pack(encode(tokenizer, documents.train), settings.context, bos=0, separator=0)
-    held_out = pack(encode(tokenizer, documents.held_out), settings.context, bos=0, separator=0)
-
-    training = pretraining.Run(pretraining.new_model(settings), settings)
-    _resume(training, checkpoints / "checkpoint.safetensors")
-    _train(training, train.tokens, _sample(held_out, settings.seed), checkpoints / "checkpoint.safetensors")
-
-    training.model.load_state_dict(training.best)
-    training.model.eval()
-    result = {
-        "held_out_loss": pretraining.held_out_loss(training.model, held_out.tokens),
-        "ngram_losses": ngrams.cross_entropy(_text(train), _text(held_out), settings.vocabulary),
-        "train_tokens": int(train.tokens[:, 1:].size),
-        "held_out_tokens": int(held_out.tokens[:, 1:].size),
-        "leak": corpora.leak(documents),
-        "curve": training.curve,
-    }
-    _publish(training, tokenizer, result, output)
+    with processes(settings.device) as group:
+        group.check(settings.batch)
+        _run(settings, group, output, checkpoints, threads)
 
 
-def _tokenizer(settings: Transformer, texts: list[str], checkpoints: Path) -> PreTrainedTokenizerBase:
-    folder = checkpoints / "tokenizer"
-    if (folder / "tokenizer_config.json").exists():
-        return AutoTokenizer.from_pretrained(folder)
-    tokenizer = pretraining.train_tokenizer(texts, settings.vocabulary)
-    tokenizer.save_pretrained(folder)
-    return tokenizer
+def _run(settings: Transformer, group: Processes, output: Path, checkpoints: Path, threads: int) -> None:
+    documents = corpora.load(
+        settings.corpus, text_field=settings.text_field, revision=settings.corpus_revision, processes=threads
+    )
+    folder = checkpoints / f"tokenizer-{_deciding(settings, documents)}"
+    if group.is_first:
+        tokenizing.choose(settings, documents.train, folder)
+    group.wait()
+    chosen = tokenizing.chosen(settings, folder)
+    train, held_out = _packed(chosen, documents.train, settings), _packed(chosen, documents.held_out, settings)
+    _check(train, settings.batch, f"the training documents of {settings.corpus}")
+    _check(held_out, 1, f"the held-out documents of {settings.corpus}")
+
+    model = pretraining.new_model(settings, chosen.vocabulary, chosen.begin, chosen.end)
+    training = pretraining.Run(model, settings, group)
+    checkpoint = checkpoints / "checkpoint.safetensors"
+    _resume(training, checkpoint)
+    _train(training, train.tokens, _sample(held_out, settings.seed), checkpoint)
+    if group.is_first:
+        training.set_weights(training.best)
+        result = {
+            "held_out_loss": pretraining.held_out_loss(training.model, held_out.tokens),
+            "ngram_losses": ngrams.cross_entropy(_text(train), _text(held_out), chosen.vocabulary),
+            "train_tokens": int(train.tokens[:, 1:].size),
+            "held_out_tokens": int(held_out.tokens[:, 1:].size),
+            "leak": corpora.leak(documents),
+            "parameters": sum(parameter.numel() for parameter in training.model.parameters()),
+            "tokenizer": {
+                "origin": chosen.origin,
+                "entries": chosen.vocabulary,
+                "begin": chosen.tokenizer.convert_ids_to_tokens(chosen.begin),
+                "id": chosen.begin,
+            },
+            "curve": training.curve,
+        }
+        _publish(training, chosen.tokenizer, result, output)
+
+
+def _deciding(settings: Transformer, documents: corpora.Documents) -> str:
+    """A digest of all that a tokenizer depends on."""
+    given = settings.tokenizer, settings.tokenizer_revision, settings.vocabulary, documents.sha256
+    return hashlib.sha256(json.dumps(given).encode()).hexdigest()[:16]
+
+
+def _packed(chosen: tokenizing.Chosen, texts: list[str], settings: Transformer) -> Blocks:
+    return pack(encode(chosen.tokenizer, texts), settings.context, bos=chosen.begin, separator=chosen.end)
+
+
+def _check(blocks: Blocks, least: int, place: str) -> None:
+    n_blocks, context = blocks.tokens.shape
+    if n_blocks < least:
+        wanted = f"at least {least}: a smaller transformer.batch or context, or a larger corpus"
+        raise BadInput(place, f"{n_blocks} blocks of {context} tokens", wanted)
 
 
 def _text(blocks: Blocks) -> np.ndarray:
@@ -84,8 +119,8 @@ def _resume(training: pretraining.Run, path: Path) -> None:
 
 
 def _trained_with(settings: Transformer) -> dict:
-    """What a checkpoint must agree on; the name of the folder is free."""
-    return settings.model_dump(mode="json", exclude={"name"})
+    """What a checkpoint must agree on; the name of the folder and the device are free."""
+    return settings.model_dump(mode="json", exclude={"name", "device"})
 
 
 def _checkpoint(training: pretraining.Run, path: Path) -> None:
@@ -100,18 +135,23 @@ def _checkpoint(training: pretraining.Run, path: Path) -> None:
 
 
 def _train(training: pretraining.Run, train: np.ndarray, held_out: np.ndarray, checkpoint: Path) -> None:
-    settings = training.settings
+    settings, group = training.settings, training.processes
     batches = pretraining.batches(train, settings.batch, settings.seed, first=training.step)
-    progress = tqdm(total=settings.steps, initial=training.step, desc="transformer", unit="step")
+    progress = tqdm(
+        total=settings.steps, initial=training.step, desc="transformer", unit="step", disable=not group.is_first
+    )
     losses: list[float] = []
     while training.step < settings.steps:
         losses.append(training.train_step(next(batches)))
         progress.update()
         if training.step % settings.checkpoint_steps == 0 or training.step == settings.steps:
-            training.note_held_out(float(np.mean(losses)), pretraining.held_out_loss(training.model, held_out))
+            training.note_held_out(
+                group.mean(float(np.mean(losses))), pretraining.held_out_loss(training.model, held_out)
+            )
             progress.set_postfix(held_out=f"{training.curve[-1]['held_out_loss']:.3f}")
             losses.clear()
-            _checkpoint(training, checkpoint)
+            if group.is_first:
+                _checkpoint(training, checkpoint)
     progress.close()
 
 
