@@ -71,12 +71,13 @@ def prompts() -> Leaf:
 
 def corpus(params: Params) -> Leaf:
     """The files of a local corpus; the lock of the embedded one; the revision of one on a data hub."""
-    name, path = params.dataset.corpus, Path(params.dataset.corpus)
+    name = params.dataset.corpus
+    path = Path(name).expanduser()
     if name == EMBEDDED_CORPUS:
         return Leaf(f"corpus {name}", version=json.loads(EMBEDDED_LOCK.read_text(encoding="utf-8"))["sha256"])
     if not path.exists():
         return Leaf(f"corpus {name}", version=params.dataset.revision or "")
-    return Leaf(f"corpus {name}", tuple(folder_files(name)) if path.is_dir() else (name,))
+    return Leaf(f"corpus {name}", tuple(folder_files(str(path))) if path.is_dir() else (str(path),))
 
 
 def _is_hidden(file: Path) -> bool:

@@ -50,6 +50,7 @@ __all__ = [
 SCHEMA = (
     "sparse_coding.params",
     "sparse_coding.params.section",
+    "sparse_coding.params.dataset",
     "sparse_coding.params.interpretation",
     "sparse_coding.params_file",
     "sparse_coding.grid",
