@@ -18,9 +18,11 @@ from tests.lm.test_hub_corpora import TEXTS, write_repository
 COMMIT = "c" * 40
 READ = """
 import json, sys
+import datasets.config
 from sparse_coding.errors import BadInput
 from sparse_coding.lm import corpora
 from sparse_coding.params import Dataset
+datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN = 0.5  # 5 s after each pass over shards
 try:
     corpus = corpora.opened(Dataset(**json.loads(sys.argv[1])))
     found = {side: [text for _, text in corpus.in_order(side, 0)] for side in ("train", "held_out")}

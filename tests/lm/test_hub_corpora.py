@@ -25,6 +25,7 @@ SUBSETS = {"default": {"train": TEXTS}, "de": {"train": TEXTS[:30], "test": TEXT
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0.05)  # 5 s after each pass over shards
     return tmp_path / "cache"
 
 
