@@ -87,6 +87,13 @@ def test_a_corpus_is_its_files_its_checksum_or_its_commit(project):
     assert (of_hub.files, of_hub.version) == ((), "abc")
 
 
+def test_a_corpus_in_the_home_folder_is_its_files(project, monkeypatch):
+    monkeypatch.setenv("HOME", str(project))
+    (project / "texts").mkdir()
+    (project / "texts" / "a.txt").write_text("text")
+    assert leaves.corpus(some_params(dataset={"corpus": "~/texts"})).files == (str(project / "texts" / "a.txt"),)
+
+
 def test_an_empty_or_missing_folder_is_named(project):
     (project / "empty").mkdir()
     with pytest.raises(BadInput, match="empty: found no files; wanted a folder with files"):

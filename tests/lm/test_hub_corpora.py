@@ -157,6 +157,14 @@ def test_compressed_lines(tmp_path: Path, repository: Path) -> None:
             opened(file)
 
 
+def test_files_have_slices_too(tmp_path: Path) -> None:
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
+    for corpus in (tmp_path / "texts.jsonl", in_files(tmp_path / "files")):
+        assert opened(corpus, split="train[:10%]") == split(TEXTS[:4], 0.25, 0, "here")
+        with pytest.raises(BadInput, match=r"dataset\.split: found test; wanted one of train: the splits of corpus"):
+            opened(corpus, split="test")
+
+
 def test_zstandard_is_read_or_named(tmp_path: Path, repository: Path) -> None:
     lines = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS).encode()
     file = tmp_path / "texts.jsonl.zst"
