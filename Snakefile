@@ -11,6 +11,7 @@ from pathlib import Path
 
 import sparse_coding
 from sparse_coding import grid, hub_lock, leaves, params_file, slices
+from sparse_coding.slices import toy
 from sparse_coding.errors import BadInput
 from sparse_coding.workflow.graph import Graph
 from sparse_coding.workflow.snakefile import Snakefile
@@ -48,6 +49,7 @@ include: "rules/baselines.smk"
 include: "rules/evaluation.smk"
 include: "rules/autointerp.smk"
 include: "rules/plots.smk"
+include: "rules/toy.smk"
 
 
 rule all:

@@ -89,29 +89,29 @@ def written(path: Path, size: Size, ids: np.ndarray, vectors: Callable[[int, int
 
 
 class Clock:
-    """Seconds by part, of several runs."""
+    """Processor seconds by part, of several runs: other work on the machine does not count."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = {}
 
     def call(self, part: str, function: Callable[[], Any]) -> Any:
         """What `function` returns; its time counts for `part`."""
-        began = time.perf_counter()
+        began = time.process_time()
         result = function()
-        self.seconds.setdefault(part, []).append(time.perf_counter() - began)
+        self.seconds.setdefault(part, []).append(time.process_time() - began)
         return result
 
 
 def run(clock: Clock, dictionary: Dictionary, split: Split, size: Size, scorer: Scorer) -> None:
     """One dictionary: whole, by the functions of the stage; then what scoring consists of, part by part."""
     features = choosing.sample_features(dictionary.n_feat, size.sampled, SEED)
-    began = time.perf_counter()
+    began = time.process_time()
     codes = clock.call("encoding", lambda: _encode(dictionary, split, features)).reshape(
         size.sampled, *scorer.tokens.shape
     )
     pairs = list(zip(features.tolist(), codes, strict=True))
     scores = [scorer.score(feature, activations) for feature, activations in pairs]
-    clock.seconds.setdefault("all", []).append(time.perf_counter() - began)
+    clock.seconds.setdefault("all", []).append(time.process_time() - began)
     assert {"ok"} <= {score.status for score in scores}, "no feature could be scored"
 
     selections = clock.call("selection", lambda: [choosing.select(x.max(axis=1), f, SEED) for f, x in pairs])
@@ -128,7 +128,7 @@ def run(clock: Clock, dictionary: Dictionary, split: Split, size: Size, scorer: 
 
 def rows_of(size: Size, activation: str, clock: Clock) -> list[dict[str, Any]]:
     """Rows for benchmarks/results.json: the median of the runs, with the least and the most."""
-    about = f"{size.sampled} features, {size.n_fragments} fragments of {TOKENS} tokens, one core"
+    about = f"{size.sampled} features, {size.n_fragments} fragments of {TOKENS} tokens, processor time of one core"
     return [
         {
             "what": f"{size.name}, {activation}: {part}",

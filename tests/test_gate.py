@@ -17,7 +17,7 @@ from sparse_coding.core import adam, ensemble
 from sparse_coding.core.architectures import BY_NAME, tied
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.metrics.similarity import mmcs
-from sparse_coding.core.steps import dense, sparse
+from sparse_coding.core.steps import dense
 from sparse_coding.io import dictionaries, stream
 from sparse_coding.io.activations import open_activations
 from sparse_coding.kernels import columns
@@ -169,7 +169,8 @@ def replaced(module, name, function):
 
     def mutate(patch):
         if module is columns:
-            patch.setattr(columns, "update_tied", columns.update_tied.py_func)
+            for loop in ("update_tied", "add_gradients"):
+                patch.setattr(columns, loop, getattr(columns, loop).py_func)
         patch.setattr(module, name, function)
 
     return mutate
@@ -189,12 +190,22 @@ def given(module, name, index, change):
     return mutate
 
 
-def _the_wrong_way(values, first, end):
-    return -values[first:end].sum()
+def _the_wrong_way(values):
+    return -values.sum()
 
 
 def _nothing_of(array):
     return 0 * array
+
+
+def without(field):
+    """A change of a named tuple: zeros in one field."""
+    return lambda fields: fields._replace(**{field: 0 * getattr(fields, field)})
+
+
+def _all_but_the_first(x, matrix, lines, found):
+    found[:] = matrix[lines] @ x
+    found[0] = 0
 
 
 def _without_l1(penalty):
@@ -222,9 +233,11 @@ MUTATIONS = {
     "dense: bias moves the wrong way": dense_bias_the_wrong_way,
     "sparse: no projection": replaced(columns, "make_tangent", lambda gradient, atom: None),
     "sparse: no renormalisation": replaced(columns, "make_unit", lambda atom: None),
-    "sparse: no encoder gradient": given(columns, "update_tied", 1, _nothing_of),
-    "sparse: no decoder gradient": given(columns, "update_tied", 2, _nothing_of),
-    "sparse: no L1 gradient": given(sparse, "step", 3, _without_l1),
+    "sparse: no encoder gradient": given(columns, "update_tied", 1, without("x")),
+    "sparse: no decoder gradient": given(columns, "update_tied", 0, without("codes")),
+    "sparse: no gradient through the output": given(columns, "update_tied", 1, without("d_x_hat")),
+    "sparse: no L1 gradient": given(columns, "update_tied", 1, without("penalty")),
+    "sparse: a slope is missing": replaced(columns, "products", _all_but_the_first),
     "sparse: bias moves the wrong way": replaced(columns, "sum_of", _the_wrong_way),
 }
 
@@ -257,7 +270,7 @@ def test_the_code_as_it_is_passes(short_run):
 
 
 def test_a_loop_that_is_run_as_python_passes_too(short_run, monkeypatch):
-    monkeypatch.setattr(columns, "update_tied", columns.update_tied.py_func)
+    replaced(columns, "add_gradients", columns.add_gradients.py_func)(monkeypatch)
     gate_and_conformance(short_run)
 
 

@@ -14,17 +14,17 @@ from sparse_coding.io import tables
 from tests.model_server import ModelServer
 from tests.test_workflow import TINY, write_texts
 from tests.tiny_model import make_tiny_model
-from tests.workspace import ROOT, make_workspace, snakemake, step, write_params
+from tests.workspace import ROOT, content, make_workspace, snakemake, step, write_params
 
 SITE = "layer1_residual"
 TABLE = f"results/autointerp/{SITE}/table.parquet"
-KEY = "sk-a-secret-that-nobody-writes-down"
+VARIABLE, KEY = "KEY_OF_THIS_SERVER", "sk-a-secret-that-nobody-writes-down"
 STEPS = {f"autointerp_{SITE}", f"autointerp_tables_{SITE}", f"plots_{SITE}"}
 
 
 def params(url: str, llm: dict[str, Any] | None = None, **connection: Any) -> dict[str, Any]:
     """The tiny grid, interpreted by the models of a server."""
-    reached = {"in_flight": 8, "retry_wait": 0.05, "max_requests": 100_000} | connection
+    reached = {"in_flight": 8, "retry_wait": 0.05, "max_requests": 100_000, "key_variable": VARIABLE} | connection
     asked = {"base_url": url, "explainer": "explains", "judge": "judges", "connection": reached} | (llm or {})
     grid = TINY["grid"] | {"architectures": ["tied"], "l1": [0.002]}
     interp = {"scorer": "simulation", "features": 4, "bootstrap": 100, "random_weights": None, "llm": asked}
@@ -41,7 +41,7 @@ def server():
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, server):
     """A workspace in which all but interpretation has been made."""
-    os.environ["OPENAI_API_KEY"] = KEY
+    os.environ[VARIABLE] = KEY
     folder = make_workspace(tmp_path_factory.mktemp("asked") / "project", params(server.url))
     (folder / "prompts").unlink()
     shutil.copytree(ROOT / "prompts", folder / "prompts")
@@ -50,7 +50,7 @@ def made(tmp_path_factory, server):
     done = snakemake(folder, "evaluation")
     assert done.returncode == 0, done.stdout
     yield folder
-    del os.environ["OPENAI_API_KEY"]
+    del os.environ[VARIABLE]
 
 
 def bodies(server) -> list[str]:
@@ -123,7 +123,7 @@ def test_a_changed_prompt_reruns_interpretation_and_figures_only(made, server):
 def test_the_key_is_nowhere(made, server):
     assert {request.authorization for request in server.asked} == {f"Bearer {KEY}"}
     for path in made.rglob("*"):
-        assert path.is_dir() or path.is_symlink() or KEY.encode() not in path.read_bytes(), path
+        assert path.is_dir() or path.is_symlink() or KEY.encode() not in content(path), path
 
 
 def test_the_forecast_sends_nothing(made, server):

@@ -262,3 +262,12 @@ def _read(terminal: int) -> str:
         return os.read(terminal, 65536).decode(errors="replace")
     except OSError:  # Linux says so when the other end is closed
         return ""
+
+
+def test_what_is_spent_stands_beside_the_step(tmp_path):
+    log = tmp_path / "step.log"
+    log.write_text("autointerp:  10%|█| 1/10 [00:01<00:09, 1 requests, 20 tokens, 0.0100 USD]\r"
+                   "autointerp:  50%|█| 5/10 [00:05<00:05, 1,234 requests, 20,000 tokens, 1.5000 USD]")  # fmt: skip
+    run = Run({"autointerp": 1}, None, {}, 1)
+    run.begin(1, Step("autointerp_here", "autointerp", log))
+    assert run.status()[1] == "0/1 steps: autointerp_here 50% (1,234 requests, 20,000 tokens, 1.5000 USD)"

@@ -1,5 +1,6 @@
 """A project folder of its own for a test: the real workflow, other settings."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -37,6 +38,11 @@ def snakemake(folder: Path, *arguments: str, cores: int = 2, timeout: float = 60
         stderr=subprocess.STDOUT,
         timeout=timeout,
     )
+
+
+def content(path: Path) -> bytes:
+    """What a file says, unpacked."""
+    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 
 
 def step(*arguments: str, cwd: Path | None = None, timeout: float = 300) -> subprocess.CompletedProcess[str]:

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 TAIL_BYTES = 256 * 1024
+SPENT = re.compile(r"[\d,]+ requests, [\d,]+ tokens, [\d.]+ USD")
 PERCENT = re.compile(r"(\d+)%\|")
 RATIO = re.compile(r"_r(\d+)(?:p(\d+))?$")
 
@@ -38,10 +39,13 @@ STAGES = {
     "evaluation_summary": Stage(2, threads=1),
     "autointerp_tables": Stage(2, threads=1),
     "plots": Stage(6, threads=1),
+    "toy": Stage(30, threads=1),
+    "toy_tables": Stage(3, threads=1),
+    "toy_figure": Stage(6, threads=1),
 }
 UNKNOWN = Stage(10, threads=1)
 # Rules that only name the files of a whole stage: no steps.
-TARGETS = ("all", "dataset", "activations", "dictionaries", "baselines", "evaluation", "autointerp", "plots")
+TARGETS = ("all", "dataset", "activations", "dictionaries", "baselines", "evaluation", "autointerp", "plots", "toy")
 
 
 def stage_of(rule: str) -> Stage:
@@ -99,6 +103,12 @@ def fraction_done(log: str, bars: int = 1) -> float | None:
         return None
     bars_over = sum(later < earlier for earlier, later in pairwise(percents))
     return (bars_over + percents[-1] / 100) / max(bars, bars_over + 1)
+
+
+def spent(log: str) -> str:
+    """What a step that asks language models has spent so far, as its bar says it; empty for others."""
+    found = SPENT.findall(log)
+    return f"({found[-1]})" if found else ""
 
 
 def seconds_left(expected: float, elapsed: float, done: float | None) -> float:

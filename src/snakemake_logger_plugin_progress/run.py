@@ -27,8 +27,17 @@ class Step:
     @property
     def done(self) -> float | None:
         """The share of it that is done, by its log; None where the log does not tell."""
-        log = estimate.log_tail(self.log) if self.log else ""
-        return estimate.fraction_done(log, estimate.stage_of(self.rule).bars)
+        return estimate.fraction_done(self._log_tail, estimate.stage_of(self.rule).bars)
+
+    @property
+    def described(self) -> str:
+        """Its name, how far it is, and what it has spent."""
+        done, spent = self.done, estimate.spent(self._log_tail)
+        return " ".join(part for part in (self.name, "" if done is None else f"{done:.0%}", spent) if part)
+
+    @property
+    def _log_tail(self) -> str:
+        return estimate.log_tail(self.log) if self.log else ""
 
 
 class Run:
@@ -88,6 +97,5 @@ class Run:
         text = f"{self.done}/{self.total} steps"
         if left is not None:
             text += f", about {duration(left)} left, until {clock(left)}"
-        shares = [(step.name, step.done) for step in self.running.values()]
-        names = [name if done is None else f"{name} {done:.0%}" for name, done in shares]
+        names = [step.described for step in self.running.values()]
         return self.furthest, f"{text}: {', '.join(names)}" if names else text

@@ -33,6 +33,9 @@ STAGES = (
     "autointerp_tables",
     "plots",
     "transformer",
+    "toy",
+    "toy_tables",
+    "toy_figure",
 )
 
 # What one types: the function in commands.py.

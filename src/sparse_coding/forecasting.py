@@ -46,7 +46,7 @@ def _of_site(settings: AutointerpLlmSlice, fragment_tokens: int) -> str:
         found = prices.get(model)
         return Price() if found is None else Price(found.prompt, found.completion)
 
-    return f"{columns} samples, {forecast(asked, tasks, price, lambda request: False)}"
+    return f"{columns} samples, {forecast(asked, tasks, price, lambda request: None)}"
 
 
 def _usual(judge: Judge, fragment_tokens: int) -> Task:

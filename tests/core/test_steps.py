@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sparse_coding.core import finder
 from sparse_coding.core.adam import Adam
 from sparse_coding.core.architectures import BY_NAME
 from sparse_coding.core.architectures.contract import Penalty
@@ -28,7 +29,7 @@ def run_step(kind, name, parameters, z, penalty):
     else:
         form = BY_NAME[name].form
         space = workspace.Workspace(len(z), z.shape[1], len(parameters["bias"]))
-        seen = sparse.step(form, adam, z, penalty, 1e-3, space, sparse.Screen(int8=kind == "int8"))
+        seen = sparse.step(form, adam, z, penalty, 1e-3, space, finder.Screen(int8=kind == "int8"))
     return seen, {key: value / (1 - BETA1) for key, value in adam.first.items()}, adam.parameters
 
 
@@ -136,15 +137,3 @@ def test_what_is_not_finite_is_seen(place):
     (z if place == "z" else parameters[place]).view(-1)[3] = float("nan")
     for kind in ("dense", "int8", "float32"):
         assert np.isnan(run_step(kind, "untied", parameters, z, Penalty(1e-3))[0].mse)
-
-
-def test_int8_rests_where_it_lets_too_much_pass():
-    screen = sparse.Screen(int8=True)
-    assert screen.use_int8()
-    screen.learn(0.1)
-    assert screen.use_int8()
-    screen.learn(0.5)
-    assert [screen.use_int8() for _ in range(sparse.STEPS_WITHOUT_INT8)] == [False] * (
-        sparse.STEPS_WITHOUT_INT8 - 1
-    ) + [True]
-    assert not sparse.Screen(int8=False).use_int8()

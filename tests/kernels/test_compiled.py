@@ -14,13 +14,12 @@ print(kth_largest(np.float32([3, 1, 2]), 3, 2))
 """
 
 
-COMPUTE = """
+RESIDUALS = """
 import numpy as np
-from sparse_coding.kernels import screen
-room = screen.make_room(1)
-room.picked[0] = 0
-screen.compute(np.ones(3, np.float32), np.ones((1, 3), np.float32), np.zeros(1, np.float32), 1, room)
-print(room.exact[0], sum(screen.compute.stats.cache_hits.values()))
+from sparse_coding.kernels import pattern, rows
+codes = pattern.Pattern(np.array([0, 1]), np.zeros(1, np.int32), np.ones(1, np.float32))
+zeros, ones = np.zeros((1, 3), np.float32), np.ones((1, 3), np.float32)
+print(rows.residuals(codes, zeros, ones, ones.copy())[0], sum(rows.residuals.stats.cache_hits.values()))
 """
 
 
@@ -41,10 +40,10 @@ def said(folder, script, **variables):
 
 def test_what_a_loop_calls_is_compiled_anew_after_an_edit(tmp_path):
     package = copied(tmp_path)
-    assert [said(tmp_path, COMPUTE) for _ in range(2)] == ["3.0 0", "3.0 1"]
+    assert [said(tmp_path, RESIDUALS) for _ in range(2)] == ["3.0 0", "3.0 1"]
     rows = package / "kernels" / "rows.py"
-    rows.write_text(rows.read_text().replace("sum0 += each * line0[j]", "sum0 += each * line0[j] * 100"))
-    assert [said(tmp_path, COMPUTE) for _ in range(2)] == ["300.0 0", "300.0 1"]
+    rows.write_text(rows.read_text().replace("total[j] += weight0 * line0[j]", "total[j] += weight0 * line0[j] * 100"))
+    assert [said(tmp_path, RESIDUALS) for _ in range(2)] == ["30000.0 0", "30000.0 1"]
 
 
 def test_where_no_cache_can_be_written_it_is_compiled_all_the_same(tmp_path):

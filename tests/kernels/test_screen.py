@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparse_coding.kernels import bounds, screen
-from sparse_coding.kernels.bounds import Rounded
+from sparse_coding.kernels.bounds import Rounded, Screened
 from sparse_coding.kernels.pattern import Pattern
 
 SIZES = {"n_rows": st.integers(1, 20), "n_feat": st.integers(1, 70), "d_act": st.integers(1, 50)}
@@ -47,7 +47,7 @@ def test_no_product_is_above_its_bound(int8, seed, wild, n_rows, n_feat, d_act):
     exact = x.astype(np.float64) @ w.astype(np.float64).T + bias
     upper = np.empty(n_feat, np.float32)
     for row in range(n_rows):
-        bounds.upper_bounds(scores, rounded_x, row, rounded_w, bias, d_act, upper)
+        bounds.upper_bounds(Screened(x, w, bias, rounded_x, rounded_w, scores), row, upper)
         assert (upper >= exact[row] - 1e-37).all()
 
 
@@ -59,7 +59,7 @@ def test_the_bound_of_int8_is_tight_where_rounding_is_all():
     scores = cheap_products(x, w, rounded_x, rounded_w, True)
     upper, exact = np.empty(500, np.float32), x @ w.T
     for row in range(50):
-        bounds.upper_bounds(scores, rounded_x, row, rounded_w, np.zeros(500, np.float32), 128, upper)
+        bounds.upper_bounds(Screened(x, w, np.zeros(500, np.float32), rounded_x, rounded_w, scores), row, upper)
         room = (upper - exact[row]) / (np.linalg.norm(x[row]) * np.linalg.norm(w, axis=1))
         assert room.max() < 0.035
 
@@ -68,10 +68,10 @@ def found(x, w, bias, int8, k=None, share=1.0):
     rounded_x, rounded_w = rounded(x, int8), rounded(w, int8)
     scores = cheap_products(x, w, rounded_x, rounded_w, int8)
     size = int(share * scores.size) + 1
-    rows = Pattern(np.empty(len(x) + 1, np.int64), np.empty(size, np.int32), *np.empty((2, size), np.float32))
-    given_ = (scores, x, rounded_x, w, rounded_w, bias)
+    rows = Pattern(np.empty(len(x) + 1, np.int64), np.empty(size, np.int32), np.empty(size, np.float32))
+    given_ = Screened(x, w, bias, rounded_x, rounded_w, scores)
     room = screen.make_room(len(w))
-    computed = screen.positive(*given_, room, rows) if k is None else screen.largest(*given_, k, room, rows)
+    computed = screen.positive(given_, room, rows) if k is None else screen.largest(given_, k, room, rows)
     if computed == screen.TOO_MANY:
         return computed, None
     codes = np.zeros(scores.shape, np.float32)

@@ -58,7 +58,7 @@ class Desk:
         return asyncio.run(all_of_them())
 
     def files(self) -> list[Path]:
-        return sorted(self.cache.folder.rglob("*.json"))
+        return sorted(self.cache.folder.rglob("*.json.gz"))
 
 
 def said(answer: Any) -> str:

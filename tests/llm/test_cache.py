@@ -11,6 +11,7 @@ import pytest
 from sparse_coding.llm.cache import Cache
 from tests.llm.asking import KEY, Desk, chat, eventually, full
 from tests.model_server import Fault, ModelServer
+from tests.workspace import content
 
 NAME = "ab" + "0" * 62
 
@@ -39,7 +40,28 @@ def test_what_is_kept(tmp_path):
     kept = {"request": {"a": "\ud800é\x00"}, "dropped": [], "answer": {"x": [1, None]}}
     cache.put(NAME, kept)
     assert cache.get(NAME) == kept
-    assert [path.name for path in (tmp_path / "not/there/ab").iterdir()] == [f"{NAME}.json"]
+    assert [path.name for path in (tmp_path / "not/there/ab").iterdir()] == [f"{NAME}.json.gz"]
+
+
+def test_of_two_answers_to_the_same_question_the_first_is_kept_and_used(tmp_path):
+    cache = Cache(tmp_path)
+    assert cache.first(NAME, {"answer": {"n": 1}}) == {"answer": {"n": 1}}
+    assert cache.first(NAME, {"answer": {"n": 2}}) == cache.get(NAME) == {"answer": {"n": 1}}
+    next(tmp_path.rglob("*.json.gz")).write_text("{")
+    assert cache.first(NAME, {"answer": {"n": 3}}) == cache.get(NAME) == {"answer": {"n": 3}}
+
+
+def test_two_processes_that_ask_the_same_use_the_same_answer(tmp_path):
+    with ModelServer() as server:
+        desk = Desk(tmp_path, server.url)
+        other = {"request": {}, "dropped": [], "answer": {"choices": [], "from": "another process"}}
+
+        def script(asked, number):  # it answers while our own call is under way
+            desk.cache.put(chat().key(server.url), other)
+
+        server.faults = script
+        assert desk.ask(chat()) == [other["answer"]]
+        assert desk.ledger.spent().tokens == 17  # ours was paid for
 
 
 def _write_for_ever(folder):
@@ -53,13 +75,13 @@ def test_kills_leave_whole_files(tmp_path, capsys):
     for _ in range(4):
         process = multiprocessing.get_context("fork").Process(target=_write_for_ever, args=(tmp_path,))
         process.start()
-        eventually(lambda: len(list(tmp_path.rglob("*.json"))) == 7)
+        eventually(lambda: len(list(tmp_path.rglob("*.json.gz"))) == 7)
         time.sleep(0.03)
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-        for file in tmp_path.rglob("*.json"):
-            kept = Cache(tmp_path).get(file.stem)
+        for file in tmp_path.rglob("*.json.gz"):
+            kept = Cache(tmp_path).get(file.name.split(".")[0])
             assert kept is not None
             assert len(kept["answer"]["text"]) == 200_000
     assert not capsys.readouterr().err
@@ -83,8 +105,8 @@ def test_no_key_and_no_header_in_any_file(tmp_path):
         assert all(isinstance(answer, dict) for answer in desk.ask(*(full(number) for number in range(5))))
         assert {asked.key for asked in server.asked} == {KEY}
     found = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert sum(path.suffix == ".json" for path in found) == 5
+    assert sum(path.suffix == ".gz" for path in found) == 5
     for path in found:
-        text = path.read_bytes().lower()
+        text = content(path).lower()
         for secret in (KEY.encode(), b"authorization", b"bearer", b"stainless", b"127.0.0.1"):
             assert secret not in text

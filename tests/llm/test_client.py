@@ -30,9 +30,9 @@ def test_questions_that_were_asked_leave_nothing_behind(tmp_path):
 
         async def all_of_them():
             async with desk.client() as client:
-                assert not client.is_known(chat(0))
+                assert not client.known(chat(0))
                 await asyncio.gather(*(client.ask(chat(number % 10)) for number in range(30)))
-                assert client.is_known(chat(0))
+                assert client.known(chat(0))
                 return len(client._same), client._under_way
 
         assert asyncio.run(all_of_them()) == (0, 0)

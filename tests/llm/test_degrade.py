@@ -23,9 +23,9 @@ def test_every_server_answers(tmp_path, vague):
             assert said(desk.ask(full())[0]) == '{"0":9}'
             bodies = [asked.body for asked in server.asked]
         assert not rejects & bodies[-1].keys()
-        assert len(bodies) == 1 + (
-            len(rejects) if not vague else max((FIELDS.index(it) + 1 for it in rejects), default=0)
-        )
+        steps = [FIELDS.index(it) + 1 for it in rejects]
+        doubt = 1  # a refusal that names nothing is not believed at once
+        assert len(bodies) == 1 + (len(rejects) if not vague else max(steps, default=-doubt) + doubt)
         if "max_tokens" in rejects:
             assert bodies[-1]["max_completion_tokens"] == 50
         if not vague:
@@ -41,7 +41,7 @@ def test_many_in_flight(tmp_path, rejects, vague):
         answers = Desk(tmp_path, server.url).ask(*(full(number) for number in range(60)))
         assert {said(answer) for answer in answers} == {'{"0":9}'}
         refused = sum(not asked.answered for asked in server.asked)
-        assert refused <= 16 + 5  # each that was under way, and the steps of one of them
+        assert refused <= 16 + 6  # each that was under way, and the steps of one of them
 
 
 def test_what_names_nothing_teaches_nothing(tmp_path):
@@ -98,3 +98,18 @@ def test_without():
     assert degrade.next_to_drop("chat/completions", {"seed": 1}, "no temperature") == "seed"
     assert degrade.next_to_drop("chat/completions", {"model": 1}, "no seed") is None
     assert degrade.next_to_drop("completions", {"logprobs": 5, "max_tokens": 1}, "no logprobs") is None
+
+
+def test_what_is_left_out_is_said_once(tmp_path, capsys):
+    with ModelServer(rejects={"logprobs", "max_tokens"}, latency=0.005) as server:
+        Desk(tmp_path, server.url).ask(*(full(number) for number in range(20)))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "m is asked without logprobs, max_tokens (by its old name) from now on (HTTP 400: Unsupported" in line
+
+
+def test_one_vague_refusal_that_passes_costs_nothing(tmp_path):
+    with ModelServer([Fault("bad_request")]) as server:
+        answers = Desk(tmp_path, server.url).ask(*(full(number) for number in range(20)))
+        assert all(answer["choices"][0]["logprobs"] for answer in answers)
+        assert all({*FIELDS} <= asked.body.keys() for asked in server.asked)
+        assert len(server.asked) == 21

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sparse_coding.errors import BadInput
 from sparse_coding.llm.ledger import SLACK, Ledger, Limits, Price
 from tests.llm.asking import eventually
 
@@ -74,6 +75,31 @@ def _reserve_all(path, limits, settles, start):
     while (call := ledger.reserve("dear", 3, 2)) is not None:
         if settles:
             ledger.settle(call, "dear", 2, 2)
+
+
+def _begin(path, start):
+    start.wait()
+    Ledger(path, Limits(), {}).reserve("m", 1, 1)
+
+
+def test_several_processes_may_begin_it_at_once(tmp_path):
+    for number in range(5):
+        start = FORK.Event()
+        path = tmp_path / str(number)
+        workers = [FORK.Process(target=_begin, args=(path, start)) for _ in range(6)]
+        for worker in workers:
+            worker.start()
+        start.set()
+        for worker in workers:
+            worker.join(60)
+        assert [worker.exitcode for worker in workers] == [0] * 6
+        assert Ledger(path, Limits(), {}).spent().requests == 6
+
+
+def test_a_file_that_is_no_ledger_says_so(tmp_path):
+    (tmp_path / "l").write_text("something else, and long enough to be looked at by a database " * 20)
+    with pytest.raises(BadInput, match=r"/l: found file is not a database; wanted the book of what was spent"):
+        Ledger(tmp_path / "l", Limits(), {})
 
 
 LIMITS = [Limits(requests=31), Limits(tokens=124), Limits(cost=52.0), Limits(50.0, 150, 28)]

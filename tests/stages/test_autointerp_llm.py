@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -16,8 +17,9 @@ from sparse_coding.interp.fragments import sample_features
 from tests.interp import asked, planted, site
 from tests.interp.asked import SEED
 from tests.interp.site import DESCRIBED, N_FEAT
+from tests.llm.asking import answer_of, raw_server, reply
 from tests.model_server import Fault, ModelServer
-from tests.workspace import ROOT
+from tests.workspace import ROOT, content
 
 LEARNED, RANDOM = DESCRIBED[:2], DESCRIBED[2]
 NULL = LEARNED[0].name
@@ -101,6 +103,55 @@ def test_more_features_ask_for_the_new_ones_only(inputs, tmp_path):
         assert len(set(keys)) == len(keys) > sent
     first = [row for row in unlike(more, "wanted") if row in unlike(fewer, "wanted")]
     assert len(first) == len(fewer)
+
+
+def forecasts(said):
+    """Calls in all, calls answered before, as the lines of the forecast have them."""
+    return [(int(calls), int(known)) for calls, known in re.findall(r"(\d+) calls, of which (\d+) were", said)]
+
+
+def test_the_forecast_knows_what_another_judge_or_scorer_has_to_be_asked(inputs, tmp_path, capsys):
+    with ModelServer() as server:
+        wanted = asked.settings(server.url)
+        another = wanted.model_copy(update={"llm": wanted.llm.model_copy(update={"judge": "another"})})
+        for settings in (wanted, wanted, another, asked.settings(server.url, "detection", examples=6)):
+            before = len(server.asked)
+            asked.run(inputs, tmp_path, settings)
+            ((calls, known),) = forecasts(capsys.readouterr().out)
+            assert calls - known == len(server.asked) - before
+    assert known == len(ALIVE)  # explanations serve all judges
+
+
+@pytest.mark.parametrize("in_flight", [1, 8])
+def test_a_feature_that_has_failed_is_asked_about_no_further(inputs, tmp_path, in_flight):
+    def script(request, number):
+        last = request.body["messages"][-1]["content"]
+        return Fault("malformed") if "Token: " in last and 'Before: ""' not in last else None
+
+    with ModelServer(faults=script) as server:
+        connection = {**asked.PLENTY, "in_flight": in_flight}
+        settings = asked.settings(server.url, features=2, simulator="per_token", connection=connection)
+        rows = asked.run(inputs, tmp_path, settings)
+        assert len(server.asked) <= 2 * (1 + 1 + 2 * 2 * in_flight)
+    assert {row["status"] for row in rows} == {"failed"}
+    assert {row["reason"] for row in rows} == {"no digit: 'sorr'"}
+
+
+ODD = [
+    [1],
+    {"content": [None]},
+    {"content": 3},
+    {"content": [{"token": "3", "top_logprobs": [None]}]},
+    {"content": [{"token": "3", "top_logprobs": 7}]},
+    {"content": [{"token": "3", "top_logprobs": [{"token": [1]}]}]},
+]
+
+
+@pytest.mark.parametrize("logprobs", ODD, ids=json.dumps)
+def test_probabilities_of_any_shape_are_none_at_worst(inputs, tmp_path, logprobs):
+    with raw_server(reply(answer_of("3", logprobs=logprobs)), keeps=True) as server:
+        rows = asked.run(inputs, tmp_path, asked.settings(server.url, features=1, simulator="per_token"))
+    assert {(row["source"], row["status"]) for row in rows} == {("sampled", "pred_constant"), ("logprob_ev", "failed")}
 
 
 @pytest.mark.parametrize("simulator", ["per_token", "echo"])
@@ -207,7 +258,7 @@ def test_partial_tables_have_equal_counts(inputs, tmp_path):
 
 
 def test_a_cap_that_allows_nothing_publishes_nothing_partial(inputs, tmp_path):
-    with ModelServer() as server, pytest.raises(Paused):
+    with ModelServer() as server, pytest.raises(Paused, match="before one feature of each dictionary was finished"):
         asked.run(inputs, tmp_path, asked.settings(server.url, partial=True, connection={"max_tokens": 100}))
     assert not server.asked
 
@@ -309,15 +360,16 @@ STOPS = [("quota", "quota"), ("key", "the key is not accepted"), ("forbidden", "
 def test_what_will_not_pass_ends_the_run_at_once(inputs, tmp_path, monkeypatch, capfd, kind, said):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret-1234567890")
     with ModelServer(faults=lambda request, number: Fault(kind) if number >= 12 else None) as server:
+        reached = {**asked.PLENTY, "in_flight": 4, "key_variable": "OPENAI_API_KEY"}
         with pytest.raises(BadInput, match=f"{said}.*same command again") as error:
-            asked.run(inputs, tmp_path, asked.settings(server.url, connection={**asked.PLENTY, "in_flight": 4}))
+            asked.run(inputs, tmp_path, asked.settings(server.url, connection=reached))
         assert len(server.asked) <= 12 + 4
         assert {request.authorization for request in server.asked} == {"Bearer sk-very-secret-1234567890"}
     assert not isinstance(error.value, Paused)
     said = str(error.value) + "".join(capfd.readouterr())
     assert "sk-very" not in said
     for path in tmp_path.rglob("*"):
-        assert path.is_dir() or b"sk-very" not in path.read_bytes()
+        assert path.is_dir() or b"sk-very" not in content(path)
 
 
 def test_a_server_that_never_answers_ends_the_run(inputs, tmp_path):
@@ -349,8 +401,7 @@ def test_a_model_that_talks_nonsense_ends_the_run(inputs, tmp_path):
 def test_a_server_that_needs_no_key_gets_none_of_ours(inputs, tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-for-somebody-else")
     with ModelServer() as server:
-        settings = asked.settings(server.url, features=2, connection={**asked.PLENTY, "key_variable": "LOCAL_KEY"})
-        asked.run(inputs, tmp_path, settings)
+        asked.run(inputs, tmp_path, asked.settings(server.url, features=2))
         assert not any("sk-for" in (request.authorization or "") for request in server.asked)
 
 
@@ -413,7 +464,7 @@ def test_killed_in_the_middle_no_answered_call_is_repeated(inputs, tmp_path, goo
         process.send_signal(signal.SIGKILL)
         process.wait()
         time.sleep(0.3)  # what the server has in hand
-        answered = len(list((tmp_path / "cache").rglob("*.json")))
+        answered = len(list((tmp_path / "cache").rglob("*.json.gz")))
         before = len(server.asked)
         with sqlite3.connect(tmp_path / "ledger.sqlite") as file:
             open_calls = file.execute("select count(*), min(prompt) from calls where not settled").fetchone()

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sparse_coding.core.adam import Adam
 from sparse_coding.core.architectures.contract import Architecture, Penalty
+from sparse_coding.core.finder import Screen
 from sparse_coding.core.products import linear
 from sparse_coding.core.steps import dense, sparse
 from sparse_coding.core.steps.seen import Seen
@@ -70,7 +71,7 @@ class Member:
         self.name, self.architecture, self.penalty, self.schedule = name, architecture, penalty, schedule
         self.parameters = architecture.init(*shape, torch.Generator().manual_seed(seed))
         self.adam = Adam(self.parameters, *adam)
-        self.screen = sparse.Screen.fastest()
+        self.screen = Screen.fastest()
         # The share of codes that were positive in the last step; before the first one, of those that can be.
         self.density = min(penalty.k / shape[0], 1.0) if architecture.form.keeps_largest else initial_density or 1.0
         self._begins_sparse = initial_density is not None and not architecture.form.keeps_largest

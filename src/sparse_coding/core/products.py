@@ -23,10 +23,13 @@ def linear(
 
 
 def _suits_onednn(x: Tensor, w: Tensor, bias: Tensor | None) -> bool:
-    """Whether all is float32 on the processor, not empty, and no gradient is asked for: oneDNN's operator has none."""
-    given = [x, w] if bias is None else [x, w, bias]
-    plain = all(each.dtype == torch.float32 and each.device.type == "cpu" and each.numel() for each in given)
-    return plain and not (torch.is_grad_enabled() and any(each.requires_grad for each in given))
+    return all(is_plain(each) for each in ([x, w] if bias is None else [x, w, bias]))
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Whether it is float32 on the processor, not empty, and no gradient is asked for: oneDNN's operator has none."""
+    recorded = torch.is_grad_enabled() and tensor.requires_grad
+    return tensor.dtype == torch.float32 and tensor.device.type == "cpu" and bool(tensor.numel()) and not recorded
 
 
 def _dense(matrix: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ def text(
     """The caption: a paragraph for a and b, one for c, one for d, then what is missing and what was mixed."""
     panel_c = scores_caption.sentences(subject.scorer, scores, subject.n_learned)
     paragraphs = [_curves(subject, evaluation, lines), panel_c, _frequencies(frequencies)]
-    more = [_missing(subject, lines, scores), _mixed(environments)]
+    more = [_missing(subject, lines, scores), mixed(environments)]
     return "\n".join([*paragraphs, *(words for words in more if words)])
 
 
@@ -110,7 +110,7 @@ def _missing(subject: Subject, lines: list[Curve], scores: list[Scores]) -> str:
     return f"Missing here: {'; '.join(missing)}." if missing else ""
 
 
-def _mixed(environments: Sequence[dict[str, str]]) -> str:
+def mixed(environments: Sequence[dict[str, str]]) -> str:
     """What differs between the libraries and processors that the numbers come from; they round differently."""
     names = dict.fromkeys(name for each in environments for name in each)
     differing = {name: dict.fromkeys(each.get(name, "none") for each in environments) for name in names}

@@ -13,7 +13,7 @@ from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io.activations import Split
 from sparse_coding.io.tokens import Tokens
 
-ENCODE_ROWS = 1024  # vectors encoded at a time: their codes stay in the cache of the processor
+ENCODE_ROWS = 4096  # vectors encoded at a time
 
 
 def fragment_ids(path: Path, fragments: Split, text: Tokens) -> Int[np.ndarray, "fragment token"]:

@@ -79,6 +79,20 @@ AUTOINTERP = pa.schema(
     ]
 )
 
+# One row a dictionary of the toy. `mmcs_larger` is null where there is no larger dictionary.
+TOY = pa.schema(
+    [
+        *_columns(TEXT, "condition name architecture l1_scaling"),
+        *_columns(NUMBER, "ratio l1"),
+        *_columns(WHOLE, "seed n_feat n_true d_act"),
+        *_columns(NUMBER, "mmcs"),
+        *_columns(NUMBER, "mmcs_larger", required=False),
+        *_columns(WHOLE, "dead"),
+        *_columns(NUMBER, "dead_share fvu mse l0"),
+        *_columns(WHOLE, "n_vectors"),
+    ]
+)
+
 
 def write(path: Path, rows: Iterable[Row], schema: pa.Schema) -> None:
     """Write `rows` as Parquet, whole; the bytes depend on the rows alone.

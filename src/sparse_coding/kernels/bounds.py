@@ -9,7 +9,7 @@ float32  a product of another library, in another order of sums: |rest| <= 2 d u
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int8
+from jaxtyping import Float32, Int8, Int32
 
 from sparse_coding.kernels.compiled import compiled
 from sparse_coding.kernels.rows import ZERO
@@ -28,6 +28,20 @@ class Rounded(NamedTuple):
     scale: Float32[np.ndarray, " line"]
     error: Float32[np.ndarray, " line"]
     norm: Float32[np.ndarray, " line"]
+
+
+class Screened(NamedTuple):
+    """A batch, an encoder, and cheap products of the two; pre-activations are x @ encoder.T + bias.
+
+    `scores` are products of whole numbers, or of the vectors themselves where these are not rounded.
+    """
+
+    x: Float32[np.ndarray, "row d_act"]
+    encoder: Float32[np.ndarray, "n_feat d_act"]
+    bias: Float32[np.ndarray, " n_feat"]
+    rounded_x: Rounded
+    rounded_encoder: Rounded
+    scores: Int32[np.ndarray, "row n_feat"] | Float32[np.ndarray, "row n_feat"]
 
 
 @compiled
@@ -83,33 +97,26 @@ def leave_unrounded(vectors: Float32[np.ndarray, "line d_act"], rounded: Rounded
 
 
 @compiled
-def are_finite(rounded: Rounded) -> bool:
-    """Whether no vector has an infinite or undefined entry."""
+def are_finite(given: Screened) -> bool:
+    """Whether no vector and no bias has an infinite or undefined entry."""
     total = ZERO
-    for line in range(len(rounded.norm)):
-        total += rounded.norm[line]
+    for norms in (given.rounded_x.norm, given.rounded_encoder.norm, given.bias):
+        for line in range(len(norms)):
+            total += abs(norms[line])
     return bool(np.isfinite(total))
 
 
 @compiled
-def upper_bounds(
-    scores: np.ndarray,
-    x: Rounded,
-    row: int,
-    w: Rounded,
-    bias: Float32[np.ndarray, " n_feat"],
-    width: int,
-    upper: Float32[np.ndarray, " n_feat"],
-) -> None:
-    """Fill `upper` for one row; scores: [row, n_feat], products of x.whole and w.whole, or of the vectors.
+def upper_bounds(given: Screened, row: int, upper: Float32[np.ndarray, " n_feat"]) -> None:
+    """Fill `upper` with bounds of the pre-activations of one row.
 
-    `width` is the number of dimensions.
     What is compared with it is a float32 sum itself, so the bound also covers that sum's rounding, and its own.
     """
+    x, w, bias, width = given.rounded_x, given.rounded_encoder, given.bias, given.x.shape[1]
     scale, error = x.scale[row], x.error[row]
     norm = x.norm[row] + error
     rounding = np.float32(4 * width + 32) * UNIT * norm
-    line = scores[row]
+    line = given.scores[row]
     for feature in range(len(upper)):
         score = scale * w.scale[feature] * np.float32(line[feature]) + bias[feature]
         margin = (error + rounding) * w.norm[feature] + norm * w.error[feature] + abs(bias[feature]) * FEW_UNITS

@@ -10,9 +10,20 @@ from jaxtyping import Float32
 
 from sparse_coding.kernels.compiled import compiled
 from sparse_coding.kernels.pattern import Pattern
-from sparse_coding.kernels.rows import ZERO, add_weighted
+from sparse_coding.kernels.rows import ZERO, add_weighted, products
 
 ONE = np.float32(1)
+AT_ONCE = 16  # rows of d_x_hat that are used twice while they are in the first-level cache
+
+
+class Batch(NamedTuple):
+    """What a feature needs of the batch: vectors, d loss / d x_hat, d penalty / d code; scratch for a feature."""
+
+    x: Float32[np.ndarray, "row d_act"]
+    d_x_hat: Float32[np.ndarray, "row d_act"]
+    penalty: np.float32
+    slopes: Float32[np.ndarray, " at_once"]
+    gradients: Float32[np.ndarray, "2 d_act"]
 
 
 class AdamNumbers(NamedTuple):
@@ -80,68 +91,80 @@ def make_unit(atom: Float32[np.ndarray, " d_act"]) -> None:
 
 
 @compiled
-def sum_of(values: Float32[np.ndarray, " room"], first: int, end: int) -> np.float32:
-    """The sum from `first` to `end`."""
+def sum_of(values: Float32[np.ndarray, " some"]) -> np.float32:
+    """The sum of all values."""
     total = ZERO
-    for at in range(first, end):
+    for at in range(len(values)):
         total += values[at]
     return total
 
 
 @compiled
-def update_tied(
+def add_gradients(
     columns: Pattern,
-    x: Float32[np.ndarray, "row d_act"],
-    d_x_hat: Float32[np.ndarray, "row d_act"],
-    atoms: Weights,
-    bias: Weights,
-    rates: AdamNumbers,
-    gradient: Float32[np.ndarray, " d_act"],
-) -> None:
-    """A step for atoms that encode and decode: their gradient is slopes^T x + codes^T d_x_hat.
+    feature: int,
+    batch: Batch,
+    atom: Float32[np.ndarray, " d_act"],
+    d_encoder: Float32[np.ndarray, " d_act"],
+    d_decoder: Float32[np.ndarray, " d_act"],
+) -> np.float32:
+    """Add slopes^T x to `d_encoder` and codes^T d_x_hat to `d_decoder`, which may be one; the gradient of the bias.
 
-    `gradient` is scratch for one row of weights.
+    The slope of a code is d loss / d pre-activation, atom . d_x_hat + penalty.
     """
+    first, end = columns.starts[feature], columns.starts[feature + 1]
+    total = ZERO
+    for at in range(first, end, AT_ONCE):
+        last = min(at + AT_ONCE, end)
+        rows, slopes = columns.other[at:last], batch.slopes[: last - at]
+        products(atom, batch.d_x_hat, rows, slopes)
+        for place in range(len(slopes)):
+            slopes[place] += batch.penalty
+        add_weighted(d_encoder, slopes, rows, batch.x)
+        add_weighted(d_decoder, columns.codes[at:last], rows, batch.d_x_hat)
+        total += sum_of(slopes)
+    return total
+
+
+@compiled
+def update_tied(columns: Pattern, batch: Batch, atoms: Weights, bias: Weights, rates: AdamNumbers) -> None:
+    """A step for atoms that encode and decode: two paths lead to them."""
+    gradient = batch.gradients[0]
     for feature in range(len(bias.values)):
-        first, end = columns.starts[feature], columns.starts[feature + 1]
+        atom = atoms.values[feature]
         gradient[:] = 0
-        add_weighted(gradient, first, end, columns.slopes, columns.other, x)
-        add_weighted(gradient, first, end, columns.codes, columns.other, d_x_hat)
-        make_tangent(gradient, atoms.values[feature])
+        slope = add_gradients(columns, feature, batch, atom, gradient, gradient)
+        make_tangent(gradient, atom)
         adam(atoms, feature, gradient, rates)
-        make_unit(atoms.values[feature])
-        adam_of_one(bias, feature, sum_of(columns.slopes, first, end), rates)
+        make_unit(atom)
+        adam_of_one(bias, feature, slope, rates)
 
 
 @compiled
 def update_untied(
     columns: Pattern,
-    x: Float32[np.ndarray, "row d_act"],
-    d_x_hat: Float32[np.ndarray, "row d_act"],
+    batch: Batch,
     encoder: Weights,
     bias: Weights,
     decoder: Weights,
     d_centre: Float32[np.ndarray, " d_act"],
     rates: AdamNumbers,
-    gradient: Float32[np.ndarray, " d_act"],
 ) -> None:
-    """A step for encoder (slopes^T x), bias and decoder (codes^T d_x_hat).
+    """A step for encoder, bias and decoder.
 
     `d_centre` comes in as the sum of d_x_hat over rows; sum(slopes) @ encoder is taken from it: the centre is added
-    to the output and subtracted from the input. `gradient` is scratch for one row of weights.
+    to the output and subtracted from the input.
     """
-    width = x.shape[1]
+    d_encoder, d_decoder = batch.gradients[0], batch.gradients[1]
     for feature in range(len(bias.values)):
-        first, end = columns.starts[feature], columns.starts[feature + 1]
-        slope, row = sum_of(columns.slopes, first, end), encoder.values[feature]
-        for j in range(width):
+        row, atom = encoder.values[feature], decoder.values[feature]
+        d_encoder[:] = 0
+        d_decoder[:] = 0
+        slope = add_gradients(columns, feature, batch, atom, d_encoder, d_decoder)
+        for j in range(len(row)):
             d_centre[j] -= slope * row[j]
-        gradient[:] = 0
-        add_weighted(gradient, first, end, columns.slopes, columns.other, x)
-        adam(encoder, feature, gradient, rates)
+        adam(encoder, feature, d_encoder, rates)
         adam_of_one(bias, feature, slope, rates)
-        gradient[:] = 0
-        add_weighted(gradient, first, end, columns.codes, columns.other, d_x_hat)
-        make_tangent(gradient, decoder.values[feature])
-        adam(decoder, feature, gradient, rates)
-        make_unit(decoder.values[feature])
+        make_tangent(d_decoder, atom)
+        adam(decoder, feature, d_decoder, rates)
+        make_unit(atom)

@@ -11,13 +11,12 @@ from sparse_coding.kernels.compiled import compiled
 class Pattern(NamedTuple):
     """The codes of line l stand at starts[l] to starts[l + 1]; a line is a row of the batch, or a feature.
 
-    `other` is the feature of each code, or its row; `slopes` is d loss / d pre-activation.
+    `other` is the feature of each code, or its row.
     """
 
     starts: Int64[np.ndarray, " line_and_end"]
     other: Int32[np.ndarray, " room"]
     codes: Float32[np.ndarray, " room"]
-    slopes: Float32[np.ndarray, " room"]
 
 
 @compiled
@@ -37,7 +36,6 @@ def transpose(rows: Pattern, columns: Pattern) -> None:
             starts[feature] = place + 1
             columns.other[place] = row
             columns.codes[place] = rows.codes[at]
-            columns.slopes[place] = rows.slopes[at]
     for feature in range(n_feat, 0, -1):  # each start has moved to the next one
         starts[feature] = starts[feature - 1]
     starts[0] = 0

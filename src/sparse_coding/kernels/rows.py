@@ -1,7 +1,7 @@
-"""The pass over the rows of a batch: reconstruction, residual and the slope of each code."""
+"""The pass over the rows of a batch: reconstruction and residual."""
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int32
 
 from sparse_coding.kernels.compiled import compiled
 from sparse_coding.kernels.pattern import Pattern
@@ -12,15 +12,13 @@ ZERO = np.float32(0)
 @compiled
 def add_weighted(
     total: Float32[np.ndarray, " d_act"],
-    first: int,
-    end: int,
-    weights: Float32[np.ndarray, " room"],
-    lines: np.ndarray,
+    weights: Float32[np.ndarray, " some"],
+    lines: Int32[np.ndarray, " some"],
     matrix: Float32[np.ndarray, "line d_act"],
 ) -> None:
-    """Add weights[at] * matrix[lines[at]] to `total` for all places `at` from `first` to `end`; four at a time."""
-    width = len(total)
-    at = first
+    """Add weights[at] * matrix[lines[at]] to `total` for all places `at`; four at a time."""
+    width, end = len(total), len(weights)
+    at = 0
     while at + 4 <= end:
         weight0, weight1, weight2, weight3 = weights[at], weights[at + 1], weights[at + 2], weights[at + 3]
         line0, line1 = matrix[lines[at]], matrix[lines[at + 1]]
@@ -40,19 +38,17 @@ def add_weighted(
 def products(
     x: Float32[np.ndarray, " d_act"],
     matrix: Float32[np.ndarray, "line d_act"],
-    lines: np.ndarray,
-    first: int,
-    end: int,
-    found: Float32[np.ndarray, " room"],
+    lines: Int32[np.ndarray, " some"],
+    found: Float32[np.ndarray, " some"],
 ) -> None:
-    """found[at] = x . matrix[lines[at]] for all places `at` from `first` to `end`.
+    """found[at] = x . matrix[lines[at]] for all places `at`.
 
     Four at a time, and those that are left over by the same sums: a product does not depend on its place.
     """
-    width = len(x)
-    at = first
+    width, end = len(x), len(lines)
+    last = end - 1
+    at = 0
     while at < end:
-        last = end - 1
         line0, line1 = matrix[lines[at]], matrix[lines[min(at + 1, last)]]
         line2, line3 = matrix[lines[min(at + 2, last)]], matrix[lines[min(at + 3, last)]]
         sum0, sum1, sum2, sum3 = ZERO, ZERO, ZERO, ZERO
@@ -74,30 +70,26 @@ def residuals(
     rows: Pattern,
     x: Float32[np.ndarray, "row d_act"],
     decoder: Float32[np.ndarray, "n_feat d_act"],
-    l1: np.float32,
     gradient: Float32[np.ndarray, "row d_act"],
 ) -> tuple[float, float]:
-    """Fill `gradient` with d loss / d x_hat and rows.slopes; give the sums of squared errors and of codes.
+    """Fill `gradient` with d loss / d x_hat; give the sums of squared errors and of codes.
 
-    x_hat = codes @ decoder, loss = mean over all entries of (x_hat - x)^2 + l1 * mean over rows of the sum of codes.
+    x_hat = codes @ decoder, loss = mean over all entries of (x_hat - x)^2, and what does not depend on x_hat.
     """
     n_rows, width = x.shape
     scale = np.float32(2.0 / (n_rows * width))
-    penalty = np.float32(l1 / n_rows)
     squares, codes = 0.0, 0.0
     for row in range(n_rows):
         first, end = rows.starts[row], rows.starts[row + 1]
         residual, wanted = gradient[row], x[row]
         for j in range(width):
             residual[j] = -wanted[j]
-        add_weighted(residual, first, end, rows.codes, rows.other, decoder)
+        add_weighted(residual, rows.codes[first:end], rows.other[first:end], decoder)
         square = ZERO
         for j in range(width):
             square += residual[j] * residual[j]
             residual[j] *= scale
         squares += float(square)
-        products(residual, decoder, rows.other, first, end, rows.slopes)
         for at in range(first, end):
-            rows.slopes[at] += penalty
             codes += float(rows.codes[at])
     return squares, codes

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
-from sparse_coding.kernels.bounds import TINY, Rounded, upper_bounds
+from sparse_coding.kernels.bounds import TINY, Screened, upper_bounds
 from sparse_coding.kernels.compiled import compiled
 from sparse_coding.kernels.pattern import Pattern
 from sparse_coding.kernels.rows import ZERO, products
@@ -52,40 +52,25 @@ def pick(least: np.float32, room: Room) -> int:
 
 
 @compiled
-def compute(
-    x: Float32[np.ndarray, " d_act"],
-    encoder: Float32[np.ndarray, "n_feat d_act"],
-    bias: Float32[np.ndarray, " n_feat"],
-    count: int,
-    room: Room,
-) -> None:
+def compute(given: Screened, row: int, count: int, room: Room) -> None:
     """Fill room.exact with the pre-activations of the first `count` picked features."""
-    products(x, encoder, room.picked, 0, count, room.exact)
+    products(given.x[row], given.encoder, room.picked[:count], room.exact[:count])
     for at in range(count):
-        room.exact[at] += bias[room.picked[at]]
+        room.exact[at] += given.bias[room.picked[at]]
 
 
 @compiled
-def positive(
-    scores: np.ndarray,
-    x: Float32[np.ndarray, "row d_act"],
-    rounded_x: Rounded,
-    encoder: Float32[np.ndarray, "n_feat d_act"],
-    rounded_encoder: Rounded,
-    bias: Float32[np.ndarray, " n_feat"],
-    room: Room,
-    rows: Pattern,
-) -> int:
+def positive(given: Screened, room: Room, rows: Pattern) -> int:
     """Fill `rows` with the positive pre-activations; give the number of exact products, or TOO_MANY for `rows`.
 
     TOO_MANY says that more are positive than `rows` has room for, one place less than it is long.
     """
     at, computed, places = 0, 0, len(rows.other) - 1
     rows.starts[0] = 0
-    for row in range(len(x)):
-        upper_bounds(scores, rounded_x, row, rounded_encoder, bias, x.shape[1], room.upper)
+    for row in range(len(given.x)):
+        upper_bounds(given, row, room.upper)
         count = pick(ZERO, room)
-        compute(x[row], encoder, bias, count, room)
+        compute(given, row, count, room)
         if at + count_positive(room, count) > places:
             return TOO_MANY
         for place in range(count):
@@ -98,17 +83,7 @@ def positive(
 
 
 @compiled
-def largest(
-    scores: np.ndarray,
-    x: Float32[np.ndarray, "row d_act"],
-    rounded_x: Rounded,
-    encoder: Float32[np.ndarray, "n_feat d_act"],
-    rounded_encoder: Rounded,
-    bias: Float32[np.ndarray, " n_feat"],
-    k: int,
-    room: Room,
-    rows: Pattern,
-) -> int:
+def largest(given: Screened, k: int, room: Room, rows: Pattern) -> int:
     """As `positive`, with the k largest of them in each row; of equal ones the first.
 
     A first look leaves out what is smaller than the k-th largest usually is. Where the k-th largest that it finds is
@@ -117,17 +92,17 @@ def largest(
     at, computed, places = 0, 0, len(rows.other) - 1
     rows.starts[0] = 0
     usual = ZERO  # of the k-th largest / |x|, a low quantile over the rows before: it moves no result
-    for row in range(len(x)):
-        upper_bounds(scores, rounded_x, row, rounded_encoder, bias, x.shape[1], room.upper)
-        norm = rounded_x.norm[row]
+    for row in range(len(given.x)):
+        upper_bounds(given, row, room.upper)
+        norm = given.rounded_x.norm[row]
         least = usual * norm
         count = pick(least, room)
-        compute(x[row], encoder, bias, count, room)
+        compute(given, row, count, room)
         computed += count
         border = kth_largest(room.exact, count, k)
         if border < least:
             count = pick(border, room)
-            compute(x[row], encoder, bias, count, room)
+            compute(given, row, count, room)
             computed += count
             border = kth_largest(room.exact, count, k)
         if at + min(count_positive(room, count), k) > places:

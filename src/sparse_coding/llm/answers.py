@@ -33,8 +33,8 @@ class Unusable(Exception):
 
 def text_of(answer: Answer) -> str:
     """The words of a chat's answer. Raises Unusable for one that is empty, refused or withheld."""
-    choice = _choice(answer)
-    message = _object(choice.get("message"))
+    choice = choice_of(answer)
+    message = object_of(choice.get("message"))
     if message.get("refusal"):
         raise Unusable(f"refused: {_short(str(message['refusal']))}")
     if choice.get("finish_reason") == "content_filter":
@@ -69,7 +69,7 @@ def digits_of(answer: Answer, n: int, highest: int = 9) -> Int[np.ndarray, " n"]
         raise Unusable(f"no values: {_short(text)}")
     found = dict(pairs)
     if len(pairs) != n or any(str(key) not in found for key in range(n)):
-        cut = ", cut at its longest" if _is_cut(_choice(answer)) else ""
+        cut = ", cut at its longest" if _is_cut(choice_of(answer)) else ""
         raise Unusable(f"{len(found)} keys in {len(pairs)} values of {n}, the last {_short(pairs[-1][0])}{cut}")
     allowed = {str(value) for value in range(highest + 1)}
     wrong = [value for value in found.values() if value not in allowed]
@@ -84,7 +84,7 @@ def expected_values(answer: Answer, n: int) -> Float[np.ndarray, " n"] | None:
     None where the answer has no probabilities for all of them, or where they are hardly about digits (the median of
     sum(p_k) is below LEAST_MASS).
     """
-    tokens = [_object(token) for token in _list(_object(_choice(answer).get("logprobs")).get("content"))]
+    tokens = [object_of(token) for token in list_of(object_of(choice_of(answer).get("logprobs")).get("content"))]
     texts = [str(token.get("token", "")) for token in tokens]
     text = "".join(texts)
     ends = list(accumulate(map(len, texts)))
@@ -94,7 +94,7 @@ def expected_values(answer: Answer, n: int) -> Float[np.ndarray, " n"] | None:
         key, place = keys.get(match[1]), match.start(2)
         if key is not None and len(match[2]) == 1:
             token = int(np.searchsorted(ends, place, side="right"))
-            top = [_object(each) for each in _list(tokens[token].get("top_logprobs"))]
+            top = [object_of(each) for each in list_of(tokens[token].get("top_logprobs"))]
             likely = {str(each.get("token")): each.get("logprob") for each in top}
             values[key], masses[key] = expected_digit(likely, texts[token], place - (ends[token] - len(texts[token])))
     return values if np.isfinite(values).all() and np.median(masses) >= LEAST_MASS else None
@@ -120,18 +120,21 @@ def expected_digit(likely: Mapping[Any, Any], token: str, place: int) -> tuple[f
     return (weighted / total, total) if total > 0 else (math.nan, 0.0)
 
 
-def _choice(answer: Answer) -> dict[str, Any]:
-    choices = _list(answer.get("choices"))
+def choice_of(answer: Answer) -> dict[str, Any]:
+    """The first choice. Raises Unusable where there is none."""
+    choices = list_of(answer.get("choices"))
     if not choices or not isinstance(choices[0], dict):
         raise Unusable("no choices")
     return choices[0]
 
 
-def _object(value: Any) -> dict[str, Any]:
+def object_of(value: Any) -> dict[str, Any]:
+    """`value` where it is an object, an empty one where a server sent something else."""
     return value if isinstance(value, dict) else {}
 
 
-def _list(value: Any) -> list[Any]:
+def list_of(value: Any) -> list[Any]:
+    """`value` where it is a list, an empty one where a server sent something else."""
     return value if isinstance(value, list) else []
 
 

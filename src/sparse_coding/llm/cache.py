@@ -3,12 +3,14 @@
 Files are never changed, so folders of several people can be put together by copying, and DVC can version one.
 """
 
+import gzip
 import json
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
-from sparse_coding.atomic import write_text
+from sparse_coding.atomic import whole_file
 
 Kept = dict[str, Any]
 
@@ -23,19 +25,33 @@ class Cache:
         """What was kept under `key`; None where nothing was, or where the file is damaged (it is written anew)."""
         path = self._path(key)
         try:
-            kept = json.loads(path.read_bytes())
+            kept = _whole(path.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except ValueError:
-            kept = None
-        if not isinstance(kept, dict) or not isinstance(kept.get("answer"), dict):
+        if kept is None:
             print(f"{path}: a damaged answer; it is asked for again", file=sys.stderr)
-            return None
         return kept
 
     def put(self, key: str, kept: Kept) -> None:
         """Keep it, whole."""
-        write_text(self._path(key), json.dumps(kept) + "\n")
+        with whole_file(self._path(key)) as temporary:  # probabilities are long, and much alike
+            temporary.write_bytes(gzip.compress(json.dumps(kept).encode(), compresslevel=6, mtime=0))
+
+    def first(self, key: str, kept: Kept) -> Kept:
+        """Keep it, unless another process did so first; what is kept now, for all to use the same."""
+        path = self._path(key)
+        before = _whole(path.read_bytes()) if path.exists() else None
+        if before is None:
+            self.put(key, kept)
+        return before or kept
 
     def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}.json"
+        return self.folder / key[:2] / f"{key}.json.gz"
+
+
+def _whole(content: bytes) -> Kept | None:
+    try:
+        kept = json.loads(gzip.decompress(content))
+    except (ValueError, OSError, EOFError, zlib.error):
+        return None
+    return kept if isinstance(kept, dict) and isinstance(kept.get("answer"), dict) else None

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,9 +72,10 @@ class Client:
     ) -> None:
         await self._openai.close()
 
-    def is_known(self, request: Request) -> bool:
-        """Whether an answer is in the cache, so that asking is free."""
-        return self.cache.get(request.key(self.reach.base_url)) is not None
+    def known(self, request: Request) -> Answer | None:
+        """The answer that is in the cache, for which asking is free; None where there is none."""
+        kept = self.cache.get(request.key(self.reach.base_url))
+        return None if kept is None else kept["answer"]
 
     async def ask(self, request: Request) -> Answer:
         """The JSON of the answer. The same question is sent once, and its answer is kept before it is used.
@@ -121,17 +123,26 @@ class Client:
         self, request: Request, key: str, dropped: set[str], sent: Mapping[str, Any], fault: Fault
     ) -> tuple[Answer | None, Fault | None]:
         """Leave out one parameter after another until the server takes the request, unless others found out which."""
+        refusal = fault.reason
+        believed = not degrade.is_vague(request.endpoint, sent, fault.reason)  # else a passing refusal could cost a run
         while fault.kind == "degrade":
             if not self._dropped[request.endpoint, request.model] <= dropped:
                 return None, None
             name = degrade.next_to_drop(request.endpoint, sent, fault.reason)
             if name is None:
                 break
-            dropped.add(name)
+            if believed:
+                dropped.add(name)
+            believed = True
             async with self._slots:
                 answer, after, sent = await self._sent(request, key, dropped)
+            if after is None and not dropped - self._dropped[request.endpoint, request.model]:
+                return answer, None
             if after is None:
                 self._dropped[request.endpoint, request.model] |= dropped  # here: those who wait are to know
+                left_out = ", ".join(sorted(dropped)).replace("max_tokens", "max_tokens (by its old name)")
+                said = f"{request.model} is asked without {left_out} from now on ({refusal})"
+                print(f"{self.reach.base_url}: {said}", file=sys.stderr)
                 return answer, None
             fault = after
         return None, fault
@@ -147,8 +158,9 @@ class Client:
         try:
             answer, fault = await self._exchanged(request, sent)
             if answer is not None:
-                self.cache.put(key, {"request": dict(request.body), "dropped": sorted(dropped), "answer": answer})
                 used = _usage(answer) or most
+                kept = {"request": dict(request.body), "dropped": sorted(dropped), "answer": answer}
+                answer = self.cache.first(key, kept)["answer"]
             elif fault is not None and not fault.may_cost:
                 used = 0, 0
         finally:

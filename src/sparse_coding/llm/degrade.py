@@ -33,5 +33,13 @@ def without(body: Mapping[str, Any], dropped: Iterable[str]) -> dict[str, Any]:
 def next_to_drop(endpoint: Endpoint, sent: Mapping[str, Any], complaint: str) -> str | None:
     """The parameter to leave out next, of those that were sent: the one that is complained of, or the first."""
     left = [name for name in _LADDERS[endpoint] if name in sent]
-    named = [name for name in left if any(word in complaint for word in (name, *_TOGETHER.get(name, ())))]
-    return next(iter([*named, *left]), None)
+    return next(iter([*_named(left, complaint), *left]), None)
+
+
+def is_vague(endpoint: Endpoint, sent: Mapping[str, Any], complaint: str) -> bool:
+    """Whether the server does not say which of the parameters it is, if it is one at all."""
+    return not _named([name for name in _LADDERS[endpoint] if name in sent], complaint)
+
+
+def _named(names: Iterable[str], complaint: str) -> list[str]:
+    return [name for name in names if any(word in complaint for word in (name, *_TOGETHER.get(name, ())))]

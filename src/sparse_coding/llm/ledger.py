@@ -5,10 +5,14 @@ process was killed stays at the most: the server may have charged for it.
 """
 
 import sqlite3
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sparse_coding.errors import BadInput
+
+PATIENCE = 60.0  # seconds to wait for others
 SLACK = 1e-9  # USD; sums of prices round
 
 _TABLES = """
@@ -76,11 +80,13 @@ class Ledger:
         path.parent.mkdir(parents=True, exist_ok=True)
         # One connection: what a call is entered with takes a thousandth of the time that a new one does. With a
         # write-ahead log a kill loses nothing, and a power cut at most the last lines.
-        self._file = sqlite3.connect(path, timeout=60, isolation_level=None)
-        self._file.execute("pragma journal_mode = wal")
-        self._file.execute("pragma synchronous = normal")
-        with self._file as file:
-            file.executescript(f"begin immediate; {_TABLES} commit;")
+        self._file = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+        try:
+            _log_ahead(self._file)
+            with self._file as file:
+                file.executescript(f"begin immediate; {_TABLES} commit;")
+        except sqlite3.DatabaseError as error:
+            raise BadInput(path, str(error), "the book of what was spent; moved away, sums begin at 0") from None
 
     def reserve(self, model: str, prompt: int, completion: int) -> int | None:
         """Enter a call of at most so many tokens; its number, or None where it would go over a limit."""
@@ -117,3 +123,17 @@ class Ledger:
 
 def _spent(file: sqlite3.Connection) -> Spent:
     return Spent(*file.execute("select * from sums").fetchone())
+
+
+def _log_ahead(file: sqlite3.Connection) -> None:
+    """Two that begin a database at the same time: SQLite does not wait where it changes the journal, so we do."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            file.execute("pragma journal_mode = wal")
+            break
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+    file.execute("pragma synchronous = normal")

@@ -26,11 +26,14 @@ from sparse_coding.params.section import (
     Baseline,
     Count,
     NonNegative,
+    Optimisation,
     Positive,
     Section,
     Share,
+    filled_and_distinct,
     setting,
 )
+from sparse_coding.params.toy import Toy
 
 __all__ = [
     "Activations",
@@ -57,6 +60,7 @@ __all__ = [
     "Sampling",
     "Scoring",
     "Section",
+    "Toy",
     "Training",
     "Transformer",
 ]
@@ -89,14 +93,7 @@ class Grid(Section):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = setting((0,), "Seeds of the initial weights.")
     only: tuple[Only, ...] = setting((), "Parts of the product to train; empty means all of it.")
 
-    @field_validator("sites", "architectures", "ratios", "l1", "k", "seeds")
-    @classmethod
-    def _filled_and_distinct(cls, values: tuple) -> tuple:
-        if not values:
-            raise ValueError("at least one value")
-        if len(set(values)) != len(values):
-            raise ValueError("each value once")
-        return values
+    _lists = field_validator("sites", "architectures", "ratios", "l1", "k", "seeds")(filled_and_distinct)
 
 
 class Model(Section):
@@ -136,27 +133,9 @@ class LearningRates(Section):
     topk: Positive = setting(4e-3, "Peak rate, TopK.", source="docs/decisions.md: default grid")
 
 
-class Training(Section):
+class Training(Optimisation):
     """How a sparse autoencoder is trained, whatever its architecture."""
 
-    steps: Count = setting(1000, "Optimiser steps.", unit="steps")
-    batch: Count = setting(1024, "Vectors in a step.", unit="vectors")
-    warmup_share: Share = setting(0.05, "Steps of linear warm-up of the rate.", unit="share of steps")
-    decay_share: Share = setting(0.3, "Last steps, of linear decay of the rate to zero.", unit="share of steps")
-    l1_warmup_share: Share = setting(0.1, "Steps of linear warm-up of the L1 penalty.", unit="share of steps")
-    initial_density: Annotated[float, Field(gt=0, lt=1)] | None = setting(
-        0.1,
-        "Codes that are positive before the first step, by one bias for all features; null: biases of 0, half of them.",
-        unit="share of codes",
-        source="docs/decisions.md: first steps",
-    )
-    beta1: Annotated[float, Field(ge=0, lt=1)] = setting(
-        0.9, "Adam's decay of the first moment.", source="Kingma & Ba 2015"
-    )
-    beta2: Annotated[float, Field(ge=0, lt=1)] = setting(
-        0.999, "Adam's decay of the second moment.", source="Kingma & Ba 2015"
-    )
-    eps: Positive = setting(1e-8, "Adam's epsilon.", source="Kingma & Ba 2015")
     normalise: bool = setting(True, "Centre activations and scale them to unit mean norm; folded into the saved file.")
     shuffle_seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the order in which vectors are read.")
     buffer_rows: Count = setting(
@@ -255,3 +234,4 @@ class Params(Section):
     autointerp: Autointerp = Autointerp()
     plots: Plots = Plots()
     transformer: Transformer = Transformer()
+    toy: Toy = Toy()

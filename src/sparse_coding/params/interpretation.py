@@ -88,7 +88,11 @@ class Questions(Section):
 class Connection(Caps):
     """How a server is reached and what may be spent there."""
 
-    key_variable: str = setting("OPENAI_API_KEY", "Environment variable that holds the key; it is read nowhere else.")
+    key_variable: str | None = setting(
+        None,
+        "Environment variable that holds the key, which is read nowhere else; null: OPENAI_API_KEY for OpenAI's "
+        "own server, and no key for others.",
+    )
     prices: dict[str, Price] = setting({}, "Model name -> price; a model that is not here costs nothing.")
     in_flight: Annotated[int, Field(ge=1, le=256)] = setting(16, "Requests under way at the same time.")
     timeout: Positive = setting(120.0, "Longest wait for an answer.", unit="seconds")

@@ -1,4 +1,4 @@
-"""What every section of params.yaml is made of: closed, frozen, each field with its words."""
+"""What a section of `params.yaml` is made of: documented fields, ranges of numbers, and what sections share."""
 
 from typing import Annotated, Any, Literal
 
@@ -20,7 +20,39 @@ def setting(
     return Field(default=default, description=doc, json_schema_extra=extra, **constraints)
 
 
+def filled_and_distinct(values: tuple) -> tuple:
+    """Validate a list of a grid."""
+    if not values:
+        raise ValueError("at least one value")
+    if len(set(values)) != len(values):
+        raise ValueError("each value once")
+    return values
+
+
 class Section(BaseModel):
     """A part of params.yaml: frozen, and closed to unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), validate_default=True)
+
+
+class Optimisation(Section):
+    """How gradient descent goes, on whatever vectors."""
+
+    steps: Count = setting(1000, "Optimiser steps.", unit="steps")
+    batch: Count = setting(1024, "Vectors in a step.", unit="vectors")
+    warmup_share: Share = setting(0.05, "Steps of linear warm-up of the rate.", unit="share of steps")
+    decay_share: Share = setting(0.3, "Last steps, of linear decay of the rate to zero.", unit="share of steps")
+    l1_warmup_share: Share = setting(0.1, "Steps of linear warm-up of the L1 penalty.", unit="share of steps")
+    initial_density: Annotated[float, Field(gt=0, lt=1)] | None = setting(
+        0.1,
+        "Codes that are positive before the first step, by one bias for all features; null: biases of 0, half of them.",
+        unit="share of codes",
+        source="docs/decisions.md: first steps",
+    )
+    beta1: Annotated[float, Field(ge=0, lt=1)] = setting(
+        0.9, "Adam's decay of the first moment.", source="Kingma & Ba 2015"
+    )
+    beta2: Annotated[float, Field(ge=0, lt=1)] = setting(
+        0.999, "Adam's decay of the second moment.", source="Kingma & Ba 2015"
+    )
+    eps: Positive = setting(1e-8, "Adam's epsilon.", source="Kingma & Ba 2015")

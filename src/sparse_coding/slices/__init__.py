@@ -47,16 +47,9 @@ __all__ = [
 ]
 
 # Modules that reach a step through these settings and no other way: a change in them shows in the values.
-SCHEMA = (
-    "sparse_coding.params",
-    "sparse_coding.params.section",
-    "sparse_coding.params.dataset",
-    "sparse_coding.params.interpretation",
-    "sparse_coding.params_file",
-    "sparse_coding.grid",
-    "sparse_coding.slices",
-    "sparse_coding.slices.sections",
-)
+_SCHEMA = ("params", "params.section", "params.dataset", "params.interpretation", "params.toy", "params_file", "grid",
+           "slices", "slices.sections", "slices.toy")  # fmt: skip
+SCHEMA = tuple(f"sparse_coding.{name}" for name in _SCHEMA)
 
 
 def split(section: Section) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -33,7 +33,8 @@ from sparse_coding.llm.ledger import Ledger, Limits, Price
 from sparse_coding.slices import AutointerpLlmSlice, Scored
 
 PLAIN, NULL = "plain", "shuffled_null"
-NEEDS_KEY = "https://api.openai.com/"
+MORE = "more: raise max_cost, max_tokens or max_requests and run the same command again; what was answered is kept"
+NEEDS_KEY, KEY_VARIABLE = "https://api.openai.com/", "OPENAI_API_KEY"
 
 Column = list[Task]  # the features of one dictionary under one condition
 
@@ -71,9 +72,11 @@ def run(
 
 def _reach(settings: AutointerpLlmSlice) -> Reach:
     llm = settings.llm
-    key = os.environ.get(llm.connection.key_variable, "")
-    if not key and llm.base_url.startswith(NEEDS_KEY):
-        raise BadInput(f"environment variable {llm.connection.key_variable}", "nothing", f"a key for {llm.base_url}")
+    is_theirs = llm.base_url.startswith(NEEDS_KEY)
+    variable = llm.connection.key_variable or (KEY_VARIABLE if is_theirs else None)
+    key = os.environ.get(variable, "").strip() if variable else ""
+    if not key and is_theirs:
+        raise BadInput(f"environment variable {variable}", "nothing", f"a key for {llm.base_url}")
     connection = llm.connection
     return Reach(llm.base_url, key, connection.in_flight, connection.timeout, connection.retries, connection.retry_wait)
 
@@ -109,7 +112,7 @@ async def _asked(reach: Reach, cache: Cache, ledger: Ledger, asked: Panel, tasks
     """Forecast, then ask, with a bar that shows what was spent."""
     async with Client(reach, cache, ledger) as client:
         n = sum((task.dictionary, task.condition) == (tasks[0].dictionary, tasks[0].condition) for task in tasks)
-        coming = forecast(asked, tasks, ledger.price, client.is_known)
+        coming = forecast(asked, tasks, ledger.price, client.known)
         print(f"\nautointerp: {coming}\n{resolution(n)}\nSpent so far: {ledger.spent()}", flush=True)
         with tqdm(total=len(tasks), desc="autointerp", unit="feature") as bar:
             shown = 0.0
@@ -143,8 +146,12 @@ def _publish(
     """A file for each column, of all features, or at a cap of as many as every column has. Raises `paused`."""
     counts = [_leading(column, finished) for column in columns]
     short = [count for count, column in zip(counts, columns, strict=True) if count < len(column)]
-    if paused is not None and (settings.partial is None or min(short, default=1) == 0):
+    if paused is not None and settings.partial is None:
         raise paused
+    if paused is not None and min(short, default=1) == 0:
+        raise Paused(
+            "autointerp.llm.connection", "a cap before one feature of each dictionary was finished", MORE
+        ) from paused
     most = min(short, default=settings.sampling.features)
     if short:
         print(f"autointerp: a cap was reached; tables of {most} of {settings.sampling.features} features", flush=True)

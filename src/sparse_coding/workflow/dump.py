@@ -23,6 +23,7 @@ def write(path: Path, graph: Graph) -> None:
             "stage": job.stage,
             "step": job.step,
             "local": job.local,
+            "apart": job.apart,
             "artifacts": [artifact.path for artifact in job.artifacts.values()],
         }
         for job in graph.jobs.values()

@@ -42,7 +42,7 @@ def targets(dump: Dump, target: str) -> list[str]:
     found = found or [each for job in jobs.values() if job["stage"] == path for each in job["artifacts"]]
     if path == "all":  # what nothing else is made from, as the workflow's own target
         needed = {each for artifact in artifacts.values() for each in artifact["inputs"]}
-        return [name for name in artifacts if name not in needed]
+        return [name for name in artifacts if name not in needed and not jobs[artifacts[name]["job"]]["apart"]]
     if not found:
         wanted = f"a file below results that params.yaml asks for, a step, or a stage: {', '.join(dump['stages'])}"
         raise BadInput("target", repr(target), wanted)

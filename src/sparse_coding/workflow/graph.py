@@ -78,6 +78,7 @@ class Job:
     paths: Mapping[str, str]  # further paths that the step is given, which are no inputs
     local: bool  # stays on this machine: those who need it carry its record
     computes: bool  # its numbers depend on libraries and processor
+    apart: bool  # no part of the whole: made for those who ask for it
 
     def settings_of(self, names: list[str]) -> Settings:
         """The settings, with only these members."""
@@ -123,6 +124,7 @@ class Graph:
         paths: Mapping[str, str] | None = None,
         local: bool = False,
         computes: bool = True,
+        apart: bool = False,
     ) -> Job:
         """Declare a job. `outputs`: for each artifact its files below `folder`, the first one gives it its name.
 
@@ -130,7 +132,7 @@ class Graph:
         """
         job = Job(
             name, stage, step, folder, settings, free or {}, {}, inputs or {}, each or {}, leaves, reads, paths or {},
-            local, computes,
+            local, computes, apart,
         )  # fmt: skip
         self.jobs[name] = job
         for output, files in outputs.items():

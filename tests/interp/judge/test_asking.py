@@ -119,3 +119,15 @@ def test_echoed_values_are_found_by_their_place():
         values_at(answer, places)
     with pytest.raises(Unusable, match="without probabilities"):
         values_at({"choices": [{"text": prompt}]}, places)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{}, {"choices": [3]}, {"choices": {"a": 1}}, {"choices": [{"logprobs": [1]}]},
+     {"choices": [{"logprobs": {"tokens": [1], "top_logprobs": [{}]}}]},
+     {"choices": [{"logprobs": {"tokens": ["a" * 99], "top_logprobs": [[1]]}}]}],
+    ids=json.dumps,
+)  # fmt: skip
+def test_an_echo_of_another_shape_cannot_be_used(answer):
+    with pytest.raises(Unusable):
+        values_at(answer, [3, 4])

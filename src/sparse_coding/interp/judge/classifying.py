@@ -16,7 +16,7 @@ from sparse_coding.interp import fragments
 from sparse_coding.interp.cases import firing, unscored
 from sparse_coding.interp.explainers import Records
 from sparse_coding.interp.judge.prompts import Prompt, quoted
-from sparse_coding.interp.judge.questions import Style, together, usable, whole_numbers
+from sparse_coding.interp.judge.questions import Style, together, whole_numbers
 from sparse_coding.interp.judge.simulating import ROOM, VALUE_TOKENS
 from sparse_coding.interp.scores import FeatureScore
 from sparse_coding.llm.answers import digits_of
@@ -123,10 +123,10 @@ class Classifying:
     async def score(self, client: Client, explanation: str, case: ClassifiedCase) -> FeatureScore:
         """Hold the answers against the truth. Raises as `usable`."""
         asked = (
-            usable(client, request, partial(digits_of, n=len(part), highest=1))
+            (request, partial(digits_of, n=len(part), highest=1))
             for request, part in zip(self.requests(explanation, case), self._parts(case), strict=True)
         )
-        return classified(case, np.concatenate(await together(asked)).astype(bool), explanation)
+        return classified(case, np.concatenate(await together(client, asked)).astype(bool), explanation)
 
     def _parts(self, case: ClassifiedCase) -> list[tuple[tuple[str, ...], ...]]:
         return [case.texts[start : start + self.per_call] for start in range(0, len(case.texts), self.per_call)]
@@ -157,5 +157,6 @@ def _listed(texts: Sequence[tuple[str, ...]]) -> str:
 def _with_marks(pieces: tuple[str, ...]) -> str:
     if len(pieces) == 1:
         return quoted(pieces[0])
-    inner = [quoted(piece)[1:-1] for piece in pieces]
+    # A sign at the edge of a piece would run into the mark.
+    inner = [quoted(piece)[1:-1].replace("<", "\\u003c").replace(">", "\\u003e") for piece in pieces]
     return '"' + "".join(f"{OPEN}{text}{CLOSE}" if place % 2 else text for place, text in enumerate(inner)) + '"'

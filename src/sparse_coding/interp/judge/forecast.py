@@ -2,18 +2,26 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from sparse_coding.interp.judge.judges import Panel
+from sparse_coding.interp.judge.questions import ATTEMPTS
 from sparse_coding.interp.judge.running import Task
 from sparse_coding.interp.statistics import features_needed, half_width
+from sparse_coding.llm.answers import Unusable
+from sparse_coding.llm.client import Answer
 from sparse_coding.llm.ledger import Price
 from sparse_coding.llm.request import Request
 
 BYTES_PER_TOKEN = 3.0  # of such prompts: numbered or tabbed lists of short JSON strings
 EXPLANATION = "words of this kind, most of all at the end of what is said about them"  # of a usual length
 LOOKED_AT = 8  # features whose questions are written out; the others are taken to be like them
+LOOKED_UP = 32  # features with an explanation whose other questions are looked up
 USUAL_SD, DIFFERENCE = 0.25, 0.1  # of scores over features; between two dictionaries
 WRITTEN = 0.55  # share of the longest answer that a usual one has
+
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -51,21 +59,50 @@ class Forecast:
 
 
 def forecast(
-    panel: Panel, tasks: Sequence[Task], price: Callable[[str], Price], is_known: Callable[[Request], bool]
+    panel: Panel, tasks: Sequence[Task], price: Callable[[str], Price], known: Callable[[Request], Answer | None]
 ) -> Forecast:
-    """Ask nobody, and say what is to come. Retries after faults are not in it."""
+    """Ask nobody, and say what is to come. `known`: kept answers. Retries after faults are not in it."""
     alive = [task for task in tasks if not task.calls_nobody]
-    explain = [panel.explaining.request(task.case.train) for task in alive]
-    new = [request for request in explain if not is_known(request)]
+    found = [_explained(panel, task, known) for task in alive]
+    new = [request for request, _ in found if request is not None]
+    # An explanation that is known may be another scorer's or for another judge: its questions are looked up.
+    explained = [(task, said) for task, (_, said) in zip(alive, found, strict=True) if said is not None]
+    looked_up = _evenly(explained, LOOKED_UP)
+    later = [panel.judge.requests(said, task.case) for task, said in looked_up]
+    to_come = [request for requests in later for request in requests if known(request) is None]
     judged = [panel.judge.requests(EXPLANATION, task.case) for task in alive[:LOOKED_AT]]
-    times = len(new) / max(len(judged), 1)  # a feature whose explanation is known was judged too
+    each = sum(map(len, judged)) / max(len(judged), 1)
+
     total = Forecast(len(alive), 0, 0, 0.0, 0.0, 0.0, 0.0)
-    for requests, weight in [(new, 1.0), *((part, times) for part in judged)]:
+    times, share = len(new) / max(len(judged), 1), len(explained) / max(len(looked_up), 1)
+    for requests, weight in [(new, 1.0), *((part, times) for part in judged), (to_come, share)]:
         for request in requests:
             total = total.plus(request, weight, price(request.model))
-    each = sum(map(len, judged)) / max(len(judged), 1)
-    known = len(explain) - len(new)
-    return replace(total, calls=round(len(alive) * (1 + each)), known=round(known * (1 + each)))
+    calls = round(len(alive) * (1 + each))
+    return replace(total, calls=calls, known=calls - round(len(new) * (1 + each) + len(to_come) * share))
+
+
+def _explained(
+    panel: Panel, task: Task, known: Callable[[Request], Answer | None]
+) -> tuple[Request | None, str | None]:
+    """What is still to be asked for an explanation, and the explanation that is known; neither where it failed."""
+    request = panel.explaining.request(task.case.train)
+    for attempt in range(ATTEMPTS):
+        answer = known(request.again(attempt))
+        if answer is None:
+            return request.again(attempt), None
+        try:
+            return None, panel.explaining.parse(answer)
+        except Unusable:
+            continue
+    return None, None
+
+
+def _evenly(values: Sequence[Item], n: int) -> Sequence[Item]:
+    """At most `n` of them, from the first to the last."""
+    if len(values) <= n:
+        return values
+    return [values[place * (len(values) - 1) // (n - 1)] for place in range(n)]
 
 
 def _short(tokens: float) -> str:

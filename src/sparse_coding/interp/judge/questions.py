@@ -1,7 +1,7 @@
 """From a filled prompt to a request, and to an answer that can be used."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -80,9 +80,31 @@ async def usable(client: Client, request: Request, parse: Callable[[Answer], Par
     raise CallFailed(reason, is_transport=False)
 
 
-async def together(asked: Iterable[Coroutine[Any, Any, Parsed]]) -> list[Parsed]:
-    """All results, in order. An error is raised when all have ended: what was sent is paid for, and is to be kept."""
-    results = await asyncio.gather(*asked, return_exceptions=True)
+async def together(client: Client, asked: Iterable[tuple[Request, Callable[[Answer], Parsed]]]) -> list[Parsed]:
+    """What `usable` finds for each, in order; all of them are needed.
+
+    Where one has no usable answer, those after it that were not begun yet are not sent: they could save nothing.
+    Those before it are, so that the error does not hang on who answers first. It is raised when all have ended: what
+    was sent is paid for, and is to be kept.
+    """
+    pairs = list(asked)
+    useless = len(pairs)  # the first place whose answer cannot be used
+    begun = asyncio.Semaphore(client.reach.in_flight)  # or a second attempt would wait until all others were sent
+
+    async def one(place: int, request: Request, parse: Callable[[Answer], Parsed]) -> Parsed:
+        nonlocal useless
+        async with begun:
+            if place > useless:
+                raise CallFailed("not asked", is_transport=False)
+            try:
+                return await usable(client, request, parse)
+            except CallFailed as failed:
+                if not failed.is_transport:  # an answer that did not come may come another time
+                    useless = min(useless, place)
+                raise
+
+    tasks = (one(place, request, parse) for place, (request, parse) in enumerate(pairs))
+    results = await asyncio.gather(*tasks, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result

@@ -3,8 +3,9 @@
 Three ways to ask. Their scores are not comparable: each is a source of its own in the table.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from typing import Protocol, runtime_checkable
 
@@ -12,8 +13,18 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sparse_coding.interp.judge.prompts import Prompt, numbered, quoted
-from sparse_coding.interp.judge.questions import Style, together, usable, whole_numbers
-from sparse_coding.llm.answers import LEAST_MASS, Unusable, digits_of, expected_digit, expected_values, text_of
+from sparse_coding.interp.judge.questions import Style, together, whole_numbers
+from sparse_coding.llm.answers import (
+    LEAST_MASS,
+    Unusable,
+    choice_of,
+    digits_of,
+    expected_digit,
+    expected_values,
+    list_of,
+    object_of,
+    text_of,
+)
 from sparse_coding.llm.client import Answer, Client
 from sparse_coding.llm.request import Request
 
@@ -85,8 +96,8 @@ class Chat:
         def parse(answer: Answer) -> tuple[np.ndarray, np.ndarray | None]:
             return digits_of(answer, n, HIGHEST).astype(float), expected_values(answer, n)
 
-        asked = (usable(client, request, parse) for request in self.requests(explanation, tokens))
-        return _by_source(self.sources, await together(asked))
+        asked = ((request, parse) for request in self.requests(explanation, tokens))
+        return _by_source(self.sources, await together(client, asked))
 
 
 @dataclass(frozen=True)
@@ -121,8 +132,8 @@ class PerToken:
 
     async def predict(self, client: Client, explanation: str, tokens: Int[np.ndarray, "fragment token"]) -> Predictions:
         """See Simulating."""
-        asked = (usable(client, request, _one_digit) for request in self.requests(explanation, tokens))
-        values = np.array(await together(asked), np.float64).reshape(*tokens.shape, 2)
+        asked = ((request, _one_digit) for request in self.requests(explanation, tokens))
+        values = np.array(await together(client, asked), np.float64).reshape(*tokens.shape, 2)
         rows = [(row[:, 0], row[:, 1] if np.isfinite(row[:, 1]).all() else None) for row in values]
         return _by_source(self.sources, rows)
 
@@ -150,11 +161,11 @@ class Echo:
     async def predict(self, client: Client, explanation: str, tokens: Int[np.ndarray, "fragment token"]) -> Predictions:
         """See Simulating."""
 
-        async def one(request: Request) -> np.ndarray:
-            places = unknown_places(request.body["prompt"], tokens.shape[1])
-            return await usable(client, request, lambda answer: values_at(answer, places))
+        def parse(request: Request) -> Callable[[Answer], np.ndarray]:
+            return partial(values_at, places=unknown_places(request.body["prompt"], tokens.shape[1]))
 
-        rows = await together(one(request) for request in self.requests(explanation, tokens))
+        asked = ((request, parse(request)) for request in self.requests(explanation, tokens))
+        rows = await together(client, asked)
         return {"echo": np.stack(rows)}
 
     def _lines(self, tokens: Int[np.ndarray, " token"]) -> str:
@@ -175,9 +186,8 @@ def values_at(answer: Answer, places: Sequence[int]) -> Float[np.ndarray, " plac
 
     Raises Unusable where there are no probabilities, or hardly any of digits.
     """
-    choices = answer.get("choices") or [{}]
-    found = choices[0].get("logprobs") or {}
-    tokens, likely = found.get("tokens") or [], found.get("top_logprobs") or []
+    found = object_of(choice_of(answer).get("logprobs"))
+    tokens, likely = [str(token) for token in list_of(found.get("tokens"))], list_of(found.get("top_logprobs"))
     if len(tokens) != len(likely) or not tokens:
         raise Unusable("an echo without probabilities: is the server one that has them (vLLM)?")
     ends = list(accumulate(map(len, tokens)))
@@ -188,7 +198,7 @@ def values_at(answer: Answer, places: Sequence[int]) -> Float[np.ndarray, " plac
             raise Unusable("an echo that is shorter than the prompt")
         # The token may begin before the value, with the tab; a value ends with the token.
         begins = place - (ends[index] - len(tokens[index]))
-        value, mass = expected_digit(likely[index] or {}, tokens[index][: begins + 1], begins)
+        value, mass = expected_digit(object_of(likely[index]), tokens[index][: begins + 1], begins)
         values.append(value)
         masses.append(mass)
     if not np.isfinite(values).all() or np.median(masses) < LEAST_MASS:
@@ -205,11 +215,13 @@ def _one_digit(answer: Answer) -> tuple[float, float]:
     text = text_of(answer).strip()
     if len(text) != 1 or text not in "0123456789":
         raise Unusable(f"no digit: {text[:20]!r}")
-    tokens = (answer["choices"][0].get("logprobs") or {}).get("content") or []
-    if len(tokens) != 1 or str(tokens[0].get("token", "")).strip() != text:
+    tokens = [object_of(token) for token in list_of(object_of(choice_of(answer).get("logprobs")).get("content"))]
+    token = str(tokens[0].get("token", "")) if len(tokens) == 1 else ""
+    if token.strip() != text:
         return float(text), np.nan
-    likely = {each.get("token"): each.get("logprob") for each in tokens[0].get("top_logprobs") or []}
-    value, mass = expected_digit(likely, tokens[0]["token"], tokens[0]["token"].index(text))
+    top = [object_of(each) for each in list_of(tokens[0].get("top_logprobs"))]
+    likely = {str(each.get("token")): each.get("logprob") for each in top}
+    value, mass = expected_digit(likely, token, token.index(text))
     return float(text), value if mass >= LEAST_MASS else np.nan
 
 

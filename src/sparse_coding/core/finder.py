@@ -1,0 +1,122 @@
+"""The codes of a batch that are not zero, found by a screen (kernels.screen): a few exact products instead of all."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sparse_coding.core.products import int8_is_fast, linear
+from sparse_coding.kernels import bounds, screen
+from sparse_coding.kernels.bounds import Rounded, Screened
+from sparse_coding.kernels.pattern import Pattern
+
+# A feature that the screen lets pass in vain costs an exact product. With int8, float32's dearer screen is saved: it
+# pays as long as no more than this share of all features passes in vain (measured; it moves no result).
+WORTH_INT8 = 0.15
+ROUNDS_WITHOUT_INT8 = 64
+AT_ONCE = 1024  # rows
+
+
+@dataclass
+class Screen:
+    """Which product is screened with; int8 rests for a while where it lets too many features pass."""
+
+    int8: bool
+    rests: int = 0
+
+    @classmethod
+    def fastest(cls) -> "Screen":
+        """int8 where the processor is fast at it."""
+        return cls(int8_is_fast())
+
+    def use_int8(self) -> bool:
+        """Whether the next round uses int8."""
+        self.rests = max(self.rests - 1, 0)
+        return self.int8 and not self.rests
+
+    def learn(self, in_vain: float) -> None:
+        """Hear which share of the features passed an int8 screen in vain."""
+        if in_vain > WORTH_INT8:
+            self.rests = ROUNDS_WITHOUT_INT8
+
+
+class Finder:
+    """Finds codes of batches [n_rows, d_act] with n_feat features; `rows` holds those of the last batch."""
+
+    def __init__(self, n_rows: int, d_act: int, n_feat: int, places: int) -> None:
+        """`places`: how many codes there is room for."""
+        self.places = places
+        room = places + 1  # see screen.positive
+        self.rows = Pattern(np.empty(n_rows + 1, np.int64), np.empty(room, np.int32), np.empty(room, np.float32))
+        self._room = screen.make_room(n_feat)._replace(upper=aligned(n_feat))
+        self._rounded_x, self._rounded_encoder = _rounded(n_rows, d_act), _rounded(n_feat, d_act)
+
+    def find(self, x: np.ndarray, encoder: np.ndarray, bias: np.ndarray, k: int | None, by: Screen) -> Screened | None:
+        """Fill `rows`; k: see screen.largest, None for all that are positive. None where there is no room for them.
+
+        Where something is not finite, nothing is found; see bounds.are_finite.
+        """
+        use_int8 = by.use_int8() and x.shape[1] > 1  # torch's product of int8 columns is wrong
+        given = self._screened(x, encoder, bias, use_int8)
+        if not bounds.are_finite(given):
+            return given
+        if k is None:
+            computed = screen.positive(given, self._room, self.rows)
+        else:
+            computed = screen.largest(given, min(k, len(bias)), self._room, self.rows)
+        found = computed != screen.TOO_MANY  # as int8 lets pass the more, the denser codes are, it rests then too
+        if use_int8:
+            by.learn((computed - int(self.rows.starts[-1])) / given.scores.size if found else 1.0)
+        return given if found else None
+
+    def _screened(self, x: np.ndarray, encoder: np.ndarray, bias: np.ndarray, use_int8: bool) -> Screened:
+        """With the cheap products of x and encoder, int32 or float32, and bounds of how far off they are."""
+        rounded_x, rounded_encoder = self._rounded_x, self._rounded_encoder
+        if use_int8:
+            bounds.round_to_int8(x, rounded_x)
+            bounds.round_to_int8(encoder, rounded_encoder)
+            whole_x, whole_encoder = (torch.from_numpy(each.whole) for each in (rounded_x, rounded_encoder))
+            scores = torch._int_mm(whole_x, whole_encoder.T)
+        else:
+            bounds.leave_unrounded(x, rounded_x)
+            bounds.leave_unrounded(encoder, rounded_encoder)
+            scores = linear(torch.from_numpy(x), torch.from_numpy(encoder))
+        return Screened(x, encoder, bias, rounded_x, rounded_encoder, scores.numpy())
+
+
+def largest_codes(
+    x: Float[Tensor, "row d_act"],
+    encoder: Float[Tensor, "n_feat d_act"],
+    bias: Float[Tensor, " n_feat"],
+    k: int,
+    features: Int[Tensor, " chosen"],
+) -> Float[Tensor, "row chosen"] | None:
+    """The codes of some features where the k largest of all features are kept, of equal ones the first.
+
+    float32 on the processor; no feature twice. None where something is not finite.
+    """
+    place = np.full(len(bias), -1)
+    place[features] = np.arange(len(features))
+    weights, by, found = (encoder.contiguous().numpy(), bias.contiguous().numpy()), Screen.fastest(), []
+    for part in x.contiguous().split(AT_ONCE):
+        finder = Finder(len(part), x.shape[1], len(bias), len(part) * k)
+        given = finder.find(part.numpy(), *weights, k, by)
+        if given is None or not bounds.are_finite(given):
+            return None
+        starts, other, values = finder.rows
+        row, column = np.repeat(np.arange(len(part)), np.diff(starts)), place[other[: starts[-1]]]
+        found.append(np.zeros((len(part), len(features)), np.float32))
+        chosen = np.flatnonzero(column >= 0)
+        found[-1][row[chosen], column[chosen]] = values[chosen]
+    return torch.from_numpy(np.concatenate(found))
+
+
+def aligned(*shape: int) -> np.ndarray:
+    """Float32 that begins at a cache line, which torch sees to and numpy does not: vector units read it faster."""
+    return torch.empty(shape).numpy()
+
+
+def _rounded(n: int, d_act: int) -> Rounded:
+    return Rounded(np.empty((n, d_act), np.int8), *(aligned(n) for _ in range(3)))
