@@ -99,6 +99,13 @@ def test_a_branch_is_the_commit_that_the_lock_says(revision, entry):
     assert pinned.dataset.corpus == "someone/texts:de"
 
 
+def test_a_subset_of_its_own_is_pinned_by_the_same_entry():
+    write_lock({"models": {"someone/gpt@main": COMMITS["gpt"]}, "datasets": {"someone/texts@main": COMMITS["texts"]}})
+    parts = {"corpus": "someone/texts", "subset": "de", "split": "train[:10%]", "streaming": False}
+    pinned = hub_lock.pinned(some_params(**(HUB | {"dataset": parts}))).dataset
+    assert (pinned.revision, pinned.subset, pinned.split) == (COMMITS["texts"], "de", "train[:10%]")
+
+
 @pytest.mark.parametrize(
     ("sections", "message"),
     [

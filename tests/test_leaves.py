@@ -102,6 +102,13 @@ def test_training_reads_its_own_corpus_and_a_tokenizer_that_is_named(project):
     assert read(tokenizer="gpt2", tokenizer_revision="abc")[1] == ((), "abc")
 
 
+def test_a_corpus_in_the_home_folder_is_its_files(project, monkeypatch):
+    monkeypatch.setenv("HOME", str(project))
+    (project / "texts").mkdir()
+    (project / "texts" / "a.txt").write_text("text")
+    assert leaves.corpus(some_params(dataset={"corpus": "~/texts"})).files == (str(project / "texts" / "a.txt"),)
+
+
 def test_an_empty_or_missing_folder_is_named(project):
     (project / "empty").mkdir()
     with pytest.raises(BadInput, match="empty: found no files; wanted a folder with files"):

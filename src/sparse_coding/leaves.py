@@ -88,11 +88,12 @@ def training(params: Params) -> list[Leaf]:
 
 
 def _corpus_leaf(name: str, revision: str | None) -> Leaf:
+    path = Path(name).expanduser()
     if name == EMBEDDED_CORPUS:
         return Leaf(f"corpus {name}", version=json.loads(EMBEDDED_LOCK.read_text(encoding="utf-8"))["sha256"])
-    if not Path(name).exists():
+    if not path.exists():
         return Leaf(f"corpus {name}", version=revision or "")
-    return Leaf(f"corpus {name}", tuple(folder_files(name)) if Path(name).is_dir() else (name,))
+    return Leaf(f"corpus {name}", tuple(folder_files(str(path))) if path.is_dir() else (str(path),))
 
 
 def _is_hidden(file: Path) -> bool:

@@ -1,5 +1,6 @@
 """tokens.h5: what is written comes back, and nothing damaged does."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -62,6 +63,20 @@ def test_what_is_saved_comes_back(tmp_path: Path, bos: int | None, special: set[
     np.testing.assert_array_equal(read.fragments_document, written.fragments_document)
     assert type(read.seed) is int
     assert type(read.leak) is float
+
+
+def test_what_is_written_only_where_it_is_known_comes_back(tmp_path: Path) -> None:
+    plain = example()
+    counted = replace(plain, train_on_special=True, n_tokens_train=7, n_documents_read_held_out=0)
+    for name, written in (("plain", plain), ("counted", counted)):
+        tokens_file.save(tmp_path / name, written)
+        read = tokens_file.load(tmp_path / name)
+        assert read.train_on_special is written.train_on_special
+        assert (read.n_tokens_train, read.n_tokens_held_out) == (written.n_tokens_train, None)
+        assert read.n_documents_read_held_out == written.n_documents_read_held_out
+    with h5py.File(tmp_path / "plain") as file, h5py.File(tmp_path / "counted") as other:
+        more = {"train_on_special", "n_tokens_train", "n_documents_read_held_out"}
+        assert set(other.attrs) - set(file.attrs) == more
 
 
 def test_text_is_what_is_not_special() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from sparse_coding.errors import BadInput
 from sparse_coding.lm import corpora
-from sparse_coding.lm.corpora import hub, pydocs, windows
+from sparse_coding.lm.corpora import pydocs, windows
 from sparse_coding.lm.corpora.documents import Documents, split
 
 TEXTS = [f"Document {i}.\nIt says: {'word ' * i}\u00e9 \u4e2d." for i in range(20)]
@@ -68,11 +68,13 @@ def test_share_seen_before_is_that_of_a_set(texts: list[str]) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(some_texts, some_texts)
-def test_share_in_is_that_of_a_set(texts: list[str], others: list[str]) -> None:
+@given(some_texts, some_texts, st.integers(1, 4))
+def test_share_in_is_that_of_a_set(texts: list[str], others: list[str], at_once: int) -> None:
     there = {window for text in others for window in brute_force_windows(text)}
     mine = [window in there for text in texts for window in brute_force_windows(text)]
-    assert windows.share_in(texts, others) == pytest.approx(np.mean(mine) if mine else 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "AT_ONCE", at_once)
+        assert windows.share_in(texts, others) == pytest.approx(np.mean(mine) if mine else 0)
 
 
 # Files
@@ -185,30 +187,6 @@ def test_reading_files_leaves_no_copy_behind(tmp_path: Path) -> None:
     names = [str(tmp_path / "a.jsonl"), str(tmp_path / "b.parquet")]
     subprocess.run([sys.executable, "-c", code, *names], env=environment, check=True)
     assert not [file for file in home.rglob("*") if file.is_file() and file.stat().st_size]
-
-
-# The data hub, whose library takes a local folder the same way
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-
-
-@pytest.mark.usefixtures("cache")
-def test_a_hub_corpus_keeps_its_own_split(tmp_path: Path) -> None:
-    write_jsonl(tmp_path / "own" / "train.jsonl", TEXTS[:15])
-    write_jsonl(tmp_path / "own" / "test.jsonl", TEXTS[15:17])
-    write_jsonl(tmp_path / "own" / "validation.jsonl", TEXTS[17:])
-    assert hub.load(str(tmp_path / "own"), "text", 0.5, 0) == Documents(TEXTS[:15], TEXTS[17:])
-    with pytest.raises(BadInput, match="found columns id, text; wanted a column 'body'"):
-        hub.load(str(tmp_path / "own"), "body", 0.5, 0)
-
-
-@pytest.mark.usefixtures("cache")
-def test_a_hub_corpus_without_split_is_split(tmp_path: Path) -> None:
-    write_jsonl(tmp_path / "plain" / "train.jsonl", TEXTS)
-    assert hub.load(str(tmp_path / "plain"), "text", 0.25, 3) == split(TEXTS, 0.25, 3, "here")
 
 
 # pydocs

@@ -5,9 +5,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparse_coding.io.tokens import NO_DOCUMENT
+from sparse_coding.io.tokens import NO_DOCUMENT, PADDING
 from sparse_coding.lm import pretraining
-from sparse_coding.lm.tokens import Framing, cut_fragments, encode, encoded, pack, pack_until, vocabulary, with_first
+from sparse_coding.lm.tokens import (
+    Counted,
+    Framing,
+    cut_fragments,
+    encode,
+    encoded,
+    one_each,
+    pack,
+    pack_until,
+    vocabulary,
+    with_first,
+)
 
 SPECIAL = (0, 1)
 # Token 2 and above is text; 0 and 1 may stand in a text all the same.
@@ -61,6 +72,28 @@ def test_pack_until_takes_no_more_than_it_needs(documents, context, text_tokens,
 
 
 @settings(max_examples=100)
+@given(documents_of_ids, st.integers(2, 7), st.integers(1, 30), st.sampled_from([None, 0]), st.sampled_from([None, 1]))
+def test_one_each_is_a_document_a_block(documents, context, text_tokens, bos, separator) -> None:
+    framing = Framing(bos, separator, SPECIAL, padding=1)
+    rest = Counted(iter((100 + d, ids) for d, ids in enumerate(documents)), SPECIAL)
+    blocks = one_each(rest, text_tokens, context, framing)
+    first = 0 if bos is None else 1
+    ends = [] if separator is None else [1]
+    cut = {100 + d: [*ids.tolist(), *ends][: context - first] for d, ids in enumerate(documents)}
+    wanted = {d: ids for d, ids in cut.items() if any(token > 1 for token in ids) and d < 100 + rest.documents}
+    assert blocks.tokens.shape == blocks.document.shape == (len(wanted), context)
+    assert blocks.tokens.dtype == blocks.document.dtype == np.int32
+    for tokens, document, (d, ids) in zip(blocks.tokens, blocks.document, wanted.items(), strict=True):
+        n_padding = context - first - len(ids)
+        assert tokens.tolist() == [bos] * first + ids + [1] * n_padding
+        assert document.tolist() == [NO_DOCUMENT] * first + [d] * len(ids) + [PADDING] * n_padding
+    n_text = [sum(token > 1 for token in ids) for ids in wanted.values()]
+    assert sum(n_text[:-1]) < text_tokens
+    assert sum(n_text) >= text_tokens or rest.documents == len(documents)
+    assert rest.text_tokens == sum(int((ids > 1).sum()) for ids in documents[: rest.documents])
+
+
+@settings(max_examples=100)
 @given(documents_of_ids, st.integers(1, 12), st.integers(2, 4), st.integers(0, 3))
 def test_fragments_are_windows_of_text_that_do_not_overlap(documents, n, length, seed) -> None:
     # Each token says where it stands, so that an overlap shows.
@@ -89,13 +122,13 @@ def test_a_document_gives_every_window_that_fits() -> None:
 
 def test_texts_are_tokenised_when_they_are_asked_for(tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sparse_coding.lm.tokens.TEXTS_AT_ONCE", 3)
-    texts: list = ["words", "and", "some words", "again"] * 3
-    order = np.random.default_rng(0).permutation(len(texts))
-    wanted = [(int(index), encode(tokenizer, [texts[index]])[0].tolist()) for index in order]
-    assert [(index, ids.tolist()) for index, ids in encoded(tokenizer, texts, order)] == wanted
-    texts[order[5]] = None  # in the second batch: no harm to who reads the first alone
-    stream = encoded(tokenizer, texts, order)
-    assert [next(stream)[0] for _ in range(3)] == order[:3].tolist()
+    texts: list = [(d, text) for d, text in enumerate(["words", "and", "some words", "again"] * 3)]
+    wanted = [(d, encode(tokenizer, [text])[0].tolist()) for d, text in texts]
+    assert [(d, ids.tolist()) for d, ids in encoded(tokenizer, iter(texts))] == wanted
+    rest = iter(texts)
+    stream = encoded(tokenizer, rest)
+    assert [next(stream)[0] for _ in range(3)] == [0, 1, 2]
+    assert list(rest) == texts[3:]
 
 
 def test_no_special_token_is_added(tokenizer) -> None:

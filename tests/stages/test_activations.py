@@ -1,5 +1,6 @@
 """Harvested and imported activations against plain transformers and against the arrays that were given."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,24 @@ def test_fragments_are_whole(harvested, corpus):
     with open_activations(harvested / f"{SITES[0]}.h5") as file:
         assert file.split("fragments").n_rows == 5 * corpus.fragment_tokens
         np.testing.assert_array_equal(file.split("fragments").token.reshape(5, 7), corpus.fragments[:, 1:])
+
+
+def test_special_tokens_are_in_training_if_asked_for_and_padding_never_is(harvested, model, corpus, tmp_path):
+    padding = corpus.train.tokens == SEPARATOR  # as where blocks are padded with what ends a document
+    padding[:10] = False
+    document = np.where(padding, token_files.PADDING, corpus.train.document)
+    asked = replace(corpus, train=Blocks(corpus.train.tokens, document), train_on_special=True)
+    token_files.save(tmp_path / "tokens.h5", asked)
+    activations.run(a_slice(model), tokens=tmp_path / "tokens.h5", output=tmp_path, threads=1)
+    with open_activations(tmp_path / f"{SITES[0]}.h5") as file, open_activations(harvested / f"{SITES[0]}.h5") as old:
+        split, text = file.split("train"), old.split("train")
+        np.testing.assert_array_equal(split.token, corpus.train.tokens[~padding])
+        np.testing.assert_array_equal(split.document, corpus.train.document[~padding])
+        is_text = torch.from_numpy(corpus.is_text(np.asarray(split.token)))
+        assert 0 < is_text.sum() < len(is_text)
+        assert torch.equal(split.read(0, split.n_rows)[is_text], text.read(0, text.n_rows))
+        for name in ("held_out", "fragments"):
+            assert file.split(name).token.tolist() == old.split(name).token.tolist()
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 30, 10_000])

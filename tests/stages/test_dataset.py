@@ -1,15 +1,18 @@
 """Stage dataset: what tokens.h5 promises holds, and what cannot be is refused."""
 
+from itertools import islice
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from transformers import AutoTokenizer, GPTNeoXConfig
 
 from sparse_coding.errors import BadInput
 from sparse_coding.io import tokens as tokens_file
-from sparse_coding.io.tokens import NO_DOCUMENT, Tokens
+from sparse_coding.io.tokens import NO_DOCUMENT, PADDING, Blocks, Tokens
 from sparse_coding.lm import corpora, pretraining
+from sparse_coding.lm.corpora import pydocs
 from sparse_coding.lm.tokens import encode
 from sparse_coding.params import Dataset, Model
 from sparse_coding.slices import DatasetSlice
@@ -141,3 +144,86 @@ def test_a_model_folder_without_tokenizer_is_refused(folder: Path, tmp_path: Pat
     (tmp_path / "model" / "config.json").write_bytes((folder / "model" / "config.json").read_bytes())
     with pytest.raises(BadInput, match="tokenizer"):
         make(tmp_path, tmp_path, corpus=str(folder / "corpus"))
+
+
+def test_a_streamed_corpus_gives_the_same_bytes_and_exact_counts(folder: Path, tmp_path: Path) -> None:
+    asked = {"streaming": True, "shuffle_buffer": 50, "train_tokens": 500, "held_out_tokens": 100}
+    tokens = make(folder, tmp_path / "a", **asked)
+    make(folder, tmp_path / "b", **asked)
+    assert (tmp_path / "a" / "tokens.h5").read_bytes() == (tmp_path / "b" / "tokens.h5").read_bytes()
+    settings = Dataset(corpus=str(folder / "corpus"), held_out_share=0.2, **(SMALL | asked))
+    stream = corpora.opened(settings)
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    documents = {
+        side: [text for _, text in islice(stream.in_order(side, 0), n)]
+        for side, n in (("train", tokens.n_documents_read_train), ("held_out", tokens.n_documents_read_held_out))
+    }
+    assert tokens.corpus_sha256 == corpora.Documents(**documents).sha256
+    n_text = {
+        side: sum(int(tokens.is_text(ids).sum()) for ids in encode(tokenizer, texts))
+        for side, texts in documents.items()
+    }
+    assert (tokens.n_tokens_read_train, tokens.n_tokens_read_held_out) == (n_text["train"], n_text["held_out"])
+    assert n_text["held_out"] < 100 + 2 * 16 + 120  # the last document, and one block more
+    for blocks, count in ((tokens.train, tokens.n_tokens_train), (tokens.held_out, tokens.n_tokens_held_out)):
+        assert count == tokens.is_text(blocks.tokens).sum()
+    assert not set(documents["train"]) & set(documents["held_out"])
+    assert tokens.leak < 0.05
+
+
+def test_a_stream_is_as_long_as_it_must_be_whatever_is_asked(folder: Path, tmp_path: Path) -> None:
+    few = make(folder, tmp_path / "a", streaming=True, train_tokens=300)
+    many = make(folder, tmp_path / "b", streaming=True, train_tokens=1200)
+    np.testing.assert_array_equal(few.train.tokens, many.train.tokens[: len(few.train.tokens)])
+    np.testing.assert_array_equal(few.held_out.tokens, many.held_out.tokens)
+    np.testing.assert_array_equal(few.fragments, many.fragments)
+    assert few.n_documents_read_train < many.n_documents_read_train
+    with pytest.raises(BadInput, match=r"dataset\.train_tokens: found \d+ text tokens .*; wanted 1000000; ask"):
+        make(folder, tmp_path / "c", streaming=True, train_tokens=10**6)
+
+
+def test_a_block_a_document_is_padded_and_padding_is_no_text(folder: Path, tmp_path: Path) -> None:
+    tokens = make(folder, tmp_path, packing="documents")
+    for blocks, wanted in ((tokens.train, 1500), (tokens.held_out, 200)):
+        padding = blocks.document == PADDING
+        assert padding.any()
+        assert not tokens.is_text(blocks.tokens)[padding].any()
+        for document in blocks.document:
+            assert len(set(document.tolist()) - {NO_DOCUMENT, PADDING}) == 1
+            assert (np.diff((document == PADDING).astype(int)) >= 0).all()
+        assert tokens.is_text(blocks.tokens).sum() >= wanted > tokens.is_text(blocks.tokens[:-1]).sum()
+    assert not tokens.is_harvested("held_out", tokens.held_out)[tokens.held_out.document < 0].any()
+    assert tokens.n_documents_train == len(tokens.train.tokens)
+
+
+@pytest.mark.parametrize("packing", ["packed", "documents"])
+def test_special_tokens_may_be_trained_on_but_not_padding(folder: Path, tmp_path: Path, packing: str) -> None:
+    tokens = make(folder, tmp_path, packing=packing, train_on_special=True)
+    kept = tokens.is_harvested("train", tokens.train)
+    assert (kept == (tokens.train.document != PADDING)).all()
+    assert kept.sum() > tokens.is_text(tokens.train.tokens).sum() == tokens.n_tokens_train
+    assert (tokens.is_harvested("held_out", tokens.held_out) == tokens.is_text(tokens.held_out.tokens)).all()
+    fragments = Blocks(tokens.fragments, np.broadcast_to(tokens.fragments_document[:, None], tokens.fragments.shape))
+    assert tokens.is_harvested("fragments", fragments).sum() == tokens.fragments[:, 1:].size
+
+
+def test_blocks_cannot_be_padded_with_nothing(folder: Path, tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    tokenizer.bos_token = tokenizer.eos_token = tokenizer.pad_token = None
+    with pytest.raises(BadInput, match=r"dataset\.packing: found 'documents', and the tokenizer of gpt has no padding"):
+        dataset.framing_of(tokenizer, Dataset(packing="documents"), "gpt")
+
+
+def test_the_embedded_corpus_has_the_attributes_that_it_always_had(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever made tokens of it before finds the same bytes."""
+    small = {"jaxtyping": {"split": "train"}, "h5py": {"split": "held_out"}}  # two of its packages
+    monkeypatch.setattr(pydocs, "build", lambda processes: pydocs.rebuild(small, processes)[0])
+    make(folder, tmp_path, corpus="pydocs")
+    wanted = (
+        "bos context corpus corpus_sha256 format fragment_tokens leak model n_documents_fragments n_documents_held_out "
+        "n_documents_train seed sha256 special"
+    )
+    with h5py.File(tmp_path / "tokens.h5") as file:
+        assert sorted(file.attrs) == wanted.split()

@@ -7,7 +7,7 @@ token id (plain HDF5 strings cannot hold the NUL that byte-level tokenizers have
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 import h5py
@@ -19,13 +19,14 @@ from sparse_coding.io.hdf5 import whole_hdf5
 
 FORMAT = "sparse_coding tokens 1"
 NO_DOCUMENT = -1  # the document index of a beginning-of-sequence token
+PADDING = -2  # the document index of a padding token
 
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
     """Token blocks, [block, context]; `document` holds the index of the document each token came from.
 
-    BOS, where it is used, is in column 0, and its document is `NO_DOCUMENT`.
+    BOS, where it is used, is in column 0, and its document is `NO_DOCUMENT`; that of padding is `PADDING`.
     """
 
     tokens: NDArray[np.int32]
@@ -39,7 +40,9 @@ class Tokens:
     `train`, `held_out`: blocks; `fragments` [fragment, BOS + fragment_tokens], whose documents
     (`fragments_document` [fragment], numbered as in `train`) give no training block. `special` are the ids whose
     activations are dropped; a fragment holds none beside its leading BOS. `leak` is the share of 12-word windows
-    of the held-out documents that stand in training documents.
+    of the held-out documents that stand in training documents. With `train_on_special`, only padding is dropped from
+    `train`. Exact counts, None for the embedded corpus: documents that were read for fragments and blocks, with their
+    text tokens, and the text tokens in blocks.
     """
 
     train: Blocks
@@ -57,6 +60,13 @@ class Tokens:
     n_documents_train: int
     n_documents_held_out: int
     n_documents_fragments: int
+    train_on_special: bool = False
+    n_documents_read_train: int | None = None
+    n_documents_read_held_out: int | None = None
+    n_tokens_read_train: int | None = None
+    n_tokens_read_held_out: int | None = None
+    n_tokens_train: int | None = None
+    n_tokens_held_out: int | None = None
 
     @property
     def context(self) -> int:
@@ -71,6 +81,12 @@ class Tokens:
     def is_text(self, tokens: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Where `tokens`, of any shape, are text: not one of the special ids. The same shape."""
         return is_text(tokens, self.special)
+
+    def is_harvested(self, split: str, blocks: Blocks) -> NDArray[np.bool_]:
+        """Where the vectors of `blocks` of a split are kept, [block, token]: text; in `train` maybe all but padding."""
+        if split == "train" and self.train_on_special:
+            return blocks.document != PADDING
+        return self.is_text(blocks.tokens)
 
 
 def is_text(tokens: NDArray[np.integer], special: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -110,7 +126,8 @@ def load(path: Path) -> Tokens:
 
 
 def _read(file: h5py.File) -> Tokens:
-    attributes = {name: file.attrs[name] for name in _plain_fields() if name not in ("bos", "special")}
+    plain = (name for name in _plain_fields() if name not in ("bos", "special"))
+    attributes = {name: file.attrs[name] for name in plain if name not in _optional_fields() or name in file.attrs}
     return Tokens(
         train=Blocks(file["train/tokens"][:], file["train/document"][:]),
         held_out=Blocks(file["held_out/tokens"][:], file["held_out/document"][:]),
@@ -140,8 +157,14 @@ def _plain_fields() -> list[str]:
     return [field.name for field in fields(Tokens) if field.name not in arrays]
 
 
+def _optional_fields() -> dict[str, bool | None]:
+    """Those that stand in a file where they are not the default."""
+    return {field.name: field.default for field in fields(Tokens) if field.default is not MISSING}
+
+
 def _attributes(tokens: Tokens) -> dict:
     plain = {name: getattr(tokens, name) for name in _plain_fields()}
+    plain = {name: value for name, value in plain.items() if value != _optional_fields().get(name, MISSING)}
     return {
         **plain,
         "format": FORMAT,

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from sparse_coding.io.tokens import NO_DOCUMENT, Blocks, is_text
+from sparse_coding.io.tokens import NO_DOCUMENT, PADDING, Blocks, is_text
 
 Document = tuple[int, NDArray[np.int32]]  # its index in the corpus, and its token ids
 
@@ -16,11 +17,32 @@ TEXTS_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Framing:
-    """The tokens that are no text: `bos` begins each block, `separator` ends each document, `special` has them all."""
+    """The tokens that are no text: `bos` begins each block, `separator` ends each document, `special` has them all.
+
+    `padding`, one of them, fills blocks of one document.
+    """
 
     bos: int | None
     separator: int | None
     special: tuple[int, ...]
+    padding: int | None = None
+
+
+@dataclass
+class Counted(Iterator[Document]):
+    """Documents, and how many of them, with how many text tokens, were taken so far."""
+
+    source: Iterator[Document]
+    special: tuple[int, ...]
+    documents: int = 0
+    text_tokens: int = 0
+
+    def __next__(self) -> Document:
+        """The next document."""
+        document = next(self.source)
+        self.documents += 1
+        self.text_tokens += int(is_text(document[1], self.special).sum())
+        return document
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[NDArray[np.int32]]:
@@ -31,11 +53,11 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[NDArray
     return [np.asarray(row, dtype=np.int32) for row in ids]
 
 
-def encoded(tokenizer: PreTrainedTokenizerBase, texts: list[str], order: NDArray[np.integer]) -> Iterator[Document]:
-    """The texts in the given order, tokenised as they are asked for: a stage seldom needs the whole corpus."""
-    for start in range(0, len(order), TEXTS_AT_ONCE):
-        indices = order[start : start + TEXTS_AT_ONCE].tolist()
-        yield from zip(indices, encode(tokenizer, [texts[index] for index in indices]), strict=True)
+def encoded(tokenizer: PreTrainedTokenizerBase, documents: Iterator[tuple[int, str]]) -> Iterator[Document]:
+    """Numbered texts, tokenised as they are asked for: a stage seldom needs the whole corpus."""
+    while some := list(islice(documents, TEXTS_AT_ONCE)):
+        indices, texts = zip(*some, strict=True)
+        yield from zip(indices, encode(tokenizer, list(texts)), strict=True)
 
 
 def pack(documents: list[NDArray[np.int32]], context: int, bos: int | None, separator: int | None) -> Blocks:
@@ -73,6 +95,27 @@ def pack_until(documents: Iterator[Document], text_tokens: int, context: int, fr
     # Number the documents as the corpus does; NO_DOCUMENT is -1, so it picks the last entry.
     numbers = np.asarray([index for index, _ in taken] + [NO_DOCUMENT], dtype=np.int32)
     return Blocks(blocks.tokens[:n_blocks], numbers[blocks.document[:n_blocks]])
+
+
+def one_each(documents: Iterator[Document], text_tokens: int, context: int, framing: Framing) -> Blocks:
+    """A block a document, with its separator, cut at `context` or padded; as few as hold `text_tokens` text tokens.
+
+    Documents without text give no block. The document of a padding token is `PADDING`.
+    """
+    width, end = context - (framing.bos is not None), [] if framing.separator is None else [framing.separator]
+    tokens = [np.zeros((0, width), np.int32)]
+    owners, missing = tokens[:], text_tokens
+    while missing > 0 and (document := next(documents, None)) is not None:
+        ids = np.concatenate([document[1], np.asarray(end, np.int32)])[:width]
+        if n_text := int(is_text(ids, framing.special).sum()):
+            tokens.append(np.full((1, width), framing.padding, np.int32))
+            owners.append(np.full((1, width), PADDING, np.int32))
+            tokens[-1][0, : len(ids)], owners[-1][0, : len(ids)] = ids, document[0]
+            missing -= n_text
+    rows, document_of = np.concatenate(tokens), np.concatenate(owners)
+    if framing.bos is None:
+        return Blocks(rows, document_of)
+    return Blocks(with_first(rows, framing.bos), with_first(document_of, NO_DOCUMENT))
 
 
 def cut_fragments(

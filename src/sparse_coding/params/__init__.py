@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from sparse_coding.params.dataset import Dataset
 from sparse_coding.params.interpretation import (
     Autointerp,
     Caps,
@@ -104,24 +105,6 @@ class Model(Section):
     )
     revision: str | None = setting(None, "Branch, tag or commit on the hub.")
     trust_remote_code: bool = setting(False, "Run code that comes with the model.")
-
-
-class Dataset(Section):
-    """Token blocks and interpretation fragments, from a corpus."""
-
-    corpus: str = setting("pydocs", "`pydocs`, a folder of .txt/.md, a .jsonl or .parquet file, or a data hub name.")
-    revision: str | None = setting(None, "Branch, tag or commit of a corpus on the data hub.")
-    text_field: str = setting("text", "Column of the text in .jsonl, .parquet and hub corpora.")
-    held_out_share: Share = setting(0.05, "Documents held out, for a corpus without a split of its own.", unit="share")
-    context: Annotated[int, Field(ge=2)] = setting(128, "Length of a block, BOS included.", unit="tokens")
-    bos: Literal["auto", "always", "never"] = setting(
-        "auto", "Begin blocks with BOS; `auto`: if the tokenizer has one."
-    )
-    train_tokens: Count = setting(800_000, "Text tokens whose activations dictionaries train on.", unit="tokens")
-    held_out_tokens: Count = setting(65_536, "Held-out text tokens that evaluation reads.", unit="tokens")
-    fragments: Count = setting(4_000, "Interpretation fragments.", unit="fragments")
-    fragment_tokens: Annotated[int, Field(ge=2)] = setting(64, "Length of a fragment, BOS not counted.", unit="tokens")
-    seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the order of documents and the choice of fragments.")
 
 
 class Activations(Section):

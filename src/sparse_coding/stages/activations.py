@@ -2,7 +2,8 @@
 
 1. Read the tokens; load the model, or its architecture with random weights.
 2. Run it over training blocks, held-out blocks and fragments, all sites in one forward pass.
-3. Drop the vectors of special tokens; write the rest. No file appears before all are complete.
+3. Drop the vectors of special tokens, in training perhaps of padding alone; write the rest. No file appears before all
+   are complete.
 """
 
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ def run(settings: ActivationsSlice, *, tokens: Path, output: Path, threads: int)
     for site in wanted:
         model.check(site)
     splits = _splits(corpus)
-    rows: dict[SplitName, int] = {name: int(corpus.is_text(blocks.tokens).sum()) for name, blocks in splits.items()}
+    rows: dict[SplitName, int] = {name: int(corpus.is_harvested(name, blocks).sum()) for name, blocks in splits.items()}
     with ExitStack() as stack:
         writers = {
             site: stack.enter_context(
@@ -54,7 +55,7 @@ def run(settings: ActivationsSlice, *, tokens: Path, output: Path, threads: int)
                 batches = _batches(blocks, settings.activations.batch_tokens)
                 harvest = partial(_harvest, wanted, settings.activations.precision)
                 for batch, residual in over_batches(model, harvest, batches, threads):
-                    _append(name, batch, residual, corpus.is_text(batch.tokens), writers)
+                    _append(name, batch, residual, corpus.is_harvested(name, batch), writers)
                     bar.update(batch.tokens.size)
         for writer in writers.values():
             writer.finish()
@@ -102,11 +103,11 @@ def _append(
     split: SplitName,
     batch: Blocks,
     residual: dict[str, Tensor],
-    text: NDArray[np.bool_],
+    kept: NDArray[np.bool_],
     writers: dict[Site, ActivationsWriter],
 ) -> None:
-    """Write the vectors of the tokens that are `text`; a position counts from the first token of the block."""
-    position = np.broadcast_to(np.arange(text.shape[1]), text.shape)[text]
+    """Write the vectors of the tokens that are `kept`; a position counts from the first token of the block."""
+    position = np.broadcast_to(np.arange(kept.shape[1]), kept.shape)[kept]
     for site, writer in writers.items():
-        vectors = residual[site.name][torch.from_numpy(text)]
-        writer.append(split, vectors, batch.tokens[text], batch.document[text], position)
+        vectors = residual[site.name][torch.from_numpy(kept)]
+        writer.append(split, vectors, batch.tokens[kept], batch.document[kept], position)

@@ -1,8 +1,9 @@
 """Stage dataset: a corpus becomes token blocks and interpretation fragments.
 
-1. Load the corpus; put its training and its held-out documents into a seeded order.
+1. Open the corpus; put its training and its held-out documents into a seeded order.
 2. Cut the fragments from the first training documents, which give no activations.
 3. Pack the next training documents, then the held-out ones, into as many blocks as are asked for.
+   Of a corpus that is streamed, no more is read than that takes.
 4. Measure how much of the held-out documents stands in the training documents.
 5. Write tokens.h5.
 """
@@ -17,11 +18,22 @@ from transformers import PreTrainedTokenizerBase
 
 from sparse_coding.errors import BadInput
 from sparse_coding.io import tokens as tokens_file
-from sparse_coding.io.tokens import NO_DOCUMENT, Blocks, Tokens, is_text
+from sparse_coding.io.tokens import Blocks, Tokens, is_text
 from sparse_coding.lm import corpora
+from sparse_coding.lm.corpora.documents import SIDES
 from sparse_coding.lm.corpora.windows import share_in
 from sparse_coding.lm.model import tokenizer_of
-from sparse_coding.lm.tokens import Document, Framing, cut_fragments, encoded, pack_until, vocabulary, with_first
+from sparse_coding.lm.tokens import (
+    Counted,
+    Document,
+    Framing,
+    cut_fragments,
+    encoded,
+    one_each,
+    pack_until,
+    vocabulary,
+    with_first,
+)
 from sparse_coding.params import Dataset
 from sparse_coding.slices import DatasetSlice
 
@@ -34,17 +46,16 @@ def run(settings: DatasetSlice, *, output: Path, threads: int) -> None:
     tokenizer = tokenizer_of(settings.model)
     framing = framing_of(tokenizer, dataset, settings.model.name)
     _check_lengths(settings, framing)
-    documents = corpora.load(
-        dataset.corpus, dataset.text_field, dataset.held_out_share, dataset.seed, threads, dataset.revision
-    )
+    corpus = corpora.opened(dataset, threads)
 
-    train_order, held_out_order, choice = (np.random.default_rng((dataset.seed, stream)) for stream in range(3))
-    for_train = encoded(tokenizer, documents.train, train_order.permutation(len(documents.train)))
-    for_held_out = encoded(tokenizer, documents.held_out, held_out_order.permutation(len(documents.held_out)))
-    fragments, owners = _fragments(for_train, dataset, framing, choice)
+    for_train, for_held_out = (
+        Counted(encoded(tokenizer, corpus.in_order(side, dataset.seed)), framing.special) for side in SIDES
+    )
+    fragments, owners = _fragments(for_train, dataset, framing, np.random.default_rng((dataset.seed, 2)))
     train = _blocks(for_train, "train_tokens", dataset, framing)
     held_out = _blocks(for_held_out, "held_out_tokens", dataset, framing)
 
+    documents = corpus.seen(for_train.documents, for_held_out.documents)
     used = [documents.held_out[index] for index in _documents(held_out)]
     tokens = Tokens(
         train=train,
@@ -62,6 +73,8 @@ def run(settings: DatasetSlice, *, output: Path, threads: int) -> None:
         n_documents_train=len(_documents(train)),
         n_documents_held_out=len(used),
         n_documents_fragments=len(np.unique(owners)),
+        train_on_special=dataset.train_on_special,
+        **({} if dataset.corpus == corpora.EMBEDDED else _counts(for_train, for_held_out, train, held_out)),
     )
     tokens_file.save(output / "tokens.h5", tokens)
 
@@ -72,7 +85,11 @@ def framing_of(tokenizer: PreTrainedTokenizerBase, dataset: Dataset, model: str)
     if dataset.bos == "always" and bos is None:
         raise BadInput("dataset.bos", f"'always', and the tokenizer of {model} has no BOS token", "'auto' or 'never'")
     special = {token for token in (bos, separator, tokenizer.pad_token_id) if token is not None}
-    return Framing(None if dataset.bos == "never" else bos, separator, tuple(sorted(special)))
+    padding = next((token for token in (tokenizer.pad_token_id, separator, bos) if token is not None), None)
+    if dataset.packing == "documents" and padding is None:
+        found = f"'documents', and the tokenizer of {model} has no padding, EOS or BOS token to fill blocks with"
+        raise BadInput("dataset.packing", found, "'packed'")
+    return Framing(None if dataset.bos == "never" else bos, separator, tuple(sorted(special)), padding)
 
 
 def _check_lengths(settings: DatasetSlice, framing: Framing) -> None:
@@ -106,7 +123,8 @@ def _fragments(
 def _blocks(documents: Iterator[Document], setting: str, dataset: Dataset, framing: Framing) -> Blocks:
     """The blocks that the count named `setting` asks for."""
     wanted = getattr(dataset, setting)
-    blocks = pack_until(documents, wanted, dataset.context, framing)
+    pack = one_each if dataset.packing == "documents" else pack_until
+    blocks = pack(documents, wanted, dataset.context, framing)
     held = int(is_text(blocks.tokens, framing.special).sum())
     if held < wanted:
         of = "held-out documents" if setting == "held_out_tokens" else "training documents that gave no fragments"
@@ -116,4 +134,16 @@ def _blocks(documents: Iterator[Document], setting: str, dataset: Dataset, frami
 
 
 def _documents(blocks: Blocks) -> list[int]:
-    return np.unique(blocks.document[blocks.document != NO_DOCUMENT]).tolist()
+    return np.unique(blocks.document[blocks.document >= 0]).tolist()
+
+
+def _counts(for_train: Counted, for_held_out: Counted, train: Blocks, held_out: Blocks) -> dict[str, int]:
+    """What was read of each side, and the text tokens of it that stand in blocks."""
+    return {
+        "n_documents_read_train": for_train.documents,
+        "n_documents_read_held_out": for_held_out.documents,
+        "n_tokens_read_train": for_train.text_tokens,
+        "n_tokens_read_held_out": for_held_out.text_tokens,
+        "n_tokens_train": int(is_text(train.tokens, for_train.special).sum()),
+        "n_tokens_held_out": int(is_text(held_out.tokens, for_held_out.special).sum()),
+    }

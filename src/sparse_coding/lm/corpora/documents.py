@@ -1,12 +1,38 @@
 """What every corpus gives: documents to train on, and documents held out."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from sparse_coding.errors import BadInput
+
+Side = Literal["train", "held_out"]
+SIDES: tuple[Side, Side] = ("train", "held_out")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which texts are meant: a name or path, the column of the text, and what of a repository."""
+
+    name: str
+    text_field: str = "text"
+    revision: str | None = None
+    subset: str | None = None
+    split: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where it lies, if it is local."""
+        return Path(self.name).expanduser()
+
+    @property
+    def place(self) -> str:
+        """What messages call it."""
+        return f"corpus {self.name}"
 
 
 @dataclass(frozen=True)
@@ -20,6 +46,16 @@ class Documents:
     def sha256(self) -> str:
         """One hash for all texts, training documents first."""
         return sha256_of(self.train + self.held_out)
+
+    def in_order(self, side: Side, seed: int) -> Iterator[tuple[int, str]]:
+        """The documents of a side in a seeded order, each with its number."""
+        texts = self.train if side == "train" else self.held_out
+        order = np.random.default_rng((seed, SIDES.index(side))).permutation(len(texts))
+        return ((index, texts[index]) for index in order.tolist())
+
+    def seen(self, train: int, held_out: int) -> "Documents":
+        """What there was to choose from, however many documents of each side were taken: all."""
+        return self
 
 
 def sha256_of(texts: Iterable[str]) -> str:

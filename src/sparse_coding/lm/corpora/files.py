@@ -1,14 +1,21 @@
-"""Corpora in local files: .txt and .md (a document a file), .jsonl and .parquet (a document a row)."""
+"""Corpora in local files: .txt and .md (a document a file), .jsonl, .parquet and .arrow (a document a row)."""
 
 import gc
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sparse_coding.errors import BadInput
 from sparse_coding.lm.corpora.documents import Documents, split
 
-KINDS = {".txt": "text", ".md": "text", ".jsonl": "json", ".parquet": "parquet"}
-WANTED = "a .txt, .md, .jsonl or .parquet file with text, or a folder of them"
+if TYPE_CHECKING:
+    from datasets import IterableDataset
+
+KINDS = {".txt": "text", ".md": "text", ".jsonl": "json", ".parquet": "parquet", ".arrow": "arrow"}
+COMPRESSED = tuple(f".jsonl{suffix}" for suffix in (".gz", ".bz2", ".xz", ".zst"))
+WANTED = "a .txt, .md, .jsonl (.gz, .bz2, .xz, .zst), .parquet or .arrow file with text, or a folder of them"
+WHOLE = {"json": "one JSON object a line, in UTF-8", "parquet": "a whole Parquet file", "arrow": "a whole Arrow file"}
 
 
 def load(path: Path, text_field: str, held_out_share: float, seed: int) -> Documents:
@@ -17,20 +24,35 @@ def load(path: Path, text_field: str, held_out_share: float, seed: int) -> Docum
     Raises BadInput, naming the file, where one cannot be read or lacks the column, and naming `path` where there
     is no text in it or its files are of several kinds.
     """
+    kind, files = of(path)
+    texts = [row["text"] for row in _rows(files, kind, text_field)]
+    if not texts:
+        raise BadInput(path, f"{len(files)} file(s) and no text in them", WANTED)
+    return split(texts, held_out_share, seed, path)
+
+
+def stream(path: Path, text_field: str) -> "IterableDataset":
+    """The same documents, read when they are asked for, in a column `text`; a file is a shard."""
+    from datasets import IterableDataset
+
+    kind, files = of(path)
+    return IterableDataset.from_generator(_rows, gen_kwargs={"files": files, "kind": kind, "text_field": text_field})
+
+
+def of(path: Path) -> tuple[str, list[Path]]:
+    """The kind of the files of a corpus, as `datasets` calls it, and the files, sorted. Raises BadInput as `load`."""
     files = _files(path)
-    kinds = {KINDS[file.suffix.lower()] for file in files}
+    kinds = {str(kind_of(file)) for file in files}
     if not kinds:
         raise BadInput(path, "no file that could be a corpus", WANTED)
     if len(kinds) > 1:
         raise BadInput(path, f"files of several kinds ({', '.join(sorted(kinds))})", "a folder with files of one kind")
-    kind = kinds.pop()
-    documents = (
-        map(_text, files) if kind == "text" else (row for file in files for row in _rows(file, kind, text_field))
-    )
-    texts = [text for text in documents if text.strip()]
-    if not texts:
-        raise BadInput(path, f"{len(files)} file(s) and no text in them", WANTED)
-    return split(texts, held_out_share, seed, path)
+    return kinds.pop(), files
+
+
+def kind_of(file: Path) -> str | None:
+    """What `datasets` calls the kind of a file, by its name; None for what can be no corpus."""
+    return "json" if file.name.lower().endswith(COMPRESSED) else KINDS.get(file.suffix.lower())
 
 
 def column(rows: Iterable[dict], field: str, place: object) -> Iterator[str]:
@@ -50,10 +72,17 @@ def column(rows: Iterable[dict], field: str, place: object) -> Iterator[str]:
 
 def _files(path: Path) -> list[Path]:
     if path.is_file():
-        return [path] if path.suffix.lower() in KINDS else []
-    inside = (file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in KINDS)
+        return [path] if kind_of(path) else []
+    inside = (file for file in path.rglob("*") if file.is_file() and kind_of(file))
     visible = (file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts))
     return sorted(visible, key=lambda file: file.relative_to(path).as_posix())
+
+
+def _rows(files: list[Path], kind: str, text_field: str) -> Iterator[dict[str, str]]:
+    """The documents of `files` that hold more than blanks."""
+    for file in files:
+        texts = iter([_text(file)]) if kind == "text" else _column_of(file, kind, text_field)
+        yield from ({"text": text} for text in texts if text.strip())
 
 
 def _text(file: Path) -> str:
@@ -65,12 +94,14 @@ def _text(file: Path) -> str:
         raise BadInput(file, f"a file that cannot be read ({error.strerror})", "UTF-8 text") from None
 
 
-def _rows(file: Path, kind: str, text_field: str) -> Iterator[str]:
+def _column_of(file: Path, kind: str, text_field: str) -> Iterator[str]:
     if not file.stat().st_size:
         return
+    if file.suffix.lower() == ".zst" and find_spec("zstandard") is None:
+        wanted = "`pip install zstandard`, or another compression (.gz, .bz2, .xz)"
+        raise BadInput(file, "Zstandard compression, and no package zstandard", wanted)
     from datasets import load_dataset  # a second to import, and most runs do without it
 
-    wanted = "one JSON object a line, in UTF-8" if kind == "json" else "a whole Parquet file"
     try:
         # Streaming, so that no copy of the data stays behind in a cache.
         yield from column(
@@ -79,7 +110,7 @@ def _rows(file: Path, kind: str, text_field: str) -> Iterator[str]:
     except BadInput:
         raise
     except Exception as error:  # each reader has exceptions of its own
-        raise BadInput(file, f"a damaged file ({' '.join(str(error).split())[:300]})", wanted) from error
+        raise BadInput(file, f"a damaged file ({' '.join(str(error).split())[:300]})", WHOLE[kind]) from error
     finally:
         # Arrow's threads must end while it is there: when Python ends, they may abort it (datasets, issue 7566).
         gc.collect()

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WORDS = 12
+AT_ONCE = 100_000  # texts that are searched together: a window takes some hundred bytes meanwhile
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, from the golden ratio: a bijection modulo 2**64
 
 
@@ -24,13 +25,20 @@ def share_seen_before(texts: list[str]) -> NDArray[np.float64]:
 
 def share_in(texts: list[str], others: list[str]) -> float:
     """The share of all 12-word windows of `texts` that stand in `others`: what a split leaks."""
+    if not texts or not others:
+        return 0.0
+    return float(
+        np.any([_found(texts, others[i : i + AT_ONCE]) for i in range(0, len(others), AT_ONCE)], axis=0).mean()
+    )
+
+
+def _found(texts: list[str], others: list[str]) -> NDArray[np.bool_]:
+    """For each window of `texts`, whether it stands in `others`, [n_windows]."""
     hashes, owner = windows(others + texts)
     mine = owner >= len(others)
-    if mine.all() or not mine.any():
-        return 0.0
     there = np.sort(hashes[~mine])  # sorting and searching is several times faster than np.isin on 64-bit hashes
     place = np.minimum(np.searchsorted(there, hashes[mine]), len(there) - 1)
-    return float((there[place] == hashes[mine]).mean())
+    return there[place] == hashes[mine]
 
 
 def windows(texts: list[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
