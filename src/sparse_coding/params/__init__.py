@@ -72,7 +72,10 @@ class Only(Section):
 class Grid(Section):
     """Which dictionaries to train: the product of the lists, narrowed by `only`."""
 
-    sites: tuple[str, ...] = setting(("layer2_residual", "layer4_residual"), "Places in the model, layers from 0.")
+    sites: tuple[str, ...] = setting(
+        ("layer2_residual", "layer4_residual"),
+        "Places in the model, layers from 0: `layerN_residual`, `_mlp`, `_mlpout` or `_attn`.",
+    )
     architectures: tuple[Architecture, ...] = setting(
         ("tied", "untied", "topk"),
         "`tied` and `untied` are ReLU with an L1 penalty, `topk` keeps the k largest codes.",

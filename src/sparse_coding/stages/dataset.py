@@ -20,7 +20,7 @@ from sparse_coding.io import tokens as tokens_file
 from sparse_coding.io.tokens import NO_DOCUMENT, Blocks, Tokens, is_text
 from sparse_coding.lm import corpora
 from sparse_coding.lm.corpora.windows import share_in
-from sparse_coding.lm.model import tokenizer_of
+from sparse_coding.lm.loading import tokenizer_of
 from sparse_coding.lm.tokens import Document, Framing, cut_fragments, encoded, pack_until, vocabulary, with_first
 from sparse_coding.params import Dataset
 from sparse_coding.slices import DatasetSlice

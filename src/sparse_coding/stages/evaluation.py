@@ -184,14 +184,15 @@ def _splicer(
     if tokens is None:
         raise BadInput("--tokens", "none", "the token file that the activations were made from")
     corpus, model = token_file.load(tokens), LanguageModel.load(settings.model)
-    if model.d_model != len(mean):
-        raise BadInput(f"model {model.name}", f"d_model {model.d_model}", f"{len(mean)}, as in the activations")
+    site = sites.parse(settings.site)
+    if (width := model.widths([site])[site]) != len(mean):
+        raise BadInput(f"model {model.name}", f"{width} dimensions", f"{len(mean)}, as in the activations")
     blocks = torch.from_numpy(corpus.held_out.tokens[: settings.evaluation.splice_blocks]).long()
 
     def spliced(subjects: list[Subject]) -> list[Spliced]:
         return splice(
             model,
-            sites.parse(settings.site),
+            site,
             blocks,
             corpus.special,
             mean,
