@@ -6,24 +6,20 @@ after loading.
 """
 
 import copy
-import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from sparse_coding import params
 from sparse_coding.errors import BadInput
 from sparse_coding.lm.places import Place, places
+from sparse_coding.lm.refusing import WANTED, quiet, refusing
 
-_WANTED = "a folder in Hugging Face format, or the name of a model on the hub (which needs a network the first time)"
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -52,9 +48,9 @@ def load(model: params.Model, random_seed: int | None = None) -> Loaded:
     from transformer_lens.model_bridge import TransformerBridge
 
     tokenizer = tokenizer_of(model)
-    refusing = _refusing(model, "weights that cannot be loaded", "whole weights in safetensors format")
+    refused = refusing(model, "weights that cannot be loaded", "whole weights in safetensors format")
     weights = _Weights(model, random_seed)
-    with _quiet(), refusing, torch.random.fork_rng(devices=[]):
+    with quiet(), refused, torch.random.fork_rng(devices=[]):
         bridge = TransformerBridge.boot_transformers(
             _source(model),
             device="cpu",
@@ -94,7 +90,7 @@ def _configs(network: PreTrainedModel) -> list[Any]:
 def tokenizer_of(model: params.Model) -> PreTrainedTokenizerBase:
     """The tokenizer of the model. Raises BadInput where there is no such model, or it has no tokenizer."""
     source = _source(model)
-    with _quiet(), _refusing(model, "no tokenizer that can be loaded", "a tokenizer beside the weights"):
+    with quiet(), refusing(model, "no tokenizer that can be loaded", "a tokenizer beside the weights"):
         tokenizer = AutoTokenizer.from_pretrained(
             source,
             revision=model.revision,
@@ -152,54 +148,5 @@ def _source(model: params.Model) -> str:
             raise BadInput(place, "a folder without config.json", "a language model in Hugging Face format")
         return str(folder.resolve())
     if not _HUB_NAME.fullmatch(model.name):
-        raise BadInput(place, "no such folder", _WANTED)
+        raise BadInput(place, "no such folder", WANTED)
     return model.name
-
-
-@contextmanager
-def _refusing(model: params.Model, found: str, wanted: str) -> Iterator[None]:
-    """Turn the many errors of loading into BadInput."""
-    place = f"model {model.name}"
-    try:
-        yield
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        RuntimeError,
-        SafetensorError,
-        ImportError,
-        AttributeError,
-        TypeError,
-    ) as error:
-        reason = " ".join(str(error).split())[:300]
-        if not Path(model.name).expanduser().is_dir() and not _on_hub(model):
-            raise BadInput(
-                place, f"no such folder, and no such model on the hub or no way to it ({reason})", _WANTED
-            ) from error
-        raise BadInput(place, f"{found} ({reason})", wanted) from error
-
-
-def _on_hub(model: params.Model) -> bool:
-    try:
-        AutoConfig.from_pretrained(model.name, revision=model.revision, trust_remote_code=model.trust_remote_code)
-    except Exception:
-        return False
-    return True
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Loading without progress bars and without the libraries' advice."""
-    root, verbosity = logging.root.manager.disable, transformers.logging.get_verbosity()
-    had_bars = transformers.logging.is_progress_bar_enabled()
-    transformers.logging.disable_progress_bar()
-    transformers.logging.set_verbosity_error()
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(root)
-        transformers.logging.set_verbosity(verbosity)
-        if had_bars:
-            transformers.logging.enable_progress_bar()
