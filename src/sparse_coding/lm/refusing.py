@@ -56,10 +56,7 @@ def _hub_says(model: params.Model) -> tuple[str, str] | None:
     except RepositoryNotFoundError:
         return "no such folder, and no such model on the hub, or a private one", WANTED
     except LocalEntryNotFoundError as error:
-        return (
-            f"no such folder, nothing at revision {revision} in the hub's cache, no way to it ({_line(error)})",
-            WANTED,
-        )
+        return f"no such folder, not in the hub's cache at {revision}, no way to the hub ({_line(error)})", WANTED
     except EntryNotFoundError:
         return f"no config.json at revision {revision}", "a language model in Hugging Face format"
     except _ERRORS as error:
