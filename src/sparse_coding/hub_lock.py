@@ -35,7 +35,7 @@ def pinned(params: Params, path: Path = LOCK) -> Params:
         found[kind] = commit
     model, dataset = params.model, params.dataset
     if "models" in found:
-        model = model.model_copy(update={"revision": found["models"]})
+        model = model.model_copy(update={"revision": found["models"], "checkpoint": None})
     if "datasets" in found:
         dataset = dataset.model_copy(update={"revision": found["datasets"]})
     return params.model_copy(update={"model": model, "dataset": dataset})
@@ -47,7 +47,7 @@ def names(params: Params) -> dict[str, tuple[str, str | None]]:
         return {}
     found = {}
     if not Path(params.model.name).expanduser().exists() and not makes_model(params):
-        found["models"] = (params.model.name, params.model.revision)
+        found["models"] = (params.model.name, params.model.at)
     corpus = params.dataset.corpus
     if corpus != EMBEDDED_CORPUS and not Path(corpus).expanduser().exists():
         found["datasets"] = (corpus.partition(":")[0], params.dataset.revision)

@@ -47,7 +47,7 @@ def weights(params: Params) -> Leaf:
 def _model_leaf(params: Params, part: str, wanted: Callable[[str], bool]) -> Leaf:
     name = f"{params.model.name}: {part}"
     if not Path(params.model.name).is_dir():
-        return Leaf(name, version=params.model.revision or "")
+        return Leaf(name, version=params.model.at or "")
     return Leaf(name, tuple(filter(wanted, folder_files(params.model.name))))
 
 

@@ -101,7 +101,7 @@ def load(endpoint: str, home: Path, *settings: dict, offline: bool = False) -> l
 def test_a_name_a_revision_and_what_the_hub_refuses(endpoint, tmp_path):
     folders = [{"name": str(folder)} for folder in Hub.folders.values()]
     main, step, *here, gated, missing, revision = load(
-        endpoint, tmp_path, {"name": MODEL}, {"name": MODEL, "revision": "step3"}, *folders,
+        endpoint, tmp_path, {"name": MODEL}, {"name": MODEL, "checkpoint": 3}, *folders,
         {"name": "someone/gated"}, {"name": "someone/missing"}, {"name": MODEL, "revision": "stepp3"},
     )  # fmt: skip
     assert [main, step] == here

@@ -190,3 +190,33 @@ def test_control_weights_have_all_places(folders):
     found = model.harvest(TOKENS, [site.control for site in SITES])
     assert list(found) == [f"random_{site.name}" for site in SITES]
     assert all(bool(x.isfinite().all()) and float(x.std()) > 0 for x in found.values())
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_other_formats_hand_over_float32_and_splice_exactly(folders, models, dtype):
+    model = LanguageModel.load(Model(name=str(folders["llama"]), dtype=dtype))
+    assert model._network.dtype == getattr(torch, dtype)
+    exact, found = models("llama").harvest(TOKENS, SITES), model.harvest(TOKENS, SITES)
+    clean = model.logits(TOKENS)
+    assert clean.dtype == torch.float32
+    for site in SITES:
+        assert found[site.name].dtype == torch.float32
+        error = float((found[site.name] - exact[site.name]).norm() / exact[site.name].norm())
+        assert 1e-5 < error < 0.2, site
+        with resuming(model, TOKENS, site):
+            assert torch.equal(model.spliced_logits(TOKENS, site, lambda x: x.clone()), clean)
+            assert not torch.equal(model.spliced_logits(TOKENS, site, torch.zeros_like), clean)
+
+
+@pytest.mark.parametrize("device_map", ["auto", {"": "cpu"}])
+def test_a_device_map_changes_nothing_on_one_device(folders, models, device_map):
+    model = LanguageModel.load(Model(name=str(folders["neox"]), device_map=device_map))
+    assert torch.equal(model.logits(TOKENS), models("neox").logits(TOKENS))
+
+
+def test_devices_that_cannot_be_are_named(folders):
+    with pytest.raises(BadInput, match=r"found a device map that does not fit .*; wanted module -> device for every"):
+        LanguageModel.load(Model(name=str(folders["neox"]), device_map={"gpt_neox.layers": "cpu", "embed_out": 0}))
+    if not torch.cuda.is_available():
+        with pytest.raises(BadInput, match=r"model\.device: found cuda, and no GPU that torch sees; wanted cpu"):
+            LanguageModel.load(Model(name=str(folders["neox"]), device="cuda"))

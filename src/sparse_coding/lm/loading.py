@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import dispatch_model, infer_auto_device_map
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from sparse_coding import params
@@ -54,8 +55,8 @@ def load(model: params.Model, random_seed: int | None = None) -> Loaded:
         bridge = TransformerBridge.boot_transformers(
             _source(model),
             device="cpu",
-            dtype=torch.float32,
-            revision=model.revision,
+            dtype=getattr(torch, model.dtype),
+            revision=model.at,
             trust_remote_code=model.trust_remote_code,
             tokenizer=copy.deepcopy(tokenizer),  # the bridge invents the special tokens that it misses
             model_class=weights,
@@ -64,8 +65,22 @@ def load(model: params.Model, random_seed: int | None = None) -> Loaded:
         if bridge.cfg.attn_implementation is None:  # else the architecture needs what it has
             _attend_fast(network)
         bridge.adapter.prepare_model(network)
+    with refusing(model, "a device map that does not fit", "module -> device for every module, or auto"):
+        network = _placed(network.eval(), model)
     block = bridge.adapter.get_component_mapping()["blocks"]
-    return Loaded(network.eval(), str(block.name), places(block), bridge.cfg.n_layers, bridge.cfg.d_vocab, tokenizer)
+    return Loaded(network, str(block.name), places(block), bridge.cfg.n_layers, bridge.cfg.d_vocab, tokenizer)
+
+
+def _placed(network: PreTrainedModel, model: params.Model) -> PreTrainedModel:
+    """The network on the device or devices that are asked for."""
+    if model.device_map is not None:
+        indivisible = list(network._no_split_modules or ())
+        devices = infer_auto_device_map(network, no_split_module_classes=indivisible)
+        return dispatch_model(network, devices if model.device_map == "auto" else model.device_map)
+    if model.device == "cuda" and not torch.cuda.is_available():
+        raise BadInput("model.device", "cuda, and no GPU that torch sees", "cpu or auto")
+    use_gpu = model.device != "cpu" and torch.cuda.is_available()
+    return network.to("cuda") if use_gpu else network  # type: ignore[arg-type]
 
 
 def sharing_weights(network: PreTrainedModel) -> PreTrainedModel:
@@ -93,7 +108,7 @@ def tokenizer_of(model: params.Model) -> PreTrainedTokenizerBase:
     with quiet(), refusing(model, "no tokenizer that can be loaded", "a tokenizer beside the weights"):
         tokenizer = AutoTokenizer.from_pretrained(
             source,
-            revision=model.revision,
+            revision=model.at,
             trust_remote_code=model.trust_remote_code,
             local_files_only=Path(source).is_dir(),
         )

@@ -26,7 +26,7 @@ class _EnoughError(Exception):
 
 
 class LanguageModel:
-    """A causal language model in float32, for inference."""
+    """A causal language model, for inference. On any device, in any format, it hands over float32 on the processor."""
 
     def __init__(self, loaded: Loaded, name: str) -> None:
         self._network, self._blocks, self._places = loaded.network, loaded.blocks, loaded.places
@@ -48,6 +48,11 @@ class LanguageModel:
     def bos(self) -> int | None:
         """The id of the beginning-of-sequence token, if the tokenizer has one."""
         return self.tokenizer.bos_token_id
+
+    @property
+    def _device(self) -> torch.device:
+        """Where tokens go; a network on several devices passes on what it computes."""
+        return next(self._network.parameters()).device
 
     def block(self, layer: int) -> nn.Module:
         """Block `layer` of the network."""
@@ -85,7 +90,7 @@ class LanguageModel:
         def keep(name: str) -> Callable[[Tensor], None]:
             def hook(x: Tensor) -> None:
                 # A copy unless the pass ends here: what comes later may write into what it is given.
-                found[name] = x.to(torch.float32, copy=len(found.keys() | {name}) < len(names))
+                found[name] = x.to("cpu", torch.float32, copy=len(found.keys() | {name}) < len(names))
                 if len(found) == len(names):
                     raise _EnoughError
 
@@ -95,8 +100,8 @@ class LanguageModel:
             stack.enter_context(suppress(_EnoughError))
             for site in sites:
                 stack.enter_context(self._at(site, tokens.shape, keep(site.name)))
-            stack.enter_context(torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"))
-            self._network(tokens)
+            stack.enter_context(torch.autocast(self._device.type, torch.bfloat16, enabled=precision == "bfloat16"))
+            self._network(tokens.to(self._device))
         for name in names - found.keys():
             raise BadInput(f"site {name}", f"nothing there in a pass of {self.name}", "a place that each pass goes by")
         return {site.name: found[site.name] for site in sites}
@@ -104,7 +109,7 @@ class LanguageModel:
     @torch.inference_mode()
     def logits(self, tokens: Int[Tensor, "batch token"]) -> Float[Tensor, "batch token vocabulary"]:
         """Logits of the next token, at each token."""
-        return self._network(tokens).logits
+        return self._network(tokens.to(self._device)).logits.to("cpu", torch.float32)
 
     @torch.inference_mode()
     def spliced_logits(
@@ -118,7 +123,7 @@ class LanguageModel:
         `replace` sees every position, BOS too, and must give all of them. Raises BadInput as `place`.
         """
         with self._at(site, tokens.shape, replace):
-            return self._network(tokens).logits
+            return self._network(tokens.to(self._device)).logits.to("cpu", torch.float32)
 
     @contextmanager
     def _at(self, site: Site, shape: torch.Size, function: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
@@ -130,10 +135,11 @@ class LanguageModel:
 
         def hook(_: nn.Module, *passed: Any) -> Any:  # inputs of the module; or inputs, output
             x, *others = passed[-1] if isinstance(passed[-1], tuple) else (passed[-1],)
-            new = function(x.reshape(*shape, -1))
+            new = function(x.reshape(*shape, -1).to("cpu", torch.float32))
             if new is None:
                 return None
-            return (new.reshape(x.shape), *others) if isinstance(passed[-1], tuple) else new.reshape(x.shape)
+            new = new.reshape(x.shape).to(x)
+            return (new, *others) if isinstance(passed[-1], tuple) else new
 
         register = module.register_forward_pre_hook if side == "input" else module.register_forward_hook
         handle = register(hook)

@@ -46,7 +46,7 @@ def refusing(model: params.Model, found: str, wanted: str) -> Iterator[None]:
 
 def _hub_says(model: params.Model) -> tuple[str, str] | None:
     """What is found and what is wanted where the hub does not give the model; None where it does."""
-    revision = model.revision or "main"
+    revision = model.at or "main"
     try:
         hf_hub_download(model.name, "config.json", revision=revision)
     except GatedRepoError:

@@ -20,6 +20,7 @@ from sparse_coding.params.interpretation import (
     Sampling,
     Scoring,
 )
+from sparse_coding.params.model import Model
 from sparse_coding.params.section import (
     Architecture,
     Baseline,
@@ -99,16 +100,6 @@ class Grid(Section):
         if len(set(values)) != len(values):
             raise ValueError("each value once")
         return values
-
-
-class Model(Section):
-    """The language model whose activations are taken apart."""
-
-    name: str = setting(
-        "models/pydocs-6l", "A folder in Hugging Face format, or a name on the model hub.", min_length=1
-    )
-    revision: str | None = setting(None, "Branch, tag or commit on the hub.")
-    trust_remote_code: bool = setting(False, "Run code that comes with the model.")
 
 
 class Dataset(Section):

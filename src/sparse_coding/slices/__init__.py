@@ -51,6 +51,7 @@ SCHEMA = (
     "sparse_coding.params",
     "sparse_coding.params.section",
     "sparse_coding.params.interpretation",
+    "sparse_coding.params.model",
     "sparse_coding.params_file",
     "sparse_coding.grid",
     "sparse_coding.slices",
