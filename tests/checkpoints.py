@@ -5,6 +5,8 @@ from pathlib import Path
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    BertConfig,
     BloomConfig,
     Gemma2Config,
     GPT2Config,
@@ -24,6 +26,7 @@ from tests.tiny_model import TEXT
 LAYERS, WIDTH, HEADS, VOCABULARY, CONTEXT = 3, 32, 4, 300, 64
 _SIZES = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "intermediate_size": 80}
 _GROUPED = {"num_key_value_heads": 2, "head_dim": 10, "max_position_embeddings": CONTEXT}
+ENCODER = BertConfig(vocab_size=VOCABULARY, max_position_embeddings=CONTEXT, **_SIZES)
 CONFIGS: dict[str, PretrainedConfig] = {
     "neox": GPTNeoXConfig(vocab_size=VOCABULARY, **_SIZES),
     "neox, one after the other": GPTNeoXConfig(vocab_size=VOCABULARY, use_parallel_residual=False, **_SIZES),
@@ -47,7 +50,10 @@ CONFIGS: dict[str, PretrainedConfig] = {
 def make_checkpoint(folder: Path, architecture: str, seed: int = 0) -> Path:
     """Write a checkpoint with random weights, large enough that what it predicts depends on every part of it."""
     torch.manual_seed(seed)
-    network = AutoModelForCausalLM.from_config(CONFIGS[architecture])
+    if architecture == "bert":
+        network = AutoModelForMaskedLM.from_config(ENCODER)
+    else:
+        network = AutoModelForCausalLM.from_config(CONFIGS[architecture])
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.ndim > 1:

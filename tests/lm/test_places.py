@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.hooks import RemovableHandle
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
 from sparse_coding.errors import BadInput
 from sparse_coding.lm.model import LanguageModel
@@ -220,3 +220,22 @@ def test_devices_that_cannot_be_are_named(folders):
     if not torch.cuda.is_available():
         with pytest.raises(BadInput, match=r"model\.device: found cuda, and no GPU that torch sees; wanted cpu"):
             LanguageModel.load(Model(name=str(folders["neox"]), device="cuda"))
+
+
+def test_an_encoder_has_all_places_and_no_next_token_loss(models, tmp_path):
+    model = LanguageModel.load(Model(name=str(make_checkpoint(tmp_path / "bert", "bert"))))
+    network, expected = AutoModelForMaskedLM.from_pretrained(tmp_path / "bert").eval(), {}
+    layer = network.bert.encoder.layer[1]
+    layer.register_forward_hook(lambda *passed: expected.update(residual=passed[-1]))
+    layer.intermediate.register_forward_hook(lambda *passed: expected.update(mlp=passed[-1]))
+    layer.output.dense.register_forward_hook(lambda *passed: expected.update(mlpout=passed[-1]))
+    layer.attention.output.dense.register_forward_pre_hook(lambda *passed: expected.update(attn=passed[-1][0]))
+    with torch.no_grad():
+        logits = network(TOKENS).logits
+    found = model.harvest(TOKENS, [Site(1, location) for location in LOCATIONS])
+    for location in LOCATIONS:
+        of_plain = expected[location][0] if isinstance(expected[location], tuple) else expected[location]
+        torch.testing.assert_close(found[f"layer1_{location}"], of_plain, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(model.logits(TOKENS), logits, rtol=1e-5, atol=1e-5)
+    assert not model.is_causal()
+    assert all(models(name).is_causal() for name in CONFIGS)

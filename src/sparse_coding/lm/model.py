@@ -26,7 +26,7 @@ class _EnoughError(Exception):
 
 
 class LanguageModel:
-    """A causal language model, for inference. On any device, in any format, it hands over float32 on the processor."""
+    """A language model, for inference. On any device, in any format, it hands over float32 on the processor."""
 
     def __init__(self, loaded: Loaded, name: str) -> None:
         self._network, self._blocks, self._places = loaded.network, loaded.blocks, loaded.places
@@ -110,6 +110,12 @@ class LanguageModel:
     def logits(self, tokens: Int[Tensor, "batch token"]) -> Float[Tensor, "batch token vocabulary"]:
         """Logits of the next token, at each token."""
         return self._network(tokens.to(self._device)).logits.to("cpu", torch.float32)
+
+    def is_causal(self) -> bool:
+        """Whether logits depend on no later token: only then is there a loss of the next one. Not so in an encoder."""
+        one, other = self.logits(torch.tensor([[1, 2], [1, 3]]))[:, 0]
+        rounding = 1e-4 if self._network.dtype == torch.float32 else 1e-2
+        return bool((one - other).abs().max() <= rounding * one.abs().max())
 
     @torch.inference_mode()
     def spliced_logits(
