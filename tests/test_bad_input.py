@@ -76,8 +76,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         r"params\.yaml: grid\.sites: found layer3_residual; wanted a layer from 0 to 2: models/tiny",
     ),
     "an unknown site": (
-        {"grid": {"sites": ["layer1_mlp"]}},
-        r"params\.yaml: grid\.sites: found 'layer1_mlp'; wanted layerN_\{residual\} .*or a name under activations",
+        {"grid": {"sites": ["layer1_logits"]}},
+        r"params\.yaml: grid\.sites: found 'layer1_logits'; wanted layerN_\{residual, mlp, .*\} .*or a name under act",
     ),
     "a control as a site": (
         {"grid": {"sites": ["random_layer1_residual"]}},

@@ -130,6 +130,21 @@ def test_the_grid_is_held_against_the_config_of_any_kind_of_model(project, layer
         leaves.check(some_params(model={"name": "small"}, grid=least))
 
 
+@pytest.mark.parametrize(("location", "width"), [("residual", 64), ("mlpout", 64), ("mlp", 200), ("attn", 40)])
+def test_the_ratio_is_held_against_the_width_of_each_location(project, location, width):
+    sizes = {"hidden_size": 64, "intermediate_size": 200, "num_attention_heads": 4, "head_dim": 10}
+    write_model(project / "small", num_hidden_layers=3, **sizes)
+    least = {"sites": [f"layer2_{location}"], "ratios": [2, 0.002]}
+    with pytest.raises(BadInput, match=rf"grid\.ratios: found 0\.002; wanted at least .*: one feature of {width}$"):
+        leaves.check(some_params(model={"name": "small"}, grid=least))
+    leaves.check(some_params(model={"name": "small"}, grid=least | {"ratios": [1 / width]}))
+
+
+def test_a_width_that_the_config_leaves_out_is_not_checked(project):
+    write_model(project / "small", n_layer=3, n_embd=64, n_inner=None)
+    leaves.check(some_params(model={"name": "small"}, grid={"sites": ["layer2_mlp"], "ratios": [0.005]}))
+
+
 def test_a_model_that_is_yet_to_be_trained_is_checked_by_its_settings():
     leaves.check(some_params(grid={"sites": ["layer5_residual"]}))
     with pytest.raises(BadInput, match="found layer6_residual; wanted a layer from 0 to 5: models/pydocs-6l"):

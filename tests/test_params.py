@@ -31,6 +31,20 @@ def test_an_empty_mapping_means_all_defaults(tmp_path):
     assert params_file.load(write(tmp_path, "{}")) == Params()
 
 
+@pytest.mark.parametrize(
+    ("model", "wanted"),
+    [
+        ({"name": "EleutherAI/pythia-70m", "checkpoint": 3, "revision": "main"}, "revision or checkpoint, not both"),
+        ({"name": "gpt2", "checkpoint": 3}, "a name that begins with EleutherAI/pythia"),
+    ],
+)
+def test_a_training_checkpoint_is_one_revision_of_a_model_that_has_them(tmp_path, model, wanted):
+    assert params.Model(name="EleutherAI/pythia-70m", checkpoint=3).at == "step3"
+    assert params.Model(name="gpt2", revision="dev").at == "dev"
+    with pytest.raises(BadInput, match=wanted):
+        params_file.load(write(tmp_path, {"model": model}))
+
+
 def test_the_shipped_file_states_defaults_and_narrows_the_grid():
     shipped = params_file.load(ROOT / "params.yaml").model_dump()
     default = Params().model_dump()

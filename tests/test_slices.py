@@ -214,6 +214,7 @@ def test_what_is_split_off_is_marked_in_the_schema_and_nothing_is_lost(job):
         "sites_per_pass",
         "side_by_side",
         "device",
+        "device_map",
         "batch_rows",
         "batch_blocks",
     }  # and what is under autointerp.llm.connection: test_what_language_models_cost_is_not_what_they_say

@@ -56,7 +56,8 @@ def pinned(params: Params, path: Path = LOCK) -> Params:
         known = wanted.revision if wanted.revision and _COMMIT.fullmatch(wanted.revision) else None
         commit = known or lock.get(wanted.kind, {}).get(wanted.entry)
         if commit is not None:
-            params = _with(params, wanted.section, {wanted.revision_field: commit})
+            pinned_to = {wanted.revision_field: commit} | ({"checkpoint": None} if wanted.section == "model" else {})
+            params = _with(params, wanted.section, pinned_to)
         elif wanted.field == "tokenizer" and params.transformer.tokenizer_fallback:
             print(f"transformer.tokenizer: {wanted.entry} is not in {path}, so a BPE is trained", file=sys.stderr)
             params = _with(params, wanted.section, {"tokenizer": "train", "tokenizer_revision": None})
@@ -77,7 +78,7 @@ def on_hub(params: Params) -> list[OnHub]:
     if all(site in params.activations.imported for site in params.grid.sites):
         return []
     own, made = params.transformer, makes_model(params)
-    found = [] if made else [OnHub("models", "model", "name", "revision", params.model.name, params.model.revision)]
+    found = [] if made else [OnHub("models", "model", "name", "revision", params.model.name, params.model.at)]
     dataset = params.dataset
     found.append(OnHub("datasets", "dataset", "corpus", "revision", dataset.corpus, dataset.revision))
     if made:

@@ -48,7 +48,7 @@ def weights(params: Params) -> Leaf:
 def _model_leaf(params: Params, part: str, wanted: Callable[[str], bool]) -> Leaf:
     name = f"{params.model.name}: {part}"
     if not Path(params.model.name).is_dir():
-        return Leaf(name, version=params.model.revision or "")
+        return Leaf(name, version=params.model.at or "")
     return Leaf(name, tuple(filter(wanted, folder_files(params.model.name))))
 
 
@@ -121,16 +121,23 @@ def check(params: Params) -> None:
     if config is None or not grid.harvested_sites(params):
         return
     n_layers = _first(config, "num_hidden_layers", "n_layer", "num_layers")
-    d_model = _first(config, "hidden_size", "n_embd", "d_model")
     for name in grid.harvested_sites(params):
-        layer = sites.parse(name).layer
-        if n_layers is not None and layer >= n_layers:
+        site = sites.parse(name)
+        if n_layers is not None and site.layer >= n_layers:
             raise BadInput("params.yaml: grid.sites", name, f"a layer from 0 to {n_layers - 1}: {params.model.name}")
-    for ratio in params.grid.ratios:
-        if d_model is not None and round(ratio * d_model) < 1:
-            raise BadInput(
-                "params.yaml: grid.ratios", f"{ratio:g}", f"at least {1 / d_model:g}: one feature of {d_model}"
-            )
+        width, ratio = _width(config, site.location), min(params.grid.ratios)
+        if width is not None and round(ratio * width) < 1:
+            raise BadInput("params.yaml: grid.ratios", f"{ratio:g}", f"at least {1 / width:g}: one feature of {width}")
+
+
+def _width(config: dict[str, Any], location: str) -> int | None:
+    """The dimensions at `location`, as far as the config says so; what runs reads them from the model."""
+    d_model = _first(config, "hidden_size", "n_embd", "d_model")
+    if location == "mlp":
+        return _first(config, "intermediate_size", "n_inner", "ffn_dim")
+    if location == "attn" and (d_head := _first(config, "head_dim")) is not None:
+        return d_head * (_first(config, "num_attention_heads") or 1)
+    return d_model
 
 
 def _config(params: Params) -> dict[str, Any] | None:
@@ -150,4 +157,4 @@ def _config(params: Params) -> dict[str, Any] | None:
 
 
 def _first(config: dict[str, Any], *keys: str) -> int | None:
-    return next((config[key] for key in keys if key in config), None)
+    return next((config[key] for key in keys if config.get(key) is not None), None)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sparse_coding.errors import BadInput
 
-LOCATIONS = ("residual",)
+LOCATIONS = ("residual", "mlp", "mlpout", "attn")
 _NAME = re.compile(r"(?P<random>random_)?layer(?P<layer>0|[1-9]\d*)_(?P<location>[a-z]+)")
 WANTED = f"layerN_{{{', '.join(LOCATIONS)}}} with N counted from 0, e.g. layer2_residual"
 

@@ -24,6 +24,7 @@ def drawn(
     control: pd.DataFrame | None = None,
     frequency: pd.DataFrame | None = None,
     environments: Sequence[dict[str, str]] = (),
+    model: str | None = "pydocs-6l",
 ) -> tuple[Figure, str]:
     evaluation = tables.evaluation() if evaluation is None else evaluation
     autointerp = tables.autointerp() if autointerp is None else autointerp
@@ -37,7 +38,7 @@ def drawn(
     ce_clean, ce_ablated = losses(evaluation)
     subject = Subject(
         site="layer2_residual",
-        model="pydocs-6l",
+        model=model,
         corpus="pydocs",
         train_tokens=1_000_000,
         held_out=65_024,

@@ -123,11 +123,14 @@ def test_figure_without_control_null_and_topk_variants() -> None:
     assert ticks(figure, 2)[-1] == "random directions"
 
 
-def test_imported_activations_have_no_panel_b() -> None:
-    figure, words = drawn(tables.imported())
+@pytest.mark.parametrize(
+    ("model", "why"), [(None, "imported activations, no model"), ("bert", "an encoder has no next-token loss")]
+)
+def test_what_has_no_loss_has_no_panel_b(model: str | None, why: str) -> None:
+    figure, words = drawn(tables.imported(), model=model)
     style.png(figure, 12, 40)
     assert any("not measured" in text.get_text() for text in figure.axes[1].texts)
-    assert "Missing here: panel b (imported activations" in words
+    assert f"Missing here: panel b ({why}" in words
     assert "mean ablation" not in words
     assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
     assert figure.axes[1].get_xscale() == "log"

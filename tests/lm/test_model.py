@@ -22,8 +22,9 @@ from transformers import (
 )
 
 from sparse_coding.errors import BadInput
-from sparse_coding.lm import model as model_module
-from sparse_coding.lm.model import LanguageModel, tokenizer_of
+from sparse_coding.lm import loading
+from sparse_coding.lm.loading import tokenizer_of
+from sparse_coding.lm.model import LanguageModel
 from sparse_coding.params import Model
 from sparse_coding.sites import Site
 from tests.tiny_model import make_tiny_model
@@ -72,7 +73,7 @@ def residual_stream(plain, tokens) -> list[torch.Tensor]:
 
 
 def test_dimensions(model):
-    assert (model.n_layers, model.d_model, model.n_vocabulary, model.bos) == (LAYERS, 32, 300, 0)
+    assert (model.n_layers, model.n_vocabulary, model.bos) == (LAYERS, 300, 0)
     assert model.tokenizer.decode([0]) == "<|endoftext|>"
 
 
@@ -125,7 +126,7 @@ def test_blocks_of_every_architecture_are_those_of_the_bridge(name, copied, toke
 def test_attention_is_fused_where_that_changes_nothing(model):
     assert model._network.config._attn_implementation == "sdpa"
     capped = AutoModelForCausalLM.from_config(ARCHITECTURES["gemma2"], attn_implementation="eager")
-    model_module._attend_fast(capped)
+    loading._attend_fast(capped)
     assert capped.config._attn_implementation == "eager"
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparse_coding.io.tokens import NO_DOCUMENT, PADDING
-from sparse_coding.lm import pretraining
+from sparse_coding.lm import tokenizing
 from sparse_coding.lm.tokens import (
     Counted,
     Framing,
@@ -29,7 +29,7 @@ documents_of_ids = st.lists(
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return pretraining.train_tokenizer(["some words, and words again: caf\u00e9 \u4e2d\u6587"] * 9, 280)
+    return tokenizing.train_tokenizer(["some words, and words again: caf\u00e9 \u4e2d\u6587"] * 9, 280)
 
 
 @given(documents_of_ids, st.integers(2, 7), st.sampled_from([None, 0]), st.sampled_from([None, 1]))

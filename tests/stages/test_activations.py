@@ -243,8 +243,8 @@ def test_bad_input_is_named_before_anything_is_written(model, corpus, tokens, tm
             output=tmp_path / "o",
             threads=1,
         )
-    with pytest.raises(BadInput, match="site: found 'layer1_mlp'"):
-        activations.run(a_slice(model, sites=("layer1_mlp",)), tokens=tokens, output=tmp_path / "o", threads=1)
+    with pytest.raises(BadInput, match="site: found 'layer1_logits'"):
+        activations.run(a_slice(model, sites=("layer1_logits",)), tokens=tokens, output=tmp_path / "o", threads=1)
     other = make_tiny_model(tmp_path / "other", layers=1)
     with pytest.raises(BadInput, match=f"tokens.h5: found tokens of model {model}; wanted tokens of {other}"):
         activations.run(a_slice(other, sites=("layer0_residual",)), tokens=tokens, output=tmp_path / "o", threads=1)

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, GPTNeoXConfig
 from sparse_coding.errors import BadInput
 from sparse_coding.io import tokens as tokens_file
 from sparse_coding.io.tokens import NO_DOCUMENT, PADDING, Blocks, Tokens
-from sparse_coding.lm import corpora, pretraining
+from sparse_coding.lm import corpora, tokenizing
 from sparse_coding.lm.corpora import pydocs
 from sparse_coding.lm.tokens import encode
 from sparse_coding.params import Dataset, Model
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "corpus").mkdir()
     for index, text in enumerate(texts):
         (folder / "corpus" / f"{index:03d}.txt").write_text(text)
-    pretraining.train_tokenizer(texts, 300).save_pretrained(folder / "model")
+    tokenizing.train_tokenizer(texts, 300).save_pretrained(folder / "model")
     GPTNeoXConfig(max_position_embeddings=32, vocab_size=300).save_pretrained(folder / "model")
     return folder
 

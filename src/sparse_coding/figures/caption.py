@@ -101,7 +101,10 @@ def _frequencies(frequencies: list[Frequencies]) -> str:
 def _missing(subject: Subject, lines: list[Curve], scores: list[Scores]) -> str:
     missing = []
     if subject.ce_clean is None:
-        missing.append("panel b (imported activations, no model to splice the reconstruction into)")
+        why = "an encoder has no next-token loss"
+        if subject.model is None:
+            why = "imported activations, no model to splice the reconstruction into"
+        missing.append(f"panel b ({why})")
     if not any(line.look.dashes != "-" for line in lines):
         missing.append("top-k variants of the baselines in a and b")
     present = {row.label.split(",")[0] for row in scores if row.group == "controls"}

@@ -128,9 +128,8 @@ def _recovered(axes: Axes, lines: list[Curve], subject: Subject) -> None:
     if subject.ce_clean is None or subject.ce_ablated is None:
         axes.set_yticks([])
         curves.log_l0(axes)
-        axes.text(
-            0.5, 0.5, "not measured: no model\nto splice into", transform=axes.transAxes, ha="center", va="center"
-        )
+        lacking = "model\nto splice into" if subject.model is None else "next-token\nloss of an encoder"
+        axes.text(0.5, 0.5, f"not measured: no {lacking}", transform=axes.transAxes, ha="center", va="center")
         return
     curves.draw(axes, lines, "loss_recovered")
     lowest = min((float(line.points["loss_recovered"].min()) for line in lines), default=0.0)

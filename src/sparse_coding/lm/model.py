@@ -1,90 +1,47 @@
-"""The language model that is analysed: its residual stream, its logits, and its logits with a part replaced.
+"""The language model that is analysed: its activations, its logits, and its logits with activations replaced.
 
-The one place that loads such a model. A local folder and a model of the hub take the same path, and so does the
-same architecture with fresh random weights. A TransformerBridge of transformer_lens says where the blocks of an
-architecture are and mends what must be mended after loading; what runs is the transformers model itself, with hooks
-on its own blocks, because the bridge's many hooks cost up to a fifth of a pass.
+What runs is the transformers model itself, with hooks on its own modules, because a bridge's many hooks cost up to a
+fifth of a pass.
 """
 
 import copy
-import logging
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import transformers
 from jaxtyping import Float, Int
-from safetensors import SafetensorError
-from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from torch import Tensor, nn
 
 from sparse_coding import params
 from sparse_coding.errors import BadInput
+from sparse_coding.lm.loading import Loaded, load, sharing_weights
 from sparse_coding.sites import Site
 
 Precision = Literal["float32", "bfloat16"]
-_WANTED = "a folder in Hugging Face format, or the name of a model on the hub (which needs a network the first time)"
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 class _EnoughError(Exception):
-    """The last block that is wanted has run."""
+    """The last site that is wanted has been seen."""
 
 
 class LanguageModel:
-    """A causal language model in float32, for inference."""
+    """A language model, for inference. On any device, in any format, it hands over float32 on the processor."""
 
-    def __init__(
-        self,
-        network: PreTrainedModel,
-        blocks: str,
-        sizes: tuple[int, int, int],
-        tokenizer: PreTrainedTokenizerBase,
-        name: str,
-    ) -> None:
-        """blocks: path of the list of blocks in `network`; sizes: layers, width, vocabulary."""
-        self._network, self._blocks = network, blocks
-        self.n_layers, self.d_model, self.n_vocabulary = sizes
-        self.tokenizer, self.name = tokenizer, name
+    def __init__(self, loaded: Loaded, name: str) -> None:
+        self._network, self._blocks, self._places = loaded.network, loaded.blocks, loaded.places
+        self.n_layers, self.n_vocabulary = loaded.n_layers, loaded.n_vocabulary
+        self.tokenizer, self.name = loaded.tokenizer, name
 
     @classmethod
     def load(cls, model: params.Model, random_seed: int | None = None) -> "LanguageModel":
-        """The model that `model` names; with `random_seed`, its architecture with freshly initialised weights.
-
-        A local folder is read without any use of the network. Raises BadInput where there is no such model, or it
-        has no tokenizer, or its weights are missing, incomplete or cut short.
-        """
-        # Seconds of import, which a stage that only wants the tokenizer should not pay.
-        from transformer_lens.model_bridge import TransformerBridge
-
-        tokenizer = tokenizer_of(model)
-        refusing = _refusing(model, "weights that cannot be loaded", "whole weights in safetensors format")
-        weights = _Weights(model, random_seed)
-        with _quiet(), refusing, torch.random.fork_rng(devices=[]):
-            bridge = TransformerBridge.boot_transformers(
-                _source(model),
-                device="cpu",
-                dtype=torch.float32,
-                revision=model.revision,
-                trust_remote_code=model.trust_remote_code,
-                tokenizer=copy.deepcopy(tokenizer),  # the bridge invents the special tokens that it misses
-                model_class=weights,
-            )
-            network = weights.network
-            if bridge.cfg.attn_implementation is None:  # else the architecture needs what it has
-                _attend_fast(network)
-            bridge.adapter.prepare_model(network)
-        blocks = bridge.adapter.get_component_mapping()["blocks"].name
-        sizes = (bridge.cfg.n_layers, bridge.cfg.d_model, bridge.cfg.d_vocab)
-        return cls(network.eval(), str(blocks), sizes, tokenizer, model.name)
+        """The model that `model` names, see `loading.load`."""
+        return cls(load(model, random_seed), model.name)
 
     def twin(self) -> "LanguageModel":
         """The same weights, not copied, with hooks of its own: for another thread."""
         twin = copy.copy(self)
-        twin._network = _sharing_weights(self._network)
+        twin._network = sharing_weights(self._network)
         return twin
 
     @property
@@ -92,208 +49,107 @@ class LanguageModel:
         """The id of the beginning-of-sequence token, if the tokenizer has one."""
         return self.tokenizer.bos_token_id
 
-    def check(self, site: Site) -> None:
-        """Raises BadInput where the model has no such layer."""
+    @property
+    def _device(self) -> torch.device:
+        """Where tokens go; a network on several devices passes on what it computes."""
+        return next(self._network.parameters()).device
+
+    def block(self, layer: int) -> nn.Module:
+        """Block `layer` of the network."""
+        return self._network.get_submodule(f"{self._blocks}.{layer}")
+
+    def place(self, site: Site) -> tuple[nn.Module, Literal["input", "output"]]:
+        """The module at whose input or output `site` is. Raises BadInput for a layer or a location that is missing."""
         if site.layer >= self.n_layers:
             wanted = f"a layer from 0 to {self.n_layers - 1}: {self.name} has {self.n_layers} layers"
             raise BadInput(f"site {site.name}", f"layer {site.layer}", wanted)
+        try:
+            place = self._places[site.location]
+            return self.block(site.layer).get_submodule(place.path), place.side
+        except (KeyError, AttributeError):
+            wanted = f"one of {', '.join(self._places)}"
+            raise BadInput(f"site {site.name}", f"no {site.location} in this block of {self.name}", wanted) from None
+
+    def widths(self, sites: list[Site]) -> dict[Site, int]:
+        """The number of dimensions at each site, as a pass of one token shows them. Raises BadInput as `place`."""
+        found = self.harvest(torch.zeros(1, 1, dtype=torch.int64), sites)
+        return {site: found[site.name].shape[-1] for site in sites}
 
     @torch.inference_mode()
     def harvest(
         self, tokens: Int[Tensor, "batch token"], sites: list[Site], precision: Precision = "float32"
-    ) -> dict[str, Float[Tensor, "batch token d_model"]]:
-        """The residual stream after the block of each site, by the site's name, in one forward pass; float32.
+    ) -> dict[str, Float[Tensor, "batch token d_act"]]:
+        """The activations at each site, by the site's name, in one forward pass; float32.
 
-        Nothing is computed beyond the last block needed. With "bfloat16" the products take factors rounded to
-        bfloat16, while weights, norms and the sum over blocks stay float32. Raises BadInput for a layer that the
-        model lacks.
+        Nothing is computed beyond the last site. With "bfloat16" the products take factors rounded to bfloat16,
+        while weights, norms and the sum over blocks stay float32. Raises BadInput as `place`.
         """
-        for site in sites:
-            self.check(site)
-        found: dict[int, Tensor] = {}
-        last = max(site.layer for site in sites)
+        found: dict[str, Tensor] = {}
+        names = {site.name for site in sites}
 
-        def keep(layer: int) -> Callable[[Tensor], None]:
-            def hook(residual: Tensor) -> None:
-                # A copy unless the pass ends here: later blocks may write into what they are given.
-                found[layer] = residual.to(torch.float32, copy=layer != last)
-                if layer == last:
+        def keep(name: str) -> Callable[[Tensor], None]:
+            def hook(x: Tensor) -> None:
+                # A copy unless the pass ends here: what comes later may write into what it is given.
+                found[name] = x.to("cpu", torch.float32, copy=len(found.keys() | {name}) < len(names))
+                if len(found) == len(names):
                     raise _EnoughError
 
             return hook
 
         with ExitStack() as stack:
             stack.enter_context(suppress(_EnoughError))
-            for layer in {site.layer for site in sites}:
-                stack.enter_context(self._after(layer, keep(layer)))
-            stack.enter_context(torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"))
-            self._network(tokens)
-        return {site.name: found[site.layer] for site in sites}
+            for site in sites:
+                stack.enter_context(self._at(site, tokens.shape, keep(site.name)))
+            stack.enter_context(torch.autocast(self._device.type, torch.bfloat16, enabled=precision == "bfloat16"))
+            self._network(tokens.to(self._device))
+        for name in names - found.keys():
+            raise BadInput(f"site {name}", f"nothing there in a pass of {self.name}", "a place that each pass goes by")
+        return {site.name: found[site.name] for site in sites}
 
     @torch.inference_mode()
     def logits(self, tokens: Int[Tensor, "batch token"]) -> Float[Tensor, "batch token vocabulary"]:
         """Logits of the next token, at each token."""
-        return self._network(tokens).logits
+        return self._network(tokens.to(self._device)).logits.to("cpu", torch.float32)
+
+    def is_causal(self) -> bool:
+        """Whether logits depend on no later token: only then is there a loss of the next one. Not so in an encoder."""
+        one, other = self.logits(torch.tensor([[1, 2], [1, 3]]))[:, 0]
+        rounding = 1e-4 if self._network.dtype == torch.float32 else 1e-2
+        return bool((one - other).abs().max() <= rounding * one.abs().max())
 
     @torch.inference_mode()
     def spliced_logits(
         self,
         tokens: Int[Tensor, "batch token"],
         site: Site,
-        replace: Callable[[Float[Tensor, "batch token d_model"]], Float[Tensor, "batch token d_model"]],
+        replace: Callable[[Float[Tensor, "batch token d_act"]], Float[Tensor, "batch token d_act"]],
     ) -> Float[Tensor, "batch token vocabulary"]:
-        """Logits when the residual stream at `site` is what `replace` makes of it.
+        """Logits when the activations at `site` are what `replace` makes of them.
 
-        `replace` sees every position, BOS too, and must give all of them. Raises BadInput as `harvest`.
+        `replace` sees every position, BOS too, and must give all of them. Raises BadInput as `place`.
         """
-        self.check(site)
-        with self._after(site.layer, replace):
-            return self._network(tokens).logits
+        with self._at(site, tokens.shape, replace):
+            return self._network(tokens.to(self._device)).logits.to("cpu", torch.float32)
 
     @contextmanager
-    def _after(self, layer: int, function: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
-        """Within the block, `function` sees what block `layer` puts out, and may put something else in its place."""
+    def _at(self, site: Site, shape: torch.Size, function: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
+        """Within the block, `function` sees what passes `site`, and may put something else in its place.
 
-        def hook(block: torch.nn.Module, inputs: Any, output: Any) -> Any:
-            residual, *others = output if isinstance(output, tuple) else (output,)
-            new = function(residual)
-            return (new, *others) if new is not None and isinstance(output, tuple) else new
+        shape: of the tokens; some architectures join batch and token inside a block.
+        """
+        module, side = self.place(site)
 
-        handle = self._network.get_submodule(f"{self._blocks}.{layer}").register_forward_hook(hook)
+        def hook(_: nn.Module, *passed: Any) -> Any:  # inputs of the module; or inputs, output
+            x, *others = passed[-1] if isinstance(passed[-1], tuple) else (passed[-1],)
+            new = function(x.reshape(*shape, -1).to("cpu", torch.float32))
+            if new is None:
+                return None
+            new = new.reshape(x.shape).to(x)
+            return (new, *others) if isinstance(passed[-1], tuple) else new
+
+        register = module.register_forward_pre_hook if side == "input" else module.register_forward_hook
+        handle = register(hook)
         try:
             yield
         finally:
             handle.remove()
-
-
-def _sharing_weights(network: PreTrainedModel) -> PreTrainedModel:
-    """A copy of the modules around the same parameters and buffers."""
-    return copy.deepcopy(network, {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())})
-
-
-def _attend_fast(network: PreTrainedModel) -> None:
-    """Fused attention instead of the eager kind, which the bridge asks for and which holds every pattern in memory.
-
-    Not where attention is capped (Gemma 2): the fused kind leaves the cap out without a word.
-    """
-    if not any(getattr(config, "attn_logit_softcapping", None) for config in _configs(network)):
-        with suppress(ValueError):  # an architecture without it
-            network.set_attn_implementation("sdpa")
-
-
-def _configs(network: PreTrainedModel) -> list[Any]:
-    return [module.config for module in network.modules() if isinstance(module, PreTrainedModel)]
-
-
-def tokenizer_of(model: params.Model) -> PreTrainedTokenizerBase:
-    """The tokenizer of the model. Raises BadInput where there is no such model, or it has no tokenizer."""
-    source = _source(model)
-    with _quiet(), _refusing(model, "no tokenizer that can be loaded", "a tokenizer beside the weights"):
-        tokenizer = AutoTokenizer.from_pretrained(
-            source,
-            revision=model.revision,
-            trust_remote_code=model.trust_remote_code,
-            local_files_only=Path(source).is_dir(),
-        )
-        # Where the files are missing, transformers may make up a tokenizer from the kind of model.
-        if len(set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)) < 2:
-            raise ValueError("it has no tokens of text")
-    return tokenizer
-
-
-class _Weights:
-    """Stands where TransformerBridge takes a model class: gives whole weights, or fresh ones.
-
-    The bridge puts parts of its own into the model that it gets; `network` is the same model without them.
-    """
-
-    network: PreTrainedModel
-
-    def __init__(self, model: params.Model, random_seed: int | None) -> None:
-        self._model, self._seed = model, random_seed
-
-    def from_pretrained(self, source: str, **options: Any) -> Any:
-        """The model for the bridge to change."""
-        self.network = self._loaded(source, **options)
-        return _sharing_weights(self.network)
-
-    def _loaded(self, source: str, *, config: Any, torch_dtype: torch.dtype, **options: Any) -> Any:
-        config.output_attentions = False  # asked for by the bridge for its hooks, which nobody uses here
-        config.use_cache = False
-        if self._seed is not None:
-            allowed = {name: options[name] for name in ("attn_implementation", "trust_remote_code") if name in options}
-            torch.manual_seed(self._seed)
-            return AutoModelForCausalLM.from_config(config, dtype=torch_dtype, **allowed)
-        options |= {"use_safetensors": True, "local_files_only": Path(source).is_dir(), "output_loading_info": True}
-        loaded: Any = AutoModelForCausalLM.from_pretrained(source, config=config, dtype=torch_dtype, **options)
-        weights, info = loaded
-        if info["missing_keys"]:  # which transformers would fill with random numbers
-            missing = ", ".join(sorted(info["missing_keys"])[:3])
-            raise BadInput(
-                f"model {self._model.name}",
-                f"weights without {len(info['missing_keys'])} of the model's tensors ({missing}, ...)",
-                "whole weights",
-            )
-        return weights
-
-
-def _source(model: params.Model) -> str:
-    """A folder's whole path, or a hub name. Raises BadInput for what can be neither, or is a folder without model."""
-    folder = Path(model.name).expanduser()
-    place = f"model {model.name}"
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise BadInput(place, "a folder without config.json", "a language model in Hugging Face format")
-        return str(folder.resolve())
-    if not _HUB_NAME.fullmatch(model.name):
-        raise BadInput(place, "no such folder", _WANTED)
-    return model.name
-
-
-@contextmanager
-def _refusing(model: params.Model, found: str, wanted: str) -> Iterator[None]:
-    """Turn the many errors of loading into BadInput."""
-    place = f"model {model.name}"
-    try:
-        yield
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        RuntimeError,
-        SafetensorError,
-        ImportError,
-        AttributeError,
-        TypeError,
-    ) as error:
-        reason = " ".join(str(error).split())[:300]
-        if not Path(model.name).expanduser().is_dir() and not _on_hub(model):
-            raise BadInput(
-                place, f"no such folder, and no such model on the hub or no way to it ({reason})", _WANTED
-            ) from error
-        raise BadInput(place, f"{found} ({reason})", wanted) from error
-
-
-def _on_hub(model: params.Model) -> bool:
-    try:
-        AutoConfig.from_pretrained(model.name, revision=model.revision, trust_remote_code=model.trust_remote_code)
-    except Exception:
-        return False
-    return True
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Loading without progress bars and without the libraries' advice."""
-    root, verbosity = logging.root.manager.disable, transformers.logging.get_verbosity()
-    had_bars = transformers.logging.is_progress_bar_enabled()
-    transformers.logging.disable_progress_bar()
-    transformers.logging.set_verbosity_error()
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(root)
-        transformers.logging.set_verbosity(verbosity)
-        if had_bars:
-            transformers.logging.enable_progress_bar()

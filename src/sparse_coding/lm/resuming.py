@@ -1,5 +1,6 @@
-"""Many passes over the same tokens that differ only above one site: the blocks up to it run once."""
+"""Many passes over the same tokens that differ only above one site: what comes before it runs once."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -18,48 +19,71 @@ def resuming(
 ) -> Iterator[Float[Tensor, "block token vocabulary"]]:
     """The logits of `tokens`; within the block, passes of these tokens by `model` begin above `site`.
 
-    Blocks up to the site then put out what they did in the first pass. Where that does not give the same logits,
-    bit for bit, nothing is left out: an architecture may hand more from block to block than what they put out.
-    Raises BadInput for a layer that the model lacks.
+    Blocks below the site, and modules of its own block that had finished when the first pass came to it, then put
+    out what they did in that pass: nothing of it can depend on what is at the site. Where that does not give the
+    same logits, bit for bit, nothing is left out: an architecture may hand more from module to module than what they
+    put out. Raises BadInput for a layer or a location that the model lacks.
     """
-    model.check(site)
-    blocks = [model._network.get_submodule(f"{model._blocks}.{layer}") for layer in range(site.layer + 1)]
-    outputs: list[Any] = []
-    with ExitStack() as hooks:
-        for block in blocks:
-            handle = block.register_forward_hook(lambda block, inputs, output: outputs.append(_copied(output)))
-            hooks.callback(handle.remove)
-        logits = model.logits(tokens)
-    if len(outputs) != len(blocks) or any("forward" in vars(block) for block in blocks):
-        yield logits  # a block that stands at two layers, or whose pass somebody else has replaced
-        return
+    logits, outputs = _until(model, tokens, site)
     with ExitStack() as held:
-        for block, output in zip(blocks, outputs, strict=True):
-            held.enter_context(_puts_out(block, output))
-        if not _gives(lambda: model.logits(tokens), logits):
+        for module, output in outputs.items():
+            held.enter_context(_puts_out(module, output))
+        if outputs and not _gives(lambda: model.logits(tokens), logits):
             held.close()
         yield logits
 
 
+def _until(model: LanguageModel, tokens: Tensor, site: Site) -> tuple[Tensor, dict[nn.Module, Any]]:
+    """Logits [block, token, vocabulary], and what each module that can be held put out before `site`.
+
+    Not modules that run more than once in a pass, nor those whose pass somebody else has replaced.
+    """
+    place, side = model.place(site)
+    within = set(model.block(site.layer).modules())
+    outputs: dict[nn.Module, Any] = {}
+    calls: Counter[nn.Module] = Counter()
+    reached = False
+
+    def note(module: nn.Module, inputs: Any, output: Any) -> None:
+        calls[module] += 1
+        if not reached:
+            for part in within.intersection(module.modules()):
+                outputs.pop(part, None)  # runs no more when `module` is held
+            outputs[module] = _copied(output)
+
+    def reach(*_: Any) -> None:
+        nonlocal reached
+        reached = True
+
+    with ExitStack() as hooks:
+        for module in {*(model.block(layer) for layer in range(site.layer)), *within}:
+            hooks.callback(module.register_forward_hook(note).remove)
+        register = place.register_forward_pre_hook if side == "input" else place.register_forward_hook
+        hooks.callback(register(reach).remove)
+        logits = model.logits(tokens)
+    held = {module for module in outputs if calls[module] == 1 and "forward" not in vars(module)}
+    return logits, {module: output for module, output in outputs.items() if module in held}
+
+
 @contextmanager
-def _puts_out(block: nn.Module, output: Any) -> Iterator[None]:
-    """Within the block, `block` does not run; hooks on it do."""
-    block.forward = lambda *args, **options: _copied(output)  # on this module only, before its class's own
+def _puts_out(module: nn.Module, output: Any) -> Iterator[None]:
+    """Within the block, `module` does not run; hooks on it do."""
+    module.forward = lambda *args, **options: _copied(output)  # on this module only, before its class's own
     try:
         yield
     finally:
-        del block.forward
+        del module.forward
 
 
 def _gives(call: Callable[[], Tensor], wanted: Tensor) -> bool:
     try:
         return torch.equal(call(), wanted)
-    except Exception:  # whatever an architecture raises when it misses what a block left for a later one
+    except Exception:  # whatever an architecture raises when it misses what a module left for a later one
         return False
 
 
 def _copied(output: Any) -> Any:
-    """`output` with a residual stream of its own, because later blocks may write into it."""
+    """`output` with tensors of its own, because later modules may write into them."""
     if isinstance(output, tuple):
-        return (output[0].clone(), *output[1:])
-    return output.clone()
+        return tuple(map(_copied, output))
+    return output.clone() if isinstance(output, Tensor) else output

@@ -21,6 +21,7 @@ from sparse_coding.params.interpretation import (
     Sampling,
     Scoring,
 )
+from sparse_coding.params.model import Model
 from sparse_coding.params.section import (
     Architecture,
     Baseline,
@@ -78,7 +79,10 @@ class Only(Section):
 class Grid(Section):
     """Which dictionaries to train: the product of the lists, narrowed by `only`."""
 
-    sites: tuple[str, ...] = setting(("layer2_residual", "layer4_residual"), "Places in the model, layers from 0.")
+    sites: tuple[str, ...] = setting(
+        ("layer2_residual", "layer4_residual"),
+        "Places in the model, layers from 0: `layerN_residual`, `_mlp`, `_mlpout` or `_attn`.",
+    )
     architectures: tuple[Architecture, ...] = setting(
         ("tied", "untied", "topk"),
         "`tied` and `untied` are ReLU with an L1 penalty, `topk` keeps the k largest codes.",
@@ -95,16 +99,6 @@ class Grid(Section):
     only: tuple[Only, ...] = setting((), "Parts of the product to train; empty means all of it.")
 
     _lists = field_validator("sites", "architectures", "ratios", "l1", "k", "seeds")(filled_and_distinct)
-
-
-class Model(Section):
-    """The language model whose activations are taken apart."""
-
-    name: str = setting(
-        "models/pydocs-6l", "A folder in Hugging Face format, or a name on the model hub.", min_length=1
-    )
-    revision: str | None = setting(None, "Branch, tag or commit on the hub.")
-    trust_remote_code: bool = setting(False, "Run code that comes with the model.")
 
 
 class Activations(Section):

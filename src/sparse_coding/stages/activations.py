@@ -1,4 +1,4 @@
-"""Stage activations: the residual stream of a language model, one HDF5 file a site.
+"""Stage activations: a language model's activations, one HDF5 file a site.
 
 1. Read the tokens; load the model, or its architecture with random weights.
 2. Run it over training blocks, held-out blocks and fragments, all sites in one forward pass.
@@ -39,14 +39,15 @@ def run(settings: ActivationsSlice, *, tokens: Path, output: Path, threads: int)
     wanted = [sites.parse(name) for name in settings.members]
     model = LanguageModel.load(settings.model, settings.random_seed)
     _check(corpus, model, tokens)
-    for site in wanted:
-        model.check(site)
+    widths = model.widths(wanted)
     splits = _splits(corpus)
     rows: dict[SplitName, int] = {name: int(corpus.is_harvested(name, blocks).sum()) for name, blocks in splits.items()}
     with ExitStack() as stack:
         writers = {
             site: stack.enter_context(
-                ActivationsWriter(output / f"{site.name}.h5", _header(settings, site, corpus, model), rows)
+                ActivationsWriter(
+                    output / f"{site.name}.h5", _header(settings, site, corpus, model, widths[site]), rows
+                )
             )
             for site in wanted
         }
@@ -54,8 +55,8 @@ def run(settings: ActivationsSlice, *, tokens: Path, output: Path, threads: int)
             for name, blocks in splits.items():
                 batches = _batches(blocks, settings.activations.batch_tokens)
                 harvest = partial(_harvest, wanted, settings.activations.precision)
-                for batch, residual in over_batches(model, harvest, batches, threads):
-                    _append(name, batch, residual, corpus.is_harvested(name, batch), writers)
+                for batch, vectors in over_batches(model, harvest, batches, threads):
+                    _append(name, batch, vectors, corpus.is_harvested(name, batch), writers)
                     bar.update(batch.tokens.size)
         for writer in writers.values():
             writer.finish()
@@ -74,13 +75,13 @@ def _splits(corpus: Tokens) -> dict[SplitName, Blocks]:
     return {"train": corpus.train, "held_out": corpus.held_out, "fragments": fragments}
 
 
-def _header(settings: ActivationsSlice, site: Site, corpus: Tokens, model: LanguageModel) -> Header:
+def _header(settings: ActivationsSlice, site: Site, corpus: Tokens, model: LanguageModel, d_act: int) -> Header:
     return Header(
         site=site.name,
         model=model.name,
         corpus=corpus.corpus,
         dtype=settings.activations.dtype,
-        d_act=model.d_model,
+        d_act=d_act,
         block_rows=settings.activations.block_rows,
         n_layers=model.n_layers,
     )
@@ -102,12 +103,12 @@ def _harvest(
 def _append(
     split: SplitName,
     batch: Blocks,
-    residual: dict[str, Tensor],
+    vectors: dict[str, Tensor],
     kept: NDArray[np.bool_],
     writers: dict[Site, ActivationsWriter],
 ) -> None:
     """Write the vectors of the tokens that are `kept`; a position counts from the first token of the block."""
     position = np.broadcast_to(np.arange(kept.shape[1]), kept.shape)[kept]
     for site, writer in writers.items():
-        vectors = residual[site.name][torch.from_numpy(kept)]
-        writer.append(split, vectors, batch.tokens[kept], batch.document[kept], position)
+        own = vectors[site.name][torch.from_numpy(kept)]
+        writer.append(split, own, batch.tokens[kept], batch.document[kept], position)

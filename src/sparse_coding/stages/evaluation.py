@@ -6,6 +6,7 @@
 4. Write the rows, firing frequencies and gains of each dictionary.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -178,20 +179,24 @@ def _batches(split: Split, start: int, stop: int, rows: int) -> Iterator[Tensor]
 def _splicer(
     settings: EvaluationSlice, mean: Tensor, tokens: Path | None, threads: int
 ) -> Callable[[list[Subject]], list[Spliced] | list[None]]:
-    """Step 3: what tells what the model loses with each subject; Nones for imported activations, without model."""
+    """Step 3: what tells what the model loses with each subject; Nones where there is no model, or an encoder."""
     if settings.model is None:
         return lambda subjects: [None] * len(subjects)
     if tokens is None:
         raise BadInput("--tokens", "none", "the token file that the activations were made from")
     corpus, model = token_file.load(tokens), LanguageModel.load(settings.model)
-    if model.d_model != len(mean):
-        raise BadInput(f"model {model.name}", f"d_model {model.d_model}", f"{len(mean)}, as in the activations")
+    site = sites.parse(settings.site)
+    if (width := model.widths([site])[site]) != len(mean):
+        raise BadInput(f"model {model.name}", f"{width} dimensions", f"{len(mean)}, as in the activations")
+    if not model.is_causal():
+        print(f"evaluation {site.name}: {model.name} sees later tokens: no next-token loss", file=sys.stderr)
+        return lambda subjects: [None] * len(subjects)
     blocks = torch.from_numpy(corpus.held_out.tokens[: settings.evaluation.splice_blocks]).long()
 
     def spliced(subjects: list[Subject]) -> list[Spliced]:
         return splice(
             model,
-            sites.parse(settings.site),
+            site,
             blocks,
             corpus.special,
             mean,

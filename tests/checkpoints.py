@@ -1,0 +1,65 @@
+"""Small real checkpoints in hub format: the architectures' own classes, with a tokenizer trained on a few lines."""
+
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    BertConfig,
+    BloomConfig,
+    Gemma2Config,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    MambaConfig,
+    MixtralConfig,
+    Olmo2Config,
+    OPTConfig,
+    PretrainedConfig,
+    Qwen2Config,
+)
+
+from sparse_coding.lm.tokenizing import train_tokenizer
+from tests.tiny_model import TEXT
+
+LAYERS, WIDTH, HEADS, VOCABULARY, CONTEXT = 3, 32, 4, 300, 64
+_SIZES = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "intermediate_size": 80}
+_GROUPED = {"num_key_value_heads": 2, "head_dim": 10, "max_position_embeddings": CONTEXT}
+ENCODER = BertConfig(vocab_size=VOCABULARY, max_position_embeddings=CONTEXT, **_SIZES)
+CONFIGS: dict[str, PretrainedConfig] = {
+    "neox": GPTNeoXConfig(vocab_size=VOCABULARY, **_SIZES),
+    "neox, one after the other": GPTNeoXConfig(vocab_size=VOCABULARY, use_parallel_residual=False, **_SIZES),
+    "gpt2": GPT2Config(vocab_size=VOCABULARY, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, n_positions=CONTEXT),
+    "llama": LlamaConfig(vocab_size=VOCABULARY, **_SIZES, **_GROUPED),
+    "qwen2": Qwen2Config(vocab_size=VOCABULARY, **_SIZES, num_key_value_heads=2, tie_word_embeddings=True),
+    "gemma2": Gemma2Config(
+        vocab_size=VOCABULARY, **_SIZES, **_GROUPED, sliding_window=5, attn_logit_softcapping=0.05, pad_token_id=0
+    ),
+    "olmo2": Olmo2Config(vocab_size=VOCABULARY, **_SIZES, pad_token_id=0),
+    "bloom": BloomConfig(vocab_size=VOCABULARY, hidden_size=WIDTH, n_layer=LAYERS, n_head=HEADS),
+    "opt": OPTConfig(
+        vocab_size=VOCABULARY, hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=HEADS, ffn_dim=80,
+        word_embed_proj_dim=WIDTH, max_position_embeddings=CONTEXT, pad_token_id=0,
+    ),
+    "mixtral": MixtralConfig(vocab_size=VOCABULARY, **_SIZES, num_key_value_heads=2, num_local_experts=4),
+    "mamba": MambaConfig(vocab_size=VOCABULARY, hidden_size=WIDTH, num_hidden_layers=LAYERS, state_size=4),
+}  # fmt: skip
+
+
+def make_checkpoint(folder: Path, architecture: str, seed: int = 0) -> Path:
+    """Write a checkpoint with random weights, large enough that what it predicts depends on every part of it."""
+    torch.manual_seed(seed)
+    if architecture == "bert":
+        network = AutoModelForMaskedLM.from_config(ENCODER)
+    else:
+        network = AutoModelForCausalLM.from_config(CONFIGS[architecture])
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(6)
+            else:
+                parameter.add_(torch.randn_like(parameter) / 10)
+    network.save_pretrained(folder)
+    train_tokenizer([TEXT * 20], VOCABULARY).save_pretrained(folder)
+    return folder
