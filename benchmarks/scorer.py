@@ -21,11 +21,12 @@ import torch
 from benchmarks import results
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.interp import fragments as choosing
+from sparse_coding.interp.codes import _encode
 from sparse_coding.interp.explainers import Records
-from sparse_coding.interp.scores import Scorer, correlation
+from sparse_coding.interp.scorer import Scorer
+from sparse_coding.interp.scores import correlation
 from sparse_coding.interp.token_rules import TokenRulesExplainer, TokenRulesSimulator
 from sparse_coding.io.activations import ActivationsWriter, Header, Split, open_activations
-from sparse_coding.stages.autointerp import _encode
 
 RUNS, VOCABULARY, TOKENS, SEED = 3, 4096, 64, 0
 

@@ -3,7 +3,7 @@
 import torch
 from benchmarks import plot, scorer
 
-from sparse_coding.interp.scores import Scorer
+from sparse_coding.interp.scorer import Scorer
 from sparse_coding.interp.token_rules import TokenRulesExplainer, TokenRulesSimulator
 from sparse_coding.io.activations import open_activations
 

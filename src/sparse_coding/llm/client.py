@@ -17,10 +17,11 @@ from sparse_coding.errors import BadInput, Paused
 from sparse_coding.llm import degrade
 from sparse_coding.llm.cache import Cache
 from sparse_coding.llm.faults import CallFailed, Fault, ServerStops, fault_of
-from sparse_coding.llm.ledger import Ledger
+from sparse_coding.llm.ledger import Ledger, Spent
 from sparse_coding.llm.request import Endpoint, Request
 
 LONGEST_NAP = 1.0  # seconds, after which those who wait look whether the run is over
+OTHERS = 15  # seconds without a change after which calls of other processes are taken to be those of killed ones
 LONGEST_WAIT = 60.0  # seconds between two tries, unless the server asks for more
 MOST_PATIENCE = 900.0  # seconds; a server that asks for more ends the run
 MOST_COUNTED = 10**9  # tokens of a call; a server that counts more has miscounted
@@ -63,6 +64,8 @@ class Client:
         self._under_way = 0
         self._silent_until = 0.0  # on the clock of the loop
         self._over: Exception | None = None
+        self._last_spent: Spent | None = None
+        self._unchanged = 0
 
     async def __aenter__(self) -> "Client":
         return self
@@ -202,10 +205,21 @@ class Client:
                 if call is not None:
                     self._under_way += 1
                     return call
-                if not self._under_way:
+                if self._under_way:
+                    await self._settled.wait()
+                elif not await self._others_may_settle():
                     self._over = self._paused()
                     raise self._over
-                await self._settled.wait()
+
+    async def _others_may_settle(self) -> bool:
+        """Whether another process has calls under way; a second is waited then. Those of a killed one stay for ever."""
+        spent = self.ledger.spent()
+        self._unchanged = self._unchanged + 1 if spent == self._last_spent else 0
+        self._last_spent = spent
+        if not spent.unsettled or self._unchanged > OTHERS:
+            return False
+        await asyncio.sleep(1)
+        return True
 
     def _paused(self) -> Paused:
         limits = {"cost": " USD", "tokens": " tokens", "requests": " requests"}
