@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from sparse_coding.errors import BadInput, Paused
+from sparse_coding.llm import client
 from sparse_coding.llm.faults import CallFailed, ServerStops
 from sparse_coding.llm.ledger import Limits, Price
 from tests.llm.asking import KEY, Desk, answer_of, chat, raw_server, reply, said
@@ -267,3 +268,22 @@ def test_over_is_over_for_all(tmp_path):
         answers = Desk(tmp_path, server.url, in_flight=1).ask(*(chat(number) for number in range(5)))
         assert {type(answer) for answer in answers} == {ServerStops}
         assert len(server.asked) == 1
+
+
+def test_near_a_cap_calls_of_other_processes_are_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(client, "OTHERS", 1)
+    with ModelServer() as server:
+        desk = Desk(tmp_path, server.url, limits=Limits(tokens=MOST + USED))
+        other = desk.ledger.reserve("judge", 40, 50)
+
+        async def settles():
+            await asyncio.sleep(0.3)
+            desk.ledger.settle(other, "judge", 10, 7)
+
+        async def both():
+            async with desk.client() as asking:
+                return (await asyncio.gather(asking.ask(chat()), settles()))[0]
+
+        assert said(asyncio.run(both())) == "9"
+        desk.ledger.reserve("judge", 1, 0)  # of a process that was killed: it stays
+        assert isinstance(desk.ask(chat(1))[0], Paused)
