@@ -336,7 +336,7 @@ def versioned(made, tmp_path_factory) -> Project:
     for name in ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"):
         (project.folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, project.folder / name)
-    project.replace("dvc.yaml", "src, models]", "src, models, texts]")
+    project.replace("dvc.yaml", "prompts, models]", "prompts, models, texts]")
     project.git("init", "--quiet")
     return project
 
