@@ -85,6 +85,27 @@ def test_an_l1_must_be_finite_and_not_negative(value):
             {"dictionaries": {"lr": {"gated": 1}}},
             r"lr\.gated: found an unknown key .*; wanted one of tied, untied, topk",
         ),
+        (
+            {"autointerp": {"scorer": "simulation"}},
+            r"autointerp\.llm: found nothing; wanted explainer, judge and base_url: simulation asks a language model",
+        ),
+        (
+            {"autointerp": {"scorer": "detection", "llm": {"explainer": "a", "judge": "b"}}},
+            r"autointerp\.llm\.connection: found no cap; wanted one of max_cost, max_tokens, max_requests",
+        ),
+        (
+            {
+                "autointerp": {
+                    "scorer": "fuzzing",
+                    "llm": {
+                        "explainer": "a",
+                        "judge": "b",
+                        "connection": {"max_cost": 1, "prices": {"a": {"prompt": 2}}},
+                    },
+                }
+            },
+            r"llm\.connection\.prices: found no price of b; wanted one, as max_cost is set",
+        ),
         ({"dictionaries": {"beta2": 1}}, r"dictionaries\.beta2: found 1; wanted less than 1"),
         ({"dictionaries": {"steps": 2.5}}, r"dictionaries\.steps: found 2\.5; wanted a valid integer"),
         (
