@@ -239,3 +239,23 @@ def test_an_encoder_has_all_places_and_no_next_token_loss(models, tmp_path):
     torch.testing.assert_close(model.logits(TOKENS), logits, rtol=1e-5, atol=1e-5)
     assert not model.is_causal()
     assert all(models(name).is_causal() for name in CONFIGS)
+
+
+@pytest.mark.parametrize("name", ["neox", "gpt2", "opt"])
+def test_centred_writing_takes_the_mean_that_layer_norm_does_not_see(name, folders, models):
+    plain, centred = models(name), LanguageModel.load(Model(name=str(folders[name]), centred_writing=True))
+    sites = [Site(1, location) for location in ("residual", "mlp", "mlpout", "attn")]
+    before, after = plain.harvest(TOKENS, sites), centred.harvest(TOKENS, sites)
+    for site in sites:
+        mean = before[site.name].mean(-1, keepdim=True)
+        is_writing = site.location in ("residual", "mlpout")
+        torch.testing.assert_close(after[site.name], before[site.name] - mean * is_writing)
+        assert mean.abs().max() > 1e-3
+        seen = centred.spliced_logits(TOKENS, site, lambda x: x)
+        torch.testing.assert_close(seen, plain.logits(TOKENS), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen2"])
+def test_centred_writing_is_refused_where_the_mean_is_seen(name, folders):
+    with pytest.raises(BadInput, match=r"model\.centred_writing: found true, and .* sees the mean"):
+        LanguageModel.load(Model(name=str(folders[name]), centred_writing=True))
