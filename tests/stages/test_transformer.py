@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,6 +129,44 @@ def test_a_checkpoint_of_other_settings_is_refused(settings: Transformer, undist
     other = settings.model_copy(update={"lr_adamw": 1e-3})
     with pytest.raises(BadInput, match=r"checkpoint\.safetensors: found a checkpoint of other settings"):
         transformer.run(other, output=tmp_path / "tiny", checkpoints=checkpoints, threads=1)
+
+
+@pytest.mark.parametrize("changed", ["corpus", "tokenizer"])
+def test_a_checkpoint_of_what_has_changed_under_its_name_is_refused(
+    corpus: Path, undisturbed: Path, tmp_path: Path, changed: str
+) -> None:
+    texts, words = (Path(shutil.copytree(source, tmp_path / source.name)) for source in (corpus, undisturbed))
+    settings = small(texts, tokenizer=str(words), steps=4, checkpoint_steps=2)
+    places = {"output": tmp_path / "new", "checkpoints": tmp_path / "checkpoints", "threads": 1}
+    transformer.run(settings, **places)
+    if changed == "corpus":
+        (texts / "0.txt").write_text("another text")
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(words)
+        tokenizer.add_tokens(["bada"])
+        tokenizer.save_pretrained(words)
+    with pytest.raises(BadInput, match=r"found a checkpoint of other settings, or of another corpus or tokenizer"):
+        transformer.run(settings, **places)
+    (tmp_path / "checkpoints" / "checkpoint.safetensors").unlink()
+    transformer.run(settings, **places)
+    assert (tmp_path / "new" / "tokenizer.json").read_bytes() == (words / "tokenizer.json").read_bytes()
+
+
+def test_a_training_that_diverges_is_named(corpus: Path, tmp_path: Path) -> None:
+    wild = small(corpus, lr_muon=1e30, lr_adamw=1e30)
+    with pytest.raises(BadInput, match=r"transformer: found a held-out loss that is no number at step 20; wanted a lo"):
+        transformer.run(wild, output=tmp_path / "tiny", checkpoints=tmp_path / "checkpoints", threads=1)
+    assert not (tmp_path / "tiny").exists()
+
+
+def test_a_tokenizer_without_bos_gets_what_blocks_began_with(corpus: Path, undisturbed: Path, tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(undisturbed)
+    tokenizer.bos_token = None
+    tokenizer.save_pretrained(tmp_path / "words")
+    settings = small(corpus, tokenizer=str(tmp_path / "words"), steps=2)
+    transformer.run(settings, output=tmp_path / "tiny", checkpoints=tmp_path / "checkpoints", threads=1)
+    made = AutoTokenizer.from_pretrained(tmp_path / "tiny")
+    assert made.bos_token_id == made.eos_token_id == 0
 
 
 def test_two_processes_train_what_one_trains(corpus: Path, tmp_path: Path) -> None:
