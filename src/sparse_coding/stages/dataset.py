@@ -22,7 +22,7 @@ from sparse_coding.io.tokens import Blocks, Tokens, is_text
 from sparse_coding.lm import corpora
 from sparse_coding.lm.corpora.documents import SIDES
 from sparse_coding.lm.corpora.windows import share_in
-from sparse_coding.lm.loading import tokenizer_of
+from sparse_coding.lm.loading import LONGEST_CONTEXT, tokenizer_of
 from sparse_coding.lm.tokens import (
     Counted,
     Document,
@@ -36,8 +36,6 @@ from sparse_coding.lm.tokens import (
 )
 from sparse_coding.params import Dataset
 from sparse_coding.slices import DatasetSlice
-
-LONGEST_CONTEXT = ("max_position_embeddings", "n_positions")  # what config.json calls it
 
 
 def run(settings: DatasetSlice, *, output: Path, threads: int) -> None:
