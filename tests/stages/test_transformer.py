@@ -202,6 +202,21 @@ def test_a_batch_that_processes_cannot_share_is_refused() -> None:
         Processes(0, 3, torch.device("cpu")).check(batch=16)
 
 
+def test_a_slice_of_a_corpus_is_trained_on(corpus: Path, undisturbed: Path, tmp_path: Path) -> None:
+    texts = [json.dumps({"text": file.read_text()}) for file in sorted(corpus.iterdir())]
+    (tmp_path / "texts.jsonl").write_text("\n".join(texts))
+    sizes = {}
+    for split in ("train[:50%]", "train"):
+        settings = small(tmp_path / "texts.jsonl", split=split, tokenizer=str(undisturbed), steps=2)
+        transformer.run(settings, output=tmp_path / split, checkpoints=tmp_path / f"{split}.part", threads=1)
+        sizes[split] = json.loads((tmp_path / split / "training.json").read_text())["train_tokens"]
+        assert (
+            f"The corpus `{tmp_path / 'texts.jsonl'}` ({split}), split by document."
+            in (tmp_path / split / "README.md").read_text()
+        )
+    assert sizes["train[:50%]"] == pytest.approx(sizes["train"] / 2, rel=0.05)
+
+
 def test_a_tokenizer_that_is_there_is_used(settings: Transformer, undisturbed: Path, tmp_path: Path) -> None:
     named = settings.model_copy(update={"tokenizer": str(undisturbed), "steps": 5, "vocabulary": 5000})
     transformer.run(named, output=tmp_path / "tiny", checkpoints=tmp_path / "checkpoints", threads=1)

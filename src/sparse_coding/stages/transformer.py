@@ -23,7 +23,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.lm import corpora, ngrams, pretraining, tokenizing
 from sparse_coding.lm.model_card import write_card
 from sparse_coding.lm.processes import Processes, processes
-from sparse_coding.lm.tokens import Blocks, encode, pack
+from sparse_coding.lm.tokens import Blocks, encoded, pack
 from sparse_coding.params import Transformer
 
 QUICK_BLOCKS = 256  # held-out blocks at each checkpoint; the model card's figure takes all of them
@@ -43,7 +43,11 @@ def run(settings: Transformer, *, output: Path, checkpoints: Path, threads: int)
 
 def _run(settings: Transformer, group: Processes, output: Path, checkpoints: Path, threads: int) -> None:
     documents = corpora.load(
-        settings.corpus, text_field=settings.text_field, revision=settings.corpus_revision, processes=threads
+        settings.corpus,
+        text_field=settings.text_field,
+        revision=settings.corpus_revision,
+        split=settings.split,
+        processes=threads,
     )
     made_from = _deciding(settings, documents)
     folder = checkpoints / f"tokenizer-{made_from}"
@@ -88,7 +92,8 @@ def _deciding(settings: Transformer, documents: corpora.Documents) -> str:
 
 
 def _packed(chosen: tokenizing.Chosen, texts: list[str], settings: Transformer) -> Blocks:
-    return pack(encode(chosen.tokenizer, texts), settings.context, bos=chosen.begin, separator=chosen.end)
+    ids = [ids for _, ids in encoded(chosen.tokenizer, iter(enumerate(texts)))]  # some at a time: what is made is large
+    return pack(ids, settings.context, bos=chosen.begin, separator=chosen.end)
 
 
 def _check(blocks: Blocks, least: int, place: str) -> None:
