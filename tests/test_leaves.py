@@ -38,6 +38,13 @@ def test_a_model_that_is_not_there_yet_is_made_here(project):
     assert leaves.makes_model(some_params())
 
 
+@pytest.mark.parametrize("name", ["models/pydocs-6l", "models/pydocs-6l/", "./models/pydocs-6l"])
+def test_a_model_that_is_made_here_may_be_written_in_other_ways(name):
+    params = some_params(model={"name": name})
+    assert leaves.makes_model(params)
+    assert leaves.made_weights(params) == "models/pydocs-6l/model.safetensors"
+
+
 def test_a_model_that_came_with_its_weights_is_not_made_here(project):
     write_model(project / "models" / "pydocs-6l")
     (project / "models" / "pydocs-6l" / leaves.WEIGHTS).write_bytes(b"weights")

@@ -35,6 +35,11 @@ def makes_model(params: Params) -> bool:
     return own and (not weights.exists() or Path(stamps.path_of(str(weights))).exists())
 
 
+def made_weights(params: Params) -> str:
+    """The weights that stage transformer makes, by the path of its output: `models/mine/` is `models/mine`."""
+    return str(Path(params.model.name) / WEIGHTS)
+
+
 def tokenizer(params: Params) -> Leaf:
     """All of the model but its weights: its architecture and its tokenizer."""
     return _model_leaf(params, "configuration and tokenizer", _is_small_part)
