@@ -105,7 +105,7 @@ class Clock:
 
 def run(clock: Clock, dictionary: Dictionary, split: Split, size: Size, scorer: Scorer) -> None:
     """One dictionary: whole, by the functions of the stage; then what scoring consists of, part by part."""
-    features = choosing.sample_features(dictionary.n_feat, size.sampled, SEED)
+    features = choosing.choose_features(dictionary.n_feat, size.sampled, SEED)
     began = time.process_time()
     codes = clock.call("encoding", lambda: _encode(dictionary, split, features)).reshape(
         size.sampled, *scorer.tokens.shape

@@ -9,10 +9,11 @@ import scipy.optimize
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.decomposition import NMF, PCA
+from sklearn.decomposition import NMF, PCA, FastICA
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler
 
-from sparse_coding.core.baselines import ica, neuron_basis, nmf, pca, random
+from sparse_coding.core.baselines import ica, neuron_basis, nmf, original, pca, random
 
 D = 8
 
@@ -285,3 +286,38 @@ def test_the_same_arguments_give_the_same_bits_and_leave_the_sample_alone():
         assert torch.equal(one.encoder, other.encoder)
         assert torch.equal(one.decoder, other.decoder)
     assert torch.equal(x, kept)
+
+
+def test_pca_as_in_the_original_has_the_directions_of_centred_vectors_around_zero():
+    x, _ = correlated()
+    found = original.around_zero(pca.fit(x.split(1000), x.mean(dim=0)))
+    components = torch.from_numpy(PCA().fit(x.numpy()).components_)
+    overlap = (found.atoms[:D] @ components.T).abs()
+    torch.testing.assert_close(overlap, torch.eye(D, dtype=torch.float64), rtol=0, atol=1e-8)
+    torch.testing.assert_close(found.encode(x)[:, :D], (x @ found.atoms[:D].T).relu())
+    assert fvu(x, found.reconstruct(x)) < 1e-20
+    top1 = replace(found, activation="topk", k=1)  # the mean, far from 0, takes the largest code
+    assert fvu(x, top1.reconstruct(x)) > fvu(x, replace(pca.fit([x], x.mean(0)), activation="topk", k=1).reconstruct(x))
+
+
+def test_the_neuron_basis_and_random_directions_of_the_original_have_one_sign():
+    x, _ = correlated(dtype=torch.float32)
+    torch.testing.assert_close(original.identity_relu(D).reconstruct(x), x.relu())
+    torch.manual_seed(5)
+    rows = torch.randn(D, D)
+    found = original.random(D, seed=5)
+    wanted = (x @ rows.T).relu()
+    torch.testing.assert_close(found.reconstruct(x), wanted @ rows, rtol=1e-4, atol=1e-2)
+    torch.testing.assert_close(found.encode(x), wanted * rows.norm(dim=1), rtol=1e-4, atol=1e-3)
+
+
+def test_top_k_ica_of_the_original_keeps_what_its_unscaled_rows_say():
+    x, _ = correlated(d_act=5)
+    found, convergence = original.ica_topk(x, iterations=200, seed=0)
+    assert convergence.converged
+    solver = FastICA(whiten="unit-variance", random_state=0).fit(StandardScaler().fit_transform(x.numpy()))
+    both = np.concatenate([solver.components_, -solver.components_])
+    scores = x.numpy() @ both.T  # raw vectors, and rows for standardised ones
+    kept = np.where(scores >= np.sort(scores, axis=1)[:, -2:-1], scores, 0).clip(0)
+    top2 = replace(found, activation="topk", k=2)
+    torch.testing.assert_close(top2.reconstruct(x), torch.from_numpy(kept @ both), rtol=1e-6, atol=1e-6)

@@ -50,11 +50,11 @@ SCORES = {
 
 TOKEN_RULES = {
     "scorer": "token-rules", "explainer": "token-rules", "judge": "token-rules", "simulator": "rules",
-    "source": "rules", "mode": "nonzero", "prompts": None,
+    "source": "rules", "mode": "nonzero", "choice": "sample", "prompts": None,
 }  # fmt: skip
 SIMULATION = {
     "scorer": "simulation", "explainer": "gpt-9", "judge": "mind-70b", "simulator": "chat", "mode": "nonzero",
-    "prompts": "0123456789ab+cdef01234567", "explanation": "names of instruments", "n_rules": None,
+    "choice": "sample", "prompts": "0123456789ab+cdef01234567", "explanation": "names of instruments", "n_rules": None,
 }  # fmt: skip
 
 

@@ -50,7 +50,7 @@ def test_one_source_is_taken_that_all_features_have(parts: list[pd.DataFrame], s
     assert scorer.why.startswith(why)
 
 
-@pytest.mark.parametrize("column", ["scorer", "explainer", "judge", "simulator", "mode", "prompts"])
+@pytest.mark.parametrize("column", ["scorer", "explainer", "judge", "simulator", "mode", "choice", "prompts"])
 def test_tables_that_differ_in_who_scored_or_how_are_refused(column: str) -> None:
     with pytest.raises(BadInput, match=rf"site.parquet, control.parquet: found {column} .* and zzz; wanted one"):
         shared(SITE, CONTROL.assign(**{column: "zzz"}))
@@ -131,17 +131,17 @@ def test_partial_tables_say_how_many_features() -> None:
         return table[table["feature"] < n]
 
     _, words = drawn(autointerp=first(SITE, 40), control=first(CONTROL, 40))
-    assert " 40 of 100 sampled features of each dictionary: stopped at a spending cap. Left out" in words
+    assert " 40 of 100 chosen features of each dictionary: stopped at a spending cap. Left out" in words
     figure, words = drawn(autointerp=first(SITE, 40), control=CONTROL)
-    assert "40 of 100 sampled features of each dictionary on the trained model: stopped" in words
+    assert "40 of 100 chosen features of each dictionary on the trained model: stopped" in words
     assert "on the model with random weights: stopped" not in words
     assert "38 / 40" in [text.get_text() for text in figure.axes[2].texts]
     _, words = drawn(autointerp=SITE, control=first(CONTROL, 60))
-    assert "60 of 100 sampled features of each dictionary on the model with random weights: stopped" in words
+    assert "60 of 100 chosen features of each dictionary on the model with random weights: stopped" in words
     assert "on the trained model: stopped" not in words
     small = SITE.assign(wanted=SITE["wanted"].where(SITE["name"] != "nmf", 64))
     _, words = drawn(autointerp=first(small, 40))
-    assert "40 of 64 or 40 of 100 sampled features of each dictionary: stopped" in words
+    assert "40 of 64 or 40 of 100 chosen features of each dictionary: stopped" in words
 
 
 @pytest.mark.parametrize(("n", "warned"), [(2, False), (3, True)])

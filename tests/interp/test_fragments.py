@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparse_coding.interp.fragments import sample_features, select, shuffle_positions
+from sparse_coding.interp.fragments import choose_features, select, shuffle_positions
 
 
 def test_ranks_by_maximum():
@@ -48,14 +48,14 @@ def test_draws_depend_on_feature_and_seed_alone():
 
 @given(st.integers(1, 300), st.integers(1, 400), st.integers(0, 5))
 def test_features_are_a_sample_without_repeats_that_can_be_extended(n_feat, wanted, seed):
-    sample = sample_features(n_feat, wanted, seed)
+    sample = choose_features(n_feat, wanted, seed)
     assert len(set(sample)) == len(sample) == min(n_feat, wanted)
     assert set(sample) <= set(range(n_feat))
-    assert list(sample_features(n_feat, wanted + 10, seed)[: len(sample)]) == list(sample)
+    assert list(choose_features(n_feat, wanted + 10, seed)[: len(sample)]) == list(sample)
 
 
 def test_the_sample_is_uniform_and_not_the_first_features():
-    drawn = np.concatenate([sample_features(50, 10, seed) for seed in range(1000)])
+    drawn = np.concatenate([choose_features(50, 10, seed) for seed in range(1000)])
     assert np.bincount(drawn, minlength=50) == pytest.approx(np.full(50, 200), abs=60)
 
 
@@ -97,3 +97,8 @@ def test_original_may_draw_what_the_explainer_saw_and_unbiased_what_is_silent():
     drawn = {mode: {place for seed in range(200) for place in select(maxima, 0, seed, mode).random}
              for mode in ("original", "unbiased")}  # fmt: skip
     assert drawn == {"original": set(range(30)), "unbiased": set(range(20, 40))}
+
+
+def test_the_first_features_are_no_sample():
+    assert list(choose_features(50, 10, 3, "first")) == list(range(10))
+    assert list(choose_features(4, 10, 3, "first")) == list(range(4))

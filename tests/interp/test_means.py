@@ -42,7 +42,14 @@ def features(name: str, *scores: float | str | dict, asked=RULES, condition="pla
     headline = "balanced_accuracy" if asked["scorer"] in ("detection", "fuzzing") else "top_and_random"
     for feature, score in enumerate(scores):
         row = dict.fromkeys(tables.AUTOINTERP.names) | {"status": "ok", "n_firing_fragments": 30, "feature": feature}
-        row |= {"site": "layer2_residual", "name": name, "kind": "tied", "condition": condition, "mode": "nonzero"}
+        row |= {
+            "site": "layer2_residual",
+            "name": name,
+            "kind": "tied",
+            "condition": condition,
+            "mode": "nonzero",
+            "choice": "sample",
+        }
         row |= asked | {"wanted": 100, "ratio": 4.0, "l1": 2e-3, "seed": 0} | about
         if isinstance(score, dict):
             row |= score
@@ -72,7 +79,13 @@ def test_a_line_says_what_it_is_about_and_what_became_of_each_feature():
     found = only(features("tied", 0.5, 0.7, constant, *statuses))
     assert tuple(found) == COLUMNS
     about = {"site": "layer2_residual", "name": "tied", "kind": "tied", "ratio": 4.0, "l1": 2e-3, "k": None, "seed": 0}
-    about |= {"condition": "plain", "mode": "nonzero", "score": "top_and_random", "wanted": 100} | RULES
+    about |= {
+        "condition": "plain",
+        "mode": "nonzero",
+        "choice": "sample",
+        "score": "top_and_random",
+        "wanted": 100,
+    } | RULES
     counts = {"sampled": 10, "scored": 3, "dead": 1, "too_few": 2, "truth_constant": 1, "pred_constant": 1, "failed": 3}
     assert {key: found[key] for key in about | counts} == about | counts
 
@@ -212,7 +225,7 @@ def test_two_sources_are_never_put_together():
     assert all(found["tied", source]["p"] == found["tied", source]["p_holm"] for source in ("logprob_ev", "sampled"))
 
 
-@pytest.mark.parametrize("column", ["judge", "explainer", "simulator", "prompts", "mode"])
+@pytest.mark.parametrize("column", ["judge", "explainer", "simulator", "prompts", "mode", "choice"])
 def test_other_ways_of_asking_are_kept_apart(column):
     asked = SIMULATION | {"source": "sampled"}
     rows = [*features("tied", 0.8, 0.9, asked=asked), *random_directions(0.1, asked=asked, **{column: "other"})]

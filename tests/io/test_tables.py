@@ -17,7 +17,15 @@ ROW = {"site": "layer2_residual", "name": "pca", "feature": 3, "frequency": 0.25
 def score(**changes: object) -> dict:
     row = dict.fromkeys(tables.AUTOINTERP.names)
     row |= {"site": "s", "name": "n", "kind": "tied", "condition": "plain", "scorer": "token-rules", "feature": 1}
-    row |= {"explainer": "e", "judge": "j", "simulator": "rules", "source": "rules", "mode": "nonzero", "wanted": 2}
+    row |= {
+        "explainer": "e",
+        "judge": "j",
+        "simulator": "rules",
+        "source": "rules",
+        "mode": "nonzero",
+        "choice": "sample",
+        "wanted": 2,
+    }
     row |= {"status": "ok", "n_firing_fragments": 7, "top": 0.5}
     return row | changes
 

@@ -250,3 +250,23 @@ def test_an_encoder_is_told_from_a_causal_model_though_some_tokens_are_alike(tmp
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     for dtype in ("float32", "bfloat16"):
         assert not LanguageModel.load(Model(name=str(folder), dtype=dtype)).is_causal()
+
+
+@pytest.mark.parametrize("name", ["neox", "gpt2", "opt"])
+def test_centred_writing_takes_the_mean_that_layer_norm_does_not_see(name, folders, models):
+    plain, centred = models(name), LanguageModel.load(Model(name=str(folders[name]), centred_writing=True))
+    sites = [Site(1, location) for location in ("residual", "mlp", "mlpout", "attn")]
+    before, after = plain.harvest(TOKENS, sites), centred.harvest(TOKENS, sites)
+    for site in sites:
+        mean = before[site.name].mean(-1, keepdim=True)
+        is_writing = site.location in ("residual", "mlpout")
+        torch.testing.assert_close(after[site.name], before[site.name] - mean * is_writing)
+        assert mean.abs().max() > 1e-3
+        seen = centred.spliced_logits(TOKENS, site, lambda x: x)
+        torch.testing.assert_close(seen, plain.logits(TOKENS), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen2"])
+def test_centred_writing_is_refused_where_the_mean_is_seen(name, folders):
+    with pytest.raises(BadInput, match=r"model\.centred_writing: found true, and .* sees the mean"):
+        LanguageModel.load(Model(name=str(folders[name]), centred_writing=True))

@@ -171,7 +171,15 @@ def test_means_beside_the_table_and_a_warning_where_too_many_failed(tmp_path, ca
 
 def _scored(folder: Path, name: str, kind: str, scores: list) -> Path:
     """The file of a dictionary: a number is a score, a word the status of a feature without one."""
-    about = {"site": SITE, "name": name, "kind": kind, "condition": "plain", "mode": "nonzero", "wanted": len(scores)}
+    about = {
+        "site": SITE,
+        "name": name,
+        "kind": kind,
+        "condition": "plain",
+        "mode": "nonzero",
+        "choice": "sample",
+        "wanted": len(scores),
+    }
     rows = [
         dict.fromkeys(tables.AUTOINTERP.names)
         | autointerp.ASKED

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sparse_coding.errors import BadInput, Paused
-from sparse_coding.interp.fragments import sample_features
+from sparse_coding.interp.fragments import choose_features
 from tests.interp import asked, planted, site
 from tests.interp.asked import SEED
 from tests.interp.site import DESCRIBED, N_FEAT
@@ -24,7 +24,7 @@ from tests.workspace import ROOT, content
 LEARNED, RANDOM = DESCRIBED[:2], DESCRIBED[2]
 NULL = LEARNED[0].name
 FEATURES = 4
-ALIVE = [feature for feature in sample_features(N_FEAT, FEATURES, SEED) if feature % 3 != 2]
+ALIVE = [feature for feature in choose_features(N_FEAT, FEATURES, SEED) if feature % 3 != 2]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_what_follows_tokens_scores_one_and_the_null_nothing(wide):
     for described in LEARNED:
         for source in ("logprob_ev", "sampled"):
             found = of(rows, described.name, source)
-            assert [row["feature"] for row in found] == list(sample_features(N_FEAT, FEATURES, SEED))
+            assert [row["feature"] for row in found] == list(choose_features(N_FEAT, FEATURES, SEED))
             assert {row["feature"] for row in found if row["status"] == "ok"} == set(ALIVE)
             assert {row["status"] for row in found} == {"ok", "dead"}
             assert all(row["top_and_random"] > 0.99 for row in found if row["status"] == "ok")

@@ -159,3 +159,21 @@ def test_nmf_can_use_all_rows_and_then_is_no_worse(made, activations, tmp_path):
     ]
     assert errors[0] < errors[1] * 1.05
     assert dictionaries.load_with_settings(tmp_path / "nmf.safetensors")[1]["fit_rows"] == ROWS
+
+
+def test_as_in_the_original(activations, made, tmp_path):
+    """Those that differ are made otherwise, and say so; plain ICA and NMF are the same."""
+    wanted = settings(original=True)
+    differing = {name for name, member in wanted.members.items() if member.original}
+    assert differing == {name for name in wanted.members if name not in ("ica", "nmf")}
+    stage.run(wanted, activations=activations, output=tmp_path, threads=2)
+    for name in wanted.members:
+        old, new = (dictionaries.load_with_settings(folder / f"{name}.safetensors") for folder in (made, tmp_path))
+        assert new[1].get("original", False) is (name in differing)
+        assert (torch.equal(new[0].encoder, old[0].encoder) and torch.equal(new[0].centre, old[0].centre)) is (
+            name not in differing
+        )
+        if name in differing:
+            assert not new[0].centre.any()
+    assert dictionaries.load(tmp_path / "neuron_basis.safetensors").n_feat == D
+    assert dictionaries.load(tmp_path / "pca_top2.safetensors").k == 2

@@ -66,11 +66,15 @@ class Member:
         adam: tuple[float, float, float],
         log_steps: int,
         initial_density: float | None = None,
+        legacy_adam: bool = False,
     ) -> None:
-        """shape: (n_feat, d_act); adam: (beta1, beta2, eps); initial_density: see `begin`, None for biases of 0."""
+        """shape: (n_feat, d_act); adam: (beta1, beta2, eps); initial_density: see `begin`, None for biases of 0.
+
+        legacy_adam: see core.adam.
+        """
         self.name, self.architecture, self.penalty, self.schedule = name, architecture, penalty, schedule
         self.parameters = architecture.init(*shape, torch.Generator().manual_seed(seed))
-        self.adam = Adam(self.parameters, *adam)
+        self.adam = Adam(self.parameters, *adam, legacy=legacy_adam)
         self.screen = Screen.fastest()
         # The share of codes that were positive in the last step; before the first one, of those that can be.
         self.density = min(penalty.k / shape[0], 1.0) if architecture.form.keeps_largest else initial_density or 1.0

@@ -54,7 +54,7 @@ def _stacked(members: list[Member], device: torch.device) -> Adam:
         name: torch.stack([member.parameters[name] for member in members]).to(device) for name in members[0].parameters
     }
     own = members[0].adam
-    return Adam(parameters, own.beta1, own.beta2, own.eps)
+    return Adam(parameters, own.beta1, own.beta2, own.eps, own.legacy)
 
 
 def _penalties(members: list[Member], device: torch.device) -> stacked.Penalties:

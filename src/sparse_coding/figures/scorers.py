@@ -20,7 +20,7 @@ SOURCES = {  # the best first
 NO_PROBABILITIES = "no probabilities"  # how the reason begins where a source lacks them
 LONGEST_NAME = 40  # letters of a model's name on an axis
 
-_SAME = ["scorer", "explainer", "judge", "simulator", "mode", "prompts"]
+_SAME = ["scorer", "explainer", "judge", "simulator", "mode", "choice", "prompts"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Scorer:
     judge: str
     simulator: str
     mode: str
+    choice: str
     prompts: str | None
     source: str
     why: str

@@ -36,9 +36,10 @@ def _scorer(scorer: Scorer) -> list[str]:
     measure = "the correlation of true and predicted activation"
     if scorer.is_classifier:
         measure = "the balanced accuracy of the judge's answers"
+    chosen = {"sample": "a uniform sample of features", "first": "the first features (no sample)"}[scorer.choice]
     found = [
-        f"(c) Scorer: {scorer.name}. For a uniform sample of features, {measure}; dot and bar: mean and 95 % bootstrap "
-        "interval over features; n: features scored of those sampled; dashed line: random directions."
+        f"(c) Scorer: {scorer.name}. For {chosen}, {measure}; dot and bar: mean and 95 % bootstrap interval over "
+        "features; n: features scored of those chosen; dashed line: random directions."
     ]
     if scorer.scorer == "token-rules":
         found.append("It measures surface repeatability (does a feature fire on the same tokens again?), not meaning.")
@@ -81,7 +82,7 @@ def _partial(scores: Sequence[Scores]) -> list[str]:
         tables[" on the model with random weights"] = control
     return [
         " or ".join(f"{n} of {wanted}" for n, wanted in sorted(counts))
-        + f" sampled features of each dictionary{where}: stopped at a spending cap."
+        + f" chosen features of each dictionary{where}: stopped at a spending cap."
         for where, counts in tables.items()
         if any(n < wanted for n, wanted in counts)
     ]

@@ -1,4 +1,4 @@
-"""The codes of sampled features on the fragments."""
+"""The codes of chosen features on the fragments."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
-from sparse_coding.interp.fragments import sample_features
+from sparse_coding.interp.fragments import Choice, choose_features
 from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io.activations import Split
 from sparse_coding.io.tokens import Tokens
@@ -24,9 +24,9 @@ def fragment_ids(path: Path, fragments: Split, text: Tokens) -> Int[np.ndarray, 
     return ids
 
 
-def sampled_codes(
-    path: Path, fragments: Split, d_act: int, wanted: int, seed: int
-) -> tuple[Int[np.ndarray, " sampled"], Float[np.ndarray, "sampled row"]]:
+def chosen_codes(
+    path: Path, fragments: Split, d_act: int, wanted: int, seed: int, choice: Choice = "sample"
+) -> tuple[Int[np.ndarray, " chosen"], Float[np.ndarray, "chosen row"]]:
     """The features of a dictionary to score, and their codes on every vector of the fragments.
 
     Raises BadInput for a dictionary of another width.
@@ -34,13 +34,13 @@ def sampled_codes(
     dictionary = dictionary_files.load(path)
     if dictionary.d_act != d_act:
         raise BadInput(path, f"d_act {dictionary.d_act}", f"{d_act}, as the activations have")
-    features = sample_features(dictionary.n_feat, wanted, seed)
+    features = choose_features(dictionary.n_feat, wanted, seed, choice)
     return features, _encode(dictionary, fragments, features)
 
 
 def _encode(
-    dictionary: Dictionary, fragments: Split, features: Int[np.ndarray, " sampled"]
-) -> Float[np.ndarray, "sampled row"]:
+    dictionary: Dictionary, fragments: Split, features: Int[np.ndarray, " chosen"]
+) -> Float[np.ndarray, "chosen row"]:
     codes, chosen = np.empty((len(features), fragments.n_rows), np.float32), torch.from_numpy(features)
     for start in range(0, fragments.n_rows, ENCODE_ROWS):
         stop = min(start + ENCODE_ROWS, fragments.n_rows)

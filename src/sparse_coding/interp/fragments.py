@@ -18,6 +18,7 @@ N_RANDOM = 5
 # `nonzero`: where the feature fires, outside the top 20. `original`: where it fires, as Cunningham et al. 2023, so a
 # fragment that the explainer saw may come back. `unbiased`: anywhere outside the top 20, as Bills et al. 2023.
 Mode = Literal["nonzero", "original", "unbiased"]
+Choice = Literal["sample", "first"]
 
 # One stream of random numbers a purpose, so that none of the draws depends on another.
 _FEATURES, _RANDOM_FRAGMENTS, _POSITIONS, _EXAMPLES, _MARKS = range(5)
@@ -41,8 +42,10 @@ class Examples:
     negative: Int[np.ndarray, " examples"]
 
 
-def sample_features(n_feat: int, wanted: int, seed: int) -> Int[np.ndarray, " sampled"]:
+def choose_features(n_feat: int, wanted: int, seed: int, choice: Choice = "sample") -> Int[np.ndarray, " chosen"]:
     """A uniform sample of features, without repeats; asking for more leaves the first ones as they are."""
+    if choice == "first":
+        return np.arange(min(wanted, n_feat))
     return np.random.default_rng((seed, _FEATURES)).permutation(n_feat)[:wanted]
 
 

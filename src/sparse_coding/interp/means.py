@@ -31,12 +31,12 @@ HEADLINE = {"token-rules": CORRELATION, "simulation": CORRELATION, "detection": 
 KNOWING_NOTHING = {CORRELATION: 0.0, ACCURACY: 0.5}
 
 # Scores that differ in any of these are not comparable, and rows that differ in any of ABOUT are not put together.
-ASKED = ("site", "scorer", "explainer", "judge", "simulator", "source", "mode", "prompts")
+ASKED = ("site", "scorer", "explainer", "judge", "simulator", "source", "mode", "choice", "prompts")
 ABOUT = ("name", "kind", "ratio", "l1", "k", "seed", "condition", "wanted", *ASKED)
 
 COLUMNS = (
     *("site", "name", "kind", "ratio", "l1", "k", "seed", "condition"),
-    *("scorer", "explainer", "judge", "simulator", "source", "mode", "prompts"),
+    *("scorer", "explainer", "judge", "simulator", "source", "mode", "choice", "prompts"),
     *("score", "wanted", "sampled", "scored", *STATUSES),
     *("mean", "mean_low", "mean_high"),
     *("mean_dead_zero", "mean_dead_zero_low", "mean_dead_zero_high"),

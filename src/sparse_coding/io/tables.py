@@ -64,7 +64,7 @@ FREQUENCY = pa.schema([*_columns(TEXT, "site name"), *_columns(WHOLE, "feature")
 # judged and how stands in every row: scores that differ in any of it are not to be put together.
 AUTOINTERP = pa.schema(
     [
-        *_columns(TEXT, "site name kind condition scorer explainer judge simulator source mode"),
+        *_columns(TEXT, "site name kind condition scorer explainer judge simulator source mode choice"),
         *_columns(TEXT, "prompts", required=False),
         *_columns(NUMBER, "ratio l1", required=False),
         *_columns(WHOLE, "k seed", required=False),

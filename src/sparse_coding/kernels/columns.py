@@ -44,6 +44,13 @@ class Weights(NamedTuple):
     second: Float32[np.ndarray, "..."]
 
 
+class Atoms(NamedTuple):
+    """Unit rows, and the lengths that they have while they are moved; no lengths: 1."""
+
+    weights: Weights
+    lengths: Float32[np.ndarray, " n_feat"]
+
+
 @compiled
 def adam(weights: Weights, row: int, gradient: Float32[np.ndarray, " d_act"], rates: AdamNumbers) -> None:
     """One step of Adam (Kingma & Ba 2015) for one row of weights."""
@@ -80,14 +87,31 @@ def make_tangent(gradient: Float32[np.ndarray, " d_act"], atom: Float32[np.ndarr
 
 
 @compiled
-def make_unit(atom: Float32[np.ndarray, " d_act"]) -> None:
-    """Scale `atom` to unit norm."""
+def make_unit(atom: Float32[np.ndarray, " d_act"]) -> np.float32:
+    """Scale `atom` to unit norm; the norm that it had."""
     square = ZERO
     for j in range(len(atom)):
         square += atom[j] * atom[j]
-    scale = ONE / np.sqrt(square)
+    norm = np.sqrt(square)
+    scale = ONE / norm
     for j in range(len(atom)):
         atom[j] *= scale
+    return norm
+
+
+@compiled
+def move_atom(atoms: Atoms, feature: int, gradient: Float32[np.ndarray, " d_act"], rates: AdamNumbers) -> None:
+    """One step for an atom, against its gradient as a unit row; see core.architectures.contract.Form.lengths."""
+    atom, lengths = atoms.weights.values[feature], atoms.lengths
+    make_tangent(gradient, atom)
+    if len(lengths) > 0:
+        for j in range(len(atom)):
+            gradient[j] /= lengths[feature]
+            atom[j] *= lengths[feature]
+    adam(atoms.weights, feature, gradient, rates)
+    norm = make_unit(atom)
+    if len(lengths) > 0:
+        lengths[feature] = norm
 
 
 @compiled
@@ -127,16 +151,14 @@ def add_gradients(
 
 
 @compiled
-def update_tied(columns: Pattern, batch: Batch, atoms: Weights, bias: Weights, rates: AdamNumbers) -> None:
+def update_tied(columns: Pattern, batch: Batch, atoms: Atoms, bias: Weights, rates: AdamNumbers) -> None:
     """A step for atoms that encode and decode: two paths lead to them."""
     gradient = batch.gradients[0]
     for feature in range(len(bias.values)):
-        atom = atoms.values[feature]
+        atom = atoms.weights.values[feature]
         gradient[:] = 0
         slope = add_gradients(columns, feature, batch, atom, gradient, gradient)
-        make_tangent(gradient, atom)
-        adam(atoms, feature, gradient, rates)
-        make_unit(atom)
+        move_atom(atoms, feature, gradient, rates)
         adam_of_one(bias, feature, slope, rates)
 
 
@@ -146,7 +168,7 @@ def update_untied(
     batch: Batch,
     encoder: Weights,
     bias: Weights,
-    decoder: Weights,
+    decoder: Atoms,
     d_centre: Float32[np.ndarray, " d_act"],
     rates: AdamNumbers,
 ) -> None:
@@ -157,7 +179,7 @@ def update_untied(
     """
     d_encoder, d_decoder = batch.gradients[0], batch.gradients[1]
     for feature in range(len(bias.values)):
-        row, atom = encoder.values[feature], decoder.values[feature]
+        row, atom = encoder.values[feature], decoder.weights.values[feature]
         d_encoder[:] = 0
         d_decoder[:] = 0
         slope = add_gradients(columns, feature, batch, atom, d_encoder, d_decoder)
@@ -165,6 +187,4 @@ def update_untied(
             d_centre[j] -= slope * row[j]
         adam(encoder, feature, d_encoder, rates)
         adam_of_one(bias, feature, slope, rates)
-        make_tangent(d_decoder, atom)
-        adam(decoder, feature, d_decoder, rates)
-        make_unit(atom)
+        move_atom(decoder, feature, d_decoder, rates)

@@ -19,6 +19,8 @@ from sparse_coding.lm.loading import Loaded, load, sharing_weights
 from sparse_coding.sites import Site
 
 Precision = Literal["float32", "bfloat16"]
+WRITING = ("residual", "mlpout")  # what is in the residual stream, or added to it
+PROBE = torch.arange(1, 9).unsqueeze(0)
 
 
 class _EnoughError(Exception):
@@ -28,15 +30,22 @@ class _EnoughError(Exception):
 class LanguageModel:
     """A language model, for inference. On any device, in any format, it hands over float32 on the processor."""
 
-    def __init__(self, loaded: Loaded, name: str) -> None:
+    def __init__(self, loaded: Loaded, name: str, centred_writing: bool = False) -> None:
+        """centred_writing: vectors of the residual stream are seen and put back with mean 0 over their dimensions.
+
+        Raises BadInput where that changes what the network predicts: it has to look through LayerNorm alone.
+        """
         self._network, self._blocks, self._places = loaded.network, loaded.blocks, loaded.places
         self.n_layers, self.n_vocabulary, self.n_context = loaded.n_layers, loaded.n_vocabulary, loaded.n_context
-        self.tokenizer, self.name = loaded.tokenizer, name
+        self.tokenizer, self.name, self._centred_writing = loaded.tokenizer, name, centred_writing
+        if centred_writing and self._sees_the_mean():
+            found = f"true, and {name} sees the mean over dimensions"
+            raise BadInput("model.centred_writing", found, "false: only what LayerNorm is before does not see it")
 
     @classmethod
     def load(cls, model: params.Model, random_seed: int | None = None) -> "LanguageModel":
         """The model that `model` names, see `loading.load`."""
-        return cls(load(model, random_seed), model.name)
+        return cls(load(model, random_seed), model.name, model.centred_writing)
 
     def twin(self) -> "LanguageModel":
         """The same weights, not copied, with hooks of its own: for another thread."""
@@ -119,12 +128,18 @@ class LanguageModel:
 
     def is_causal(self) -> bool:
         """Whether logits depend on no later token: only then is there a loss of the next one. Not so in an encoder."""
-        later = torch.linspace(
-            0, self.n_vocabulary - 1, 8
-        ).long()  # neighbours may be tokens that are used alike: never
+        # Neighbours may be tokens that stand for the same: those that no text had in training.
+        later = torch.linspace(0, self.n_vocabulary - 1, 8).long()
         first = self.logits(torch.stack([torch.ones_like(later), later], dim=1))[:, 0]
+        return self._is_rounding(first[0], first)
+
+    def _sees_the_mean(self) -> bool:
+        centred = self.spliced_logits(PROBE, Site(0, "residual"), lambda x: x)
+        return not self._is_rounding(self.logits(PROBE), centred)
+
+    def _is_rounding(self, one: Tensor, other: Tensor) -> bool:
         rounding = 1e-4 if self._network.dtype == torch.float32 else 1e-2
-        return bool((first - first[0]).abs().max() <= rounding * first[0].abs().max())
+        return bool((one - other).abs().max() <= rounding * one.abs().max())
 
     @torch.inference_mode()
     def spliced_logits(
@@ -147,10 +162,12 @@ class LanguageModel:
         shape: of the tokens; some architectures join batch and token inside a block.
         """
         module, side = self.place(site)
+        is_centred = self._centred_writing and site.location in WRITING
 
         def hook(_: nn.Module, *passed: Any) -> Any:  # inputs of the module; or inputs, output
             x, *others = passed[-1] if isinstance(passed[-1], tuple) else (passed[-1],)
-            new = function(x.reshape(*shape, -1).to("cpu", torch.float32))
+            own = x.reshape(*shape, -1).to("cpu", torch.float32)
+            new = function(own - own.mean(-1, keepdim=True) if is_centred else own)
             if new is None:
                 return None
             new = new.reshape(x.shape).to(x)

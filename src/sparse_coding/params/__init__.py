@@ -132,6 +132,20 @@ class Training(Optimisation):
     """How a sparse autoencoder is trained, whatever its architecture."""
 
     normalise: bool = setting(True, "Centre activations and scale them to unit mean norm; folded into the saved file.")
+    legacy_adam: bool = setting(
+        False,
+        "Adam with the defect of the original: the moments are corrected as if each step were the first one.",
+        source="docs/paper.md",
+    )
+    initial_weights: Literal["unit", "xavier"] = setting(
+        "unit",
+        "`unit`: random unit rows, the encoder equal to the decoder; `xavier`: both drawn apart, Xavier-uniform.",
+        source="Glorot & Bengio 2010",
+    )
+    free_lengths: bool = setting(
+        False, "Decoder rows are made unit by a division in the loss, and not after each step.", source="docs/paper.md"
+    )
+    learned_centre: bool = setting(True, "Untied and TopK learn a centre.", source="Bricken et al. 2023")
     shuffle_seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the order in which vectors are read.")
     buffer_rows: Count = setting(
         131_072,
@@ -166,6 +180,11 @@ class Baselines(Section):
 
     methods: tuple[Baseline, ...] = setting(("pca", "ica", "nmf", "neuron_basis", "random"), "Baselines to make.")
     topk: tuple[Count, ...] = setting((4, 8, 16, 32, 64), "Codes kept in the top-k variants.", unit="codes / vector")
+    original: bool = setting(
+        False,
+        "PCA, ICA, neuron basis and random directions as in the original: around 0, and more.",
+        source="docs/paper.md",
+    )
     topk_methods: tuple[Literal["pca", "ica", "neuron_basis", "random"], ...] = setting(
         ("pca", "ica", "neuron_basis"), "Baselines with top-k variants."
     )

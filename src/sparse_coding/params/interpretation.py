@@ -27,7 +27,12 @@ class RandomWeights(Section):
 class Sampling(Section):
     """Which features are scored, and on which fragments."""
 
-    features: Count = setting(100, "Features of each dictionary, a seeded uniform sample.", unit="features")
+    features: Count = setting(100, "Features of each dictionary.", unit="features")
+    choice: Literal["sample", "first"] = setting(
+        "sample",
+        "Which: a seeded uniform sample, or the first ones, as the original; those of PCA have the largest variance.",
+        source="docs/paper.md",
+    )
     mode: Literal["nonzero", "original", "unbiased"] = setting(
         "nonzero",
         "Random fragments: `nonzero`, where the feature fires, the top 20 left out; `original`, the top 20 too; "

@@ -25,6 +25,11 @@ class Model(Section):
     dtype: Literal["float32", "bfloat16", "float16"] = setting(
         "float32", "Format of the weights and of the pass; activations and logits are float32 from there on."
     )
+    centred_writing: bool = setting(
+        False,
+        "Take the mean over dimensions from `residual` and `mlpout`: LayerNorm does not see it, dictionaries do.",
+        source="docs/paper.md",
+    )
     device: Literal["auto", "cpu", "cuda"] = setting(
         "cpu", "Where the model runs; auto: a GPU if there is one. Values differ by rounding.", changes_results=False
     )

@@ -145,7 +145,9 @@ def _baseline(params: Params, row: Described) -> BaselineMember:
         },
         "random": {"seed": own.seed},
     }
-    return BaselineMember.model_validate({"method": method, "k": row.k, **fitted.get(method, {})})
+    differs = method in ("pca", "neuron_basis", "random") or (method == "ica" and row.k is not None)
+    original = own.original and differs
+    return BaselineMember.model_validate({"method": method, "k": row.k, "original": original, **fitted.get(method, {})})
 
 
 def evaluation(params: Params, site: str) -> EvaluationSlice:

@@ -59,6 +59,7 @@ class BaselineMember(Section):
 
     method: Baseline
     k: int | None = None  # of a top-k variant
+    original: bool = False  # as core.baselines.original
     seed: int | None = None
     rows: int | None = None  # vectors that it is fitted on
     iterations: int | None = None

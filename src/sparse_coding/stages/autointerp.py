@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from sparse_coding.errors import BadInput
-from sparse_coding.interp.codes import fragment_ids, sampled_codes
+from sparse_coding.interp.codes import chosen_codes, fragment_ids
 from sparse_coding.interp.scorer import Scorer
 from sparse_coding.interp.token_rules import TokenRulesExplainer, TokenRulesSimulator
 from sparse_coding.io import tables
@@ -65,7 +65,9 @@ def run(
 
         def score(scored: Scored) -> str:
             path = named[scored.name]
-            features, codes = sampled_codes(path, fragments, file.d_act, sampling.features, sampling.seed)
+            features, codes = chosen_codes(
+                path, fragments, file.d_act, sampling.features, sampling.seed, sampling.choice
+            )
             codes = codes.reshape(len(features), *scorer.tokens.shape)
             for condition in [PLAIN, NULL] if scored.shuffled_null else [PLAIN]:
                 rows = _rows(settings, scored, condition, scorer, features, codes)
@@ -93,8 +95,8 @@ def _rows(
     scored: Scored,
     condition: str,
     scorer: Scorer,
-    features: Int[np.ndarray, " sampled"],
-    codes: Float[np.ndarray, "sampled fragment token"],
+    features: Int[np.ndarray, " chosen"],
+    codes: Float[np.ndarray, "chosen fragment token"],
 ) -> list[tables.Row]:
     about = {
         "site": settings.site,
@@ -102,6 +104,7 @@ def _rows(
         "condition": condition,
         **ASKED,
         "mode": settings.sampling.mode,
+        "choice": settings.sampling.choice,
         "wanted": len(features),
     }
     scores = [

@@ -20,7 +20,7 @@ import torch
 from tqdm import tqdm
 
 from sparse_coding.errors import BadInput, Paused
-from sparse_coding.interp.codes import fragment_ids, sampled_codes
+from sparse_coding.interp.codes import chosen_codes, fragment_ids
 from sparse_coding.interp.judge.forecast import forecast, resolution
 from sparse_coding.interp.judge.judges import Panel, Scores, panel
 from sparse_coding.interp.judge.running import Outcome, Running, Task
@@ -92,7 +92,9 @@ def _prepared(
         asked = panel(settings.scorer, settings.llm, prompts, text.vocabulary, ids, sampling.mode, sampling.seed)
 
         def columns_of(scored: Scored, path: Path) -> list[Column]:
-            features, codes = sampled_codes(path, fragments, file.d_act, sampling.features, sampling.seed)
+            features, codes = chosen_codes(
+                path, fragments, file.d_act, sampling.features, sampling.seed, sampling.choice
+            )
             codes = codes.reshape(len(features), *ids.shape)
             return [
                 [
@@ -184,6 +186,7 @@ def _about(settings: AutointerpLlmSlice, scored: Scored, condition: str, asked: 
         "judge": settings.llm.judge,
         "simulator": asked.judge.simulator,
         "mode": settings.sampling.mode,
+        "choice": settings.sampling.choice,
         "prompts": asked.digest,
         "wanted": wanted,
     }

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from tqdm import tqdm
 
-from sparse_coding.core.baselines import ica, neuron_basis, nmf, pca, random
+from sparse_coding.core.baselines import ica, neuron_basis, nmf, original, pca, random
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries
@@ -73,6 +73,8 @@ def _check_topk(settings: BaselinesSlice, file: ActivationsFile) -> None:
 def _fit(member: BaselineMember, file: ActivationsFile) -> tuple[Dictionary, dict[str, Any]]:
     """The dictionary of a method, and how it was made: what its file says beside name and site."""
     train = file.split("train")
+    if member.original:
+        return _fit_original(member, file)
     if member.method == "pca":
         return pca.fit(_blocks(train), file.mean), {"fit_rows": train.n_rows}
     if member.method == "neuron_basis":
@@ -87,6 +89,20 @@ def _fit(member: BaselineMember, file: ActivationsFile) -> tuple[Dictionary, dic
     blocks = partial(_mixed_blocks, train, sample, nmf.block_rows(file.d_act), seed)
     dictionary = nmf.fit(blocks, iterations=iterations, encode_iterations=member.encode_iterations or 1)
     return dictionary, {"seed": seed, "fit_rows": len(sample), "iterations": iterations}
+
+
+def _fit_original(member: BaselineMember, file: ActivationsFile) -> tuple[Dictionary, dict[str, Any]]:
+    """As `_fit`, with the baselines of the original code; ICA is that of its top-k variants."""
+    train, seed, made = file.split("train"), member.seed or 0, {"original": True}
+    if member.method == "pca":
+        return original.around_zero(pca.fit(_blocks(train), file.mean)), made | {"fit_rows": train.n_rows}
+    if member.method == "neuron_basis":
+        return original.identity_relu(file.d_act), made
+    if member.method == "random":
+        return original.random(file.d_act, seed=seed), made | {"seed": seed}
+    sample = _sample(train.n_rows, member.rows or train.n_rows, seed)
+    dictionary, convergence = original.ica_topk(train.rows(sample), iterations=member.iterations or 1, seed=seed)
+    return dictionary, made | {"seed": seed, "fit_rows": len(sample), **convergence._asdict()}
 
 
 def _blocks(split: Split) -> Iterator[Tensor]:

@@ -17,7 +17,8 @@ from tqdm import tqdm
 from sparse_coding.atomic import write_text
 from sparse_coding.core import ensemble, stack
 from sparse_coding.core.architectures import BY_NAME
-from sparse_coding.core.architectures.contract import Penalty
+from sparse_coding.core.architectures.contract import Architecture, Penalty
+from sparse_coding.core.architectures.original import Original
 from sparse_coding.errors import BadInput
 from sparse_coding.grid import Member
 from sparse_coding.io import dictionaries, stream
@@ -101,7 +102,7 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> ensemble.Memb
     )
     return ensemble.Member(
         name,
-        BY_NAME[settings.architecture],
+        _architecture(settings),
         (n_feat, d_act),
         penalty_of(own),
         own.seed,
@@ -109,7 +110,16 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> ensemble.Memb
         (training.beta1, training.beta2, training.eps),
         training.log_steps,
         training.initial_density,
+        training.legacy_adam,
     )
+
+
+def _architecture(settings: DictionariesSlice) -> Architecture:
+    base, training = BY_NAME[settings.architecture], settings.training
+    xavier = training.initial_weights == "xavier"
+    if not xavier and not training.free_lengths and training.learned_centre:
+        return base
+    return Original(base, xavier, training.free_lengths, training.learned_centre)
 
 
 def penalty_of(member: Member) -> Penalty:

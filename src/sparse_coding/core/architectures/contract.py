@@ -29,6 +29,9 @@ class Form:
 
     E and D may be one parameter; without `centre` it is 0. The activation is a ReLU with an L1 penalty or, where
     `keeps_largest`, the k largest codes of the ReLU without one.
+
+    A step leaves d_i of unit norm by scaling it. With `lengths`, what is trained is lengths_i * d_i, and the loss
+    divides it by its length: that takes a part in how far a step turns d_i, and in nothing else.
     """
 
     encoder: str
@@ -36,6 +39,7 @@ class Form:
     decoder: str
     centre: str | None = None
     keeps_largest: bool = False
+    lengths: str | None = None
 
     @property
     def tied(self) -> bool:
@@ -47,7 +51,9 @@ class Form:
 class Architecture(Protocol):
     """A kind of sparse autoencoder, on activations z that are centred and scaled to unit mean norm."""
 
-    form: Form
+    @property
+    def form(self) -> Form:
+        """Its formula."""
 
     def init(self, n_feat: int, d_act: int, generator: torch.Generator) -> Parameters:
         """Parameters before training, float32, a function of the generator's seed."""

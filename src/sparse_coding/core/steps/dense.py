@@ -57,13 +57,22 @@ def _move_rows(
     else:
         adam.move(form.encoder, d_encoder, rates, rows)
     atoms = adam.parameters[form.decoder][rows]
-    adam.move(form.decoder, tangent(d_decoder, atoms), rates, rows)
-    make_unit(atoms)
+    slopes = tangent(d_decoder, atoms)
+    if form.lengths:
+        lengths = adam.parameters[form.lengths][rows].unsqueeze(1)
+        slopes.div_(lengths)
+        atoms.mul_(lengths)
+    adam.move(form.decoder, slopes, rates, rows)
+    norms = make_unit(atoms)
+    if form.lengths:
+        lengths.copy_(norms)
 
 
-def make_unit(atoms: Float[Tensor, "n d_act"]) -> None:
-    """Scale each atom to unit norm, in place."""
-    atoms.div_(atoms.norm(dim=1, keepdim=True))
+def make_unit(atoms: Float[Tensor, "n d_act"]) -> Float[Tensor, "n 1"]:
+    """Scale each atom to unit norm, in place; the norms before."""
+    norms = atoms.norm(dim=1, keepdim=True)
+    atoms.div_(norms)
+    return norms
 
 
 def tangent(gradient: Float[Tensor, "n d_act"], atoms: Float[Tensor, "n d_act"]) -> Float[Tensor, "n d_act"]:

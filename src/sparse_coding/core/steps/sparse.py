@@ -16,6 +16,7 @@ from sparse_coding.core.steps.workspace import Workspace
 from sparse_coding.kernels import bounds, columns, pattern, rows
 
 LARGEST = float(np.finfo(np.float32).max)
+UNIT = np.empty(0, np.float32)  # no lengths: all are 1
 
 
 def step(
@@ -54,7 +55,9 @@ def _move(form: Form, adam: Adam, lr: float, by_feature: pattern.Pattern, batch:
     begun = adam.begin(lr)
     numbers = (adam.beta1, adam.beta2, adam.eps, begun.size, begun.correction)
     rates = columns.AdamNumbers(*(np.float32(number) for number in numbers))
-    bias, decoder = _weights(adam, form.bias), _weights(adam, form.decoder)
+    bias = _weights(adam, form.bias)
+    lengths = adam.parameters[form.lengths].numpy() if form.lengths else UNIT
+    decoder = columns.Atoms(_weights(adam, form.decoder), lengths)
     if form.tied:
         columns.update_tied(by_feature, batch, decoder, bias, rates)
         return

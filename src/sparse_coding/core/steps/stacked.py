@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sparse_coding.core.adam import Adam
+from sparse_coding.core.adam import Adam, Rates
 from sparse_coding.core.architectures.contract import Form
 from sparse_coding.core.steps.seen import Seen
 
@@ -56,9 +56,21 @@ def step(
     else:
         adam.move(form.encoder, d_encoder, rates)
     along = (d_decoder * decoder).sum(2, keepdim=True)
-    adam.move(form.decoder, torch.addcmul(d_decoder, along, decoder, value=-1), rates)
-    decoder.div_(decoder.norm(dim=2, keepdim=True))
+    _move_decoder(form, adam, torch.addcmul(d_decoder, along, decoder, value=-1), rates)
     return saw
+
+
+def _move_decoder(form: Form, adam: Adam, slopes: Tensor, rates: Rates) -> None:
+    decoder = adam.parameters[form.decoder]
+    if form.lengths:
+        lengths = adam.parameters[form.lengths].unsqueeze(2)
+        slopes.div_(lengths)
+        decoder.mul_(lengths)
+    adam.move(form.decoder, slopes, rates)
+    norms = decoder.norm(dim=2, keepdim=True)
+    decoder.div_(norms)
+    if form.lengths:
+        lengths.copy_(norms)
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
