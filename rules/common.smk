@@ -68,5 +68,5 @@ def sites_with_controls():
 def from_model(weights=True):
     """The model, as what a job depends on: files from outside, or what stage transformer makes."""
     if leaves.makes_model(PARAMS):
-        return {"reads": (f"{PARAMS.model.name}/{leaves.WEIGHTS}",)}
+        return {"reads": (leaves.made_weights(PARAMS),)}
     return {"leaves": (leaves.tokenizer(PARAMS), *([leaves.weights(PARAMS)] if weights else []))}

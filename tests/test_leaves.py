@@ -38,6 +38,13 @@ def test_a_model_that_is_not_there_yet_is_made_here(project):
     assert leaves.makes_model(some_params())
 
 
+@pytest.mark.parametrize("name", ["models/pydocs-6l", "models/pydocs-6l/", "./models/pydocs-6l"])
+def test_a_model_that_is_made_here_may_be_written_in_other_ways(name):
+    params = some_params(model={"name": name})
+    assert leaves.makes_model(params)
+    assert leaves.made_weights(params) == "models/pydocs-6l/model.safetensors"
+
+
 def test_a_model_that_came_with_its_weights_is_not_made_here(project):
     write_model(project / "models" / "pydocs-6l")
     (project / "models" / "pydocs-6l" / leaves.WEIGHTS).write_bytes(b"weights")
@@ -171,3 +178,26 @@ def test_imported_sites_are_not_held_against_the_model(project):
     write_model(project / "small", num_hidden_layers=1, hidden_size=64)
     imported = {"grid": {"sites": ["layer9_residual"]}, "activations": {"imported": {"layer9_residual": "vectors"}}}
     leaves.check(Params.model_validate({"model": {"name": "small"}} | imported))
+
+
+def test_a_model_and_a_tokenizer_in_the_home_folder_are_their_files(project, monkeypatch):
+    monkeypatch.setenv("HOME", str(project))
+    write_model(project / "small", num_hidden_layers=3, hidden_size=64)
+    (project / "small" / "model.safetensors").write_bytes(b"weights")
+    params = some_params(model={"name": "~/small"}, transformer={"tokenizer": "~/small"})
+    assert files(leaves.tokenizer(params)) == {str(project / "small" / "config.json")}
+    assert files(leaves.weights(params)) == {str(project / "small" / "model.safetensors")}
+    assert files(leaves.training(params)[1]) == {str(project / "small" / "config.json")}
+    leaves.check(params)
+    with pytest.raises(BadInput, match="found layer3_residual; wanted a layer from 0 to 2: ~/small"):
+        leaves.check(some_params(model={"name": "~/small"}, grid={"sites": ["layer3_residual"]}))
+
+
+def test_a_model_that_is_trained_again_is_checked_by_its_new_settings(project):
+    write_model(project / "models" / "pydocs-6l", num_hidden_layers=6, hidden_size=128)
+    for name in (leaves.WEIGHTS, f"{leaves.WEIGHTS}.stamp"):
+        (project / "models" / "pydocs-6l" / name).write_text("{}")
+    sites = {"sites": ["layer7_residual"]}
+    leaves.check(some_params(grid=sites, transformer={"layers": 8}))
+    with pytest.raises(BadInput, match="found layer7_residual; wanted a layer from 0 to 5"):
+        leaves.check(some_params(grid=sites))

@@ -35,6 +35,11 @@ def makes_model(params: Params) -> bool:
     return own and (not weights.exists() or Path(stamps.path_of(str(weights))).exists())
 
 
+def made_weights(params: Params) -> str:
+    """The weights that stage transformer makes, by the path of its output: `models/mine/` is `models/mine`."""
+    return str(Path(params.model.name) / WEIGHTS)
+
+
 def tokenizer(params: Params) -> Leaf:
     """All of the model but its weights: its architecture and its tokenizer."""
     return _model_leaf(params, "configuration and tokenizer", _is_small_part)
@@ -46,10 +51,10 @@ def weights(params: Params) -> Leaf:
 
 
 def _model_leaf(params: Params, part: str, wanted: Callable[[str], bool]) -> Leaf:
-    name = f"{params.model.name}: {part}"
-    if not Path(params.model.name).is_dir():
+    name, folder = f"{params.model.name}: {part}", Path(params.model.name).expanduser()
+    if not folder.is_dir():
         return Leaf(name, version=params.model.at or "")
-    return Leaf(name, tuple(filter(wanted, folder_files(params.model.name))))
+    return Leaf(name, tuple(filter(wanted, folder_files(str(folder)))))
 
 
 def _is_weights(file: str) -> bool:
@@ -81,10 +86,10 @@ def training(params: Params) -> list[Leaf]:
     found = [_corpus_leaf(own.corpus, own.corpus_revision)]
     if own.tokenizer == TRAINED:
         return found
-    name = f"tokenizer {own.tokenizer}"
-    if not Path(own.tokenizer).is_dir():
+    name, folder = f"tokenizer {own.tokenizer}", Path(own.tokenizer).expanduser()
+    if not folder.is_dir():
         return [*found, Leaf(name, version=own.tokenizer_revision or "")]
-    return [*found, Leaf(name, tuple(filter(_is_small_part, folder_files(own.tokenizer))))]
+    return [*found, Leaf(name, tuple(filter(_is_small_part, folder_files(str(folder)))))]
 
 
 def _corpus_leaf(name: str, revision: str | None) -> Leaf:
@@ -141,9 +146,9 @@ def _width(config: dict[str, Any], location: str) -> int | None:
 
 
 def _config(params: Params) -> dict[str, Any] | None:
-    folder = Path(params.model.name)
-    if folder == Path("models") / params.transformer.name and not (folder / "config.json").exists():
+    if makes_model(params):  # also again: what is there may be of other settings
         return {"num_hidden_layers": params.transformer.layers, "hidden_size": params.transformer.d_model}
+    folder = Path(params.model.name).expanduser()
     if not folder.is_dir():
         return None
     try:

@@ -98,6 +98,13 @@ def test_every_format_gives_the_same_documents(tmp_path: Path) -> None:
         assert documents == first
 
 
+def test_files_without_rows_are_passed_over(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "parts" / "0.parquet", [])
+    write_parquet(tmp_path / "parts" / "1.parquet", TEXTS)
+    (tmp_path / "parts" / "2.parquet").touch()
+    assert corpora.load(str(tmp_path / "parts")) == corpora.load(str(write_jsonl(tmp_path / "all.jsonl", TEXTS)))
+
+
 def test_another_column_can_hold_the_text(tmp_path: Path) -> None:
     file = write_jsonl(tmp_path / "a.jsonl", TEXTS, "body")
     assert corpora.load(str(file), "body") == corpora.load(str(write_jsonl(tmp_path / "b.jsonl", TEXTS)))

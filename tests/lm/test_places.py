@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.hooks import RemovableHandle
@@ -239,6 +240,16 @@ def test_an_encoder_has_all_places_and_no_next_token_loss(models, tmp_path):
     torch.testing.assert_close(model.logits(TOKENS), logits, rtol=1e-5, atol=1e-5)
     assert not model.is_causal()
     assert all(models(name).is_causal() for name in CONFIGS)
+
+
+def test_an_encoder_is_told_from_a_causal_model_though_some_tokens_are_alike(tmp_path):
+    """Tokens that no text had in training stay alike: the first ones of BERT's vocabulary."""
+    folder = make_checkpoint(tmp_path / "bert", "bert")
+    weights = load_file(folder / "model.safetensors")
+    weights["bert.embeddings.word_embeddings.weight"][:100] = 0.5
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    for dtype in ("float32", "bfloat16"):
+        assert not LanguageModel.load(Model(name=str(folder), dtype=dtype)).is_causal()
 
 
 @pytest.mark.parametrize("name", ["neox", "gpt2", "opt"])

@@ -13,9 +13,12 @@ from sparse_coding.errors import BadInput
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import ActivationsWriter, open_activations
 from sparse_coding.io.tokens import Blocks, Tokens
+from sparse_coding.lm.model import LanguageModel
 from sparse_coding.params import Activations, Model
+from sparse_coding.sites import Site
 from sparse_coding.slices import ActivationsSlice
 from sparse_coding.stages import activations
+from tests.checkpoints import make_checkpoint
 from tests.tiny_model import make_tiny_model
 
 SITES = ("layer1_residual", "layer0_residual")
@@ -257,3 +260,48 @@ def test_a_progress_bar_counts_tokens(model, corpus, tokens, tmp_path, capsys):
     assert shown.out == ""
     assert "activations: 100%" in shown.err
     assert f"{27 * CONTEXT + 5 * 8}/{27 * CONTEXT + 5 * 8}" in shown.err
+
+
+@pytest.mark.parametrize("architecture", ["bert", "gpt2"])
+def test_vectors_of_text_do_not_depend_on_padding(corpus, tmp_path, architecture):
+    """Blocks of one document each, against passes of the documents alone."""
+    folder = make_checkpoint(tmp_path / "model", architecture)
+    lengths = [3, 11, 12, 7]
+    blocks = random_blocks(4, CONTEXT, 3, separators=False)
+    document = np.repeat(np.arange(4, dtype=np.int32)[:, None], CONTEXT, axis=1)
+    for row, length in enumerate(lengths):
+        blocks.tokens[row, length:], document[row, length:] = SEPARATOR, token_files.PADDING
+    blocks = Blocks(blocks.tokens, document)
+    padded = replace(corpus, train=blocks, held_out=blocks, model=str(folder))
+    token_files.save(tmp_path / "tokens.h5", padded)
+    activations.run(a_slice(folder, batch_tokens=30), tokens=tmp_path / "tokens.h5", output=tmp_path, threads=1)
+    model = LanguageModel.load(Model(name=str(folder)))
+    alone = [
+        model.harvest(torch.from_numpy(tokens[None, :length].astype(np.int64)), [Site(1, "residual")])
+        for tokens, length in zip(blocks.tokens, lengths, strict=True)
+    ]
+    expected = torch.cat([found["layer1_residual"][0, 1:] for found in alone])
+    with open_activations(tmp_path / "layer1_residual.h5") as file:
+        for split in (file.split("train"), file.split("held_out")):
+            torch.testing.assert_close(split.read(0, split.n_rows), expected, rtol=0, atol=1e-4)
+
+
+def test_a_tokenizer_may_have_tokens_more_than_the_model(harvested, model, corpus, tmp_path):
+    more = replace(corpus, vocabulary=[*corpus.vocabulary, "<image>"])
+    token_files.save(tmp_path / "tokens.h5", more)
+    activations.run(a_slice(model), tokens=tmp_path / "tokens.h5", output=tmp_path, threads=1)
+    assert (tmp_path / f"{SITES[0]}.h5").read_bytes() == (harvested / f"{SITES[0]}.h5").read_bytes()
+
+
+def test_tokens_and_blocks_that_the_model_cannot_take_are_named(model, corpus, tmp_path):
+    foreign = Blocks(corpus.held_out.tokens.copy(), corpus.held_out.document)
+    foreign.tokens[2, 5] = 300
+    long = random_blocks(3, 65, 4)
+    for changes, message in (
+        ({"held_out": foreign}, r"found token 300; wanted tokens below 300, the model's vocabulary"),
+        ({"train": long, "held_out": long}, r"found blocks of 65 tokens; wanted at most 64 with .*tiny: a smaller"),
+    ):
+        token_files.save(tmp_path / "tokens.h5", replace(corpus, **changes))
+        with pytest.raises(BadInput, match=message):
+            activations.run(a_slice(model), tokens=tmp_path / "tokens.h5", output=tmp_path / "o", threads=1)
+    assert not (tmp_path / "o").exists()

@@ -13,7 +13,7 @@ from sparse_coding.io import tokens as tokens_file
 from sparse_coding.io.tokens import NO_DOCUMENT, PADDING, Blocks, Tokens
 from sparse_coding.lm import corpora, tokenizing
 from sparse_coding.lm.corpora import pydocs
-from sparse_coding.lm.tokens import encode
+from sparse_coding.lm.tokens import Framing, encode
 from sparse_coding.params import Dataset, Model
 from sparse_coding.slices import DatasetSlice
 from sparse_coding.stages import dataset
@@ -205,6 +205,15 @@ def test_special_tokens_may_be_trained_on_but_not_padding(folder: Path, tmp_path
     assert (tokens.is_harvested("held_out", tokens.held_out) == tokens.is_text(tokens.held_out.tokens)).all()
     fragments = Blocks(tokens.fragments, np.broadcast_to(tokens.fragments_document[:, None], tokens.fragments.shape))
     assert tokens.is_harvested("fragments", fragments).sum() == tokens.fragments[:, 1:].size
+
+
+def test_texts_of_an_encoder_are_framed_as_in_its_training(folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    tokenizer.bos_token = tokenizer.eos_token = None
+    tokenizer.add_special_tokens({"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]"})
+    first, last, padding = tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]", "[PAD]"])
+    found = dataset.framing_of(tokenizer, Dataset(), "bert")
+    assert found == Framing(first, last, tuple(sorted({first, last, padding})), padding)
 
 
 def test_blocks_cannot_be_padded_with_nothing(folder: Path, tmp_path: Path) -> None:

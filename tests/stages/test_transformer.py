@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -130,6 +131,44 @@ def test_a_checkpoint_of_other_settings_is_refused(settings: Transformer, undist
         transformer.run(other, output=tmp_path / "tiny", checkpoints=checkpoints, threads=1)
 
 
+@pytest.mark.parametrize("changed", ["corpus", "tokenizer"])
+def test_a_checkpoint_of_what_has_changed_under_its_name_is_refused(
+    corpus: Path, undisturbed: Path, tmp_path: Path, changed: str
+) -> None:
+    texts, words = (Path(shutil.copytree(source, tmp_path / source.name)) for source in (corpus, undisturbed))
+    settings = small(texts, tokenizer=str(words), steps=4, checkpoint_steps=2)
+    places = {"output": tmp_path / "new", "checkpoints": tmp_path / "checkpoints", "threads": 1}
+    transformer.run(settings, **places)
+    if changed == "corpus":
+        (texts / "0.txt").write_text("another text")
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(words)
+        tokenizer.add_tokens(["bada"])
+        tokenizer.save_pretrained(words)
+    with pytest.raises(BadInput, match=r"found a checkpoint of other settings, or of another corpus or tokenizer"):
+        transformer.run(settings, **places)
+    (tmp_path / "checkpoints" / "checkpoint.safetensors").unlink()
+    transformer.run(settings, **places)
+    assert (tmp_path / "new" / "tokenizer.json").read_bytes() == (words / "tokenizer.json").read_bytes()
+
+
+def test_a_training_that_diverges_is_named(corpus: Path, tmp_path: Path) -> None:
+    wild = small(corpus, lr_muon=1e30, lr_adamw=1e30)
+    with pytest.raises(BadInput, match=r"transformer: found a held-out loss that is no number at step 20; wanted a lo"):
+        transformer.run(wild, output=tmp_path / "tiny", checkpoints=tmp_path / "checkpoints", threads=1)
+    assert not (tmp_path / "tiny").exists()
+
+
+def test_a_tokenizer_without_bos_gets_what_blocks_began_with(corpus: Path, undisturbed: Path, tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(undisturbed)
+    tokenizer.bos_token = None
+    tokenizer.save_pretrained(tmp_path / "words")
+    settings = small(corpus, tokenizer=str(tmp_path / "words"), steps=2)
+    transformer.run(settings, output=tmp_path / "tiny", checkpoints=tmp_path / "checkpoints", threads=1)
+    made = AutoTokenizer.from_pretrained(tmp_path / "tiny")
+    assert made.bos_token_id == made.eos_token_id == 0
+
+
 def test_two_processes_train_what_one_trains(corpus: Path, tmp_path: Path) -> None:
     """Started as the documentation says; what they left, one process takes up.
 
@@ -161,6 +200,21 @@ def test_a_batch_that_processes_cannot_share_is_refused() -> None:
     Processes(0, 4, torch.device("cpu")).check(batch=16)
     with pytest.raises(BadInput, match=r"transformer\.batch: found 16 blocks; wanted a multiple of 3, the processes"):
         Processes(0, 3, torch.device("cpu")).check(batch=16)
+
+
+def test_a_slice_of_a_corpus_is_trained_on(corpus: Path, undisturbed: Path, tmp_path: Path) -> None:
+    texts = [json.dumps({"text": file.read_text()}) for file in sorted(corpus.iterdir())]
+    (tmp_path / "texts.jsonl").write_text("\n".join(texts))
+    sizes = {}
+    for split in ("train[:50%]", "train"):
+        settings = small(tmp_path / "texts.jsonl", split=split, tokenizer=str(undisturbed), steps=2)
+        transformer.run(settings, output=tmp_path / split, checkpoints=tmp_path / f"{split}.part", threads=1)
+        sizes[split] = json.loads((tmp_path / split / "training.json").read_text())["train_tokens"]
+        assert (
+            f"The corpus `{tmp_path / 'texts.jsonl'}` ({split}), split by document."
+            in (tmp_path / split / "README.md").read_text()
+        )
+    assert sizes["train[:50%]"] == pytest.approx(sizes["train"] / 2, rel=0.05)
 
 
 def test_a_tokenizer_that_is_there_is_used(settings: Transformer, undisturbed: Path, tmp_path: Path) -> None:

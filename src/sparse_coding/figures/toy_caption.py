@@ -30,7 +30,11 @@ def text(settings: ToyFigureSlice, rows: pd.DataFrame, environments: Sequence[di
     conditions = list(dict.fromkeys(rows["condition"]))
     seeds = ", ".join(str(seed) for seed in sorted(set(rows["seed"])))
     means = f", means over seeds {seeds}" if len(set(rows["seed"])) > 1 else f"; seed {seeds}"
-    copula = f", correlated by a Gaussian copula of {training.factors} factors" if "correlated" in conditions else ""
+    copula = (
+        f", under `correlated` coupled by a Gaussian copula of {training.factors} factors"
+        if "correlated" in conditions
+        else ""
+    )
     noise = f", with noise of {training.noise:g} in each dimension" if training.noise else ""
     paragraphs = [
         f"Vectors are sums of {training.mean_active:g} of {training.true_features} random unit directions on average, "

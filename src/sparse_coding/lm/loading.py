@@ -21,6 +21,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.lm.places import Place, places
 from sparse_coding.lm.refusing import WANTED, quiet, refusing
 
+LONGEST_CONTEXT = ("max_position_embeddings", "n_positions")  # what a configuration calls it
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -28,7 +29,8 @@ _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 class Loaded:
     """A network, ready for inference, and what is known of it.
 
-    blocks: path of the list of blocks in `network`; places: where in a block the locations of a site are.
+    blocks: path of the list of blocks in `network`; places: where in a block the locations of a site are; n_context:
+    most tokens of a pass, None where the configuration does not say.
     """
 
     network: PreTrainedModel
@@ -36,6 +38,7 @@ class Loaded:
     places: dict[str, Place]
     n_layers: int
     n_vocabulary: int
+    n_context: int | None
     tokenizer: PreTrainedTokenizerBase
 
 
@@ -68,7 +71,13 @@ def load(model: params.Model, random_seed: int | None = None) -> Loaded:
     with refusing(model, "a device map that does not fit", "module -> device for every module, or auto"):
         network = _placed(network.eval(), model)
     block = bridge.adapter.get_component_mapping()["blocks"]
-    return Loaded(network, str(block.name), places(block), bridge.cfg.n_layers, bridge.cfg.d_vocab, tokenizer)
+    sizes = bridge.cfg.n_layers, bridge.cfg.d_vocab, _longest(network)
+    return Loaded(network, str(block.name), places(block), *sizes, tokenizer)
+
+
+def _longest(network: PreTrainedModel) -> int | None:
+    config = network.config.get_text_config()
+    return next((most for key in LONGEST_CONTEXT if (most := getattr(config, key, None)) is not None), None)
 
 
 def _placed(network: PreTrainedModel, model: params.Model) -> PreTrainedModel:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from sparse_coding import params
@@ -36,7 +36,7 @@ class LanguageModel:
         Raises BadInput where that changes what the network predicts: it has to look through LayerNorm alone.
         """
         self._network, self._blocks, self._places = loaded.network, loaded.blocks, loaded.places
-        self.n_layers, self.n_vocabulary = loaded.n_layers, loaded.n_vocabulary
+        self.n_layers, self.n_vocabulary, self.n_context = loaded.n_layers, loaded.n_vocabulary, loaded.n_context
         self.tokenizer, self.name, self._centred_writing = loaded.tokenizer, name, centred_writing
         if centred_writing and self._sees_the_mean():
             found = f"true, and {name} sees the mean over dimensions"
@@ -86,12 +86,17 @@ class LanguageModel:
 
     @torch.inference_mode()
     def harvest(
-        self, tokens: Int[Tensor, "batch token"], sites: list[Site], precision: Precision = "float32"
+        self,
+        tokens: Int[Tensor, "batch token"],
+        sites: list[Site],
+        precision: Precision = "float32",
+        padding: Bool[Tensor, "batch token"] | None = None,
     ) -> dict[str, Float[Tensor, "batch token d_act"]]:
         """The activations at each site, by the site's name, in one forward pass; float32.
 
         Nothing is computed beyond the last site. With "bfloat16" the products take factors rounded to bfloat16,
-        while weights, norms and the sum over blocks stay float32. Raises BadInput as `place`.
+        while weights, norms and the sum over blocks stay float32. `padding` is kept from the attention of the others,
+        as an encoder needs it. Raises BadInput as `place`.
         """
         found: dict[str, Tensor] = {}
         names = {site.name for site in sites}
@@ -110,7 +115,8 @@ class LanguageModel:
             for site in sites:
                 stack.enter_context(self._at(site, tokens.shape, keep(site.name)))
             stack.enter_context(torch.autocast(self._device.type, torch.bfloat16, enabled=precision == "bfloat16"))
-            self._network(tokens.to(self._device))
+            mask = {} if padding is None else {"attention_mask": (~padding).long().to(self._device)}
+            self._network(tokens.to(self._device), **mask)
         for name in names - found.keys():
             raise BadInput(f"site {name}", f"nothing there in a pass of {self.name}", "a place that each pass goes by")
         return {site.name: found[site.name] for site in sites}
@@ -122,8 +128,10 @@ class LanguageModel:
 
     def is_causal(self) -> bool:
         """Whether logits depend on no later token: only then is there a loss of the next one. Not so in an encoder."""
-        one, other = self.logits(torch.tensor([[1, 2], [1, 3]]))[:, 0]
-        return self._is_rounding(one, other)
+        # Neighbours may be tokens that stand for the same: those that no text had in training.
+        later = torch.linspace(0, self.n_vocabulary - 1, 8).long()
+        first = self.logits(torch.stack([torch.ones_like(later), later], dim=1))[:, 0]
+        return self._is_rounding(first[0], first)
 
     def _sees_the_mean(self) -> bool:
         centred = self.spliced_logits(PROBE, Site(0, "residual"), lambda x: x)

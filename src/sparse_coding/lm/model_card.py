@@ -114,7 +114,8 @@ def _data(settings: Transformer, result: dict) -> str:
         f"training documents is {result['train_tokens']:,} tokens."
     )
     if settings.corpus != "pydocs":
-        return f"The corpus `{settings.corpus}`, split by document. {leak}"
+        part = f" ({settings.split})" if settings.split else ""
+        return f"The corpus `{settings.corpus}`{part}, split by document. {leak}"
     lock = json.loads(pydocs.LOCK.read_text(encoding="utf-8"))
     rows = [
         [name, package["version"], package["licence"], package["split"].replace("_", "-"), f"{package['docstrings']:,}"]

@@ -58,6 +58,7 @@ class Run:
     model: PreTrainedModel
     settings: Transformer
     processes: Processes = ALONE
+    made_from: str = ""  # a digest of corpus and tokenizer
     step: int = 0
     best_loss: float = float("inf")
     best: dict[str, Tensor] = field(default_factory=dict)

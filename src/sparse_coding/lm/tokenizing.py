@@ -1,5 +1,6 @@
 """The tokenizer of a model that is trained here: a byte-level BPE of its corpus, or one that is there already."""
 
+import hashlib
 import json
 import sys
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from sparse_coding.params.transformer import TRAINED, Transformer
 
 END_OF_TEXT = "<|endoftext|>"
 _ORIGIN = "origin.json"  # written last: a folder that has it is whole
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 _WANTED = "`train`, a folder or hub name of a tokenizer with an end-of-text token, or tokenizer_fallback: true"
 
 
@@ -28,8 +30,7 @@ class Chosen:
     @property
     def begin(self) -> int:
         """The id that begins each block."""
-        bos = self.tokenizer.bos_token_id
-        return self.end if bos is None else bos
+        return self.tokenizer.bos_token_id
 
     @property
     def end(self) -> int:
@@ -54,6 +55,15 @@ def chosen(settings: Transformer, folder: Path) -> Chosen:
     origin = json.loads((folder / _ORIGIN).read_text(encoding="utf-8"))
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     return Chosen(tokenizer, origin, settings.vocabulary if origin == TRAINED else len(tokenizer))
+
+
+def content(settings: Transformer) -> list[str]:
+    """A digest of each file of a tokenizer that is a local folder: under the same name it may be another one."""
+    folder = Path(settings.tokenizer).expanduser()
+    if settings.tokenizer == TRAINED or not folder.is_dir():
+        return []
+    files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix not in _WEIGHTS)
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
 
 
 def train_tokenizer(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFast:
@@ -95,4 +105,6 @@ def _loaded(settings: Transformer) -> PreTrainedTokenizerBase:
         raise BadInput(place, f"{settings.tokenizer}, which cannot be loaded ({reason})", _WANTED) from error
     if tokenizer.eos_token_id is None:
         raise BadInput(place, f"{settings.tokenizer}, which has no end-of-text token", _WANTED)
+    if tokenizer.bos_token_id is None:  # blocks begin with the end of a document, and whoever takes the model must know
+        tokenizer.bos_token = tokenizer.eos_token
     return tokenizer

@@ -15,6 +15,7 @@ class Transformer(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = setting("pydocs-6l", "Folder under models/.")
     corpus: str = setting("pydocs", "As dataset.corpus.")
     corpus_revision: str | None = setting(None, "Branch, tag or commit of a corpus on the data hub.")
+    split: str | None = setting(None, "As dataset.split: of a large corpus a slice, `train[:1%]`; it is read whole.")
     text_field: str = setting("text", "As dataset.text_field.")
     tokenizer: str = setting(TRAINED, "`train`: a byte-level BPE of the corpus; or a folder or hub name, such as gpt2.")
     tokenizer_revision: str | None = setting(None, "Branch, tag or commit of a tokenizer on the hub.")

@@ -21,7 +21,7 @@ from sparse_coding import sites
 from sparse_coding.errors import BadInput
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import ActivationsWriter, Header, SplitName
-from sparse_coding.io.tokens import Blocks, Tokens
+from sparse_coding.io.tokens import PADDING, Blocks, Tokens
 from sparse_coding.lm.model import LanguageModel, Precision
 from sparse_coding.lm.parallel import over_batches
 from sparse_coding.sites import Site
@@ -41,6 +41,8 @@ def run(settings: ActivationsSlice, *, tokens: Path, output: Path, threads: int)
     _check(corpus, model, tokens)
     widths = model.widths(wanted)
     splits = _splits(corpus)
+    # Text before padding does not see it in a causal model, whose pass stays as it is without a mask.
+    masked = any((blocks.document == PADDING).any() for blocks in splits.values()) and not model.is_causal()
     rows: dict[SplitName, int] = {name: int(corpus.is_harvested(name, blocks).sum()) for name, blocks in splits.items()}
     with ExitStack() as stack:
         writers = {
@@ -54,7 +56,7 @@ def run(settings: ActivationsSlice, *, tokens: Path, output: Path, threads: int)
         with tqdm(total=sum(blocks.tokens.size for blocks in splits.values()), desc="activations", unit="token") as bar:
             for name, blocks in splits.items():
                 batches = _batches(blocks, settings.activations.batch_tokens)
-                harvest = partial(_harvest, wanted, settings.activations.precision)
+                harvest = partial(_harvest, wanted, settings.activations.precision, masked)
                 for batch, vectors in over_batches(model, harvest, batches, threads):
                     _append(name, batch, vectors, corpus.is_harvested(name, batch), writers)
                     bar.update(batch.tokens.size)
@@ -65,8 +67,14 @@ def run(settings: ActivationsSlice, *, tokens: Path, output: Path, threads: int)
 def _check(corpus: Tokens, model: LanguageModel, path: Path) -> None:
     if corpus.model != model.name:
         raise BadInput(path, f"tokens of model {corpus.model}", f"tokens of {model.name}")
-    if len(corpus.vocabulary) > model.n_vocabulary:
-        raise BadInput(path, f"a vocabulary of {len(corpus.vocabulary)}", f"at most the model's {model.n_vocabulary}")
+    blocks = [each.tokens for each in _splits(corpus).values()]
+    # Not the vocabulary: some tokenizers have tokens more than the model, and no text gives them.
+    if (largest := max(int(tokens.max()) for tokens in blocks)) >= model.n_vocabulary:
+        raise BadInput(path, f"token {largest}", f"tokens below {model.n_vocabulary}, the model's vocabulary")
+    longest = max(tokens.shape[1] for tokens in blocks)
+    if model.n_context is not None and longest > model.n_context:
+        wanted = f"at most {model.n_context} with {model.name}: a smaller dataset.context or dataset.fragment_tokens"
+        raise BadInput(path, f"blocks of {longest} tokens", wanted)
 
 
 def _splits(corpus: Tokens) -> dict[SplitName, Blocks]:
@@ -95,9 +103,10 @@ def _batches(blocks: Blocks, batch_tokens: int) -> Iterator[Blocks]:
 
 
 def _harvest(
-    wanted: list[Site], precision: Precision, model: LanguageModel, batch: Blocks
+    wanted: list[Site], precision: Precision, masked: bool, model: LanguageModel, batch: Blocks
 ) -> tuple[Blocks, dict[str, Tensor]]:
-    return batch, model.harvest(torch.from_numpy(batch.tokens.astype(np.int64)), wanted, precision)
+    padding = torch.from_numpy(batch.document == PADDING) if masked else None
+    return batch, model.harvest(torch.from_numpy(batch.tokens.astype(np.int64)), wanted, precision, padding)
 
 
 def _append(

@@ -22,7 +22,7 @@ from sparse_coding.io.tokens import Blocks, Tokens, is_text
 from sparse_coding.lm import corpora
 from sparse_coding.lm.corpora.documents import SIDES
 from sparse_coding.lm.corpora.windows import share_in
-from sparse_coding.lm.loading import tokenizer_of
+from sparse_coding.lm.loading import LONGEST_CONTEXT, tokenizer_of
 from sparse_coding.lm.tokens import (
     Counted,
     Document,
@@ -36,8 +36,6 @@ from sparse_coding.lm.tokens import (
 )
 from sparse_coding.params import Dataset
 from sparse_coding.slices import DatasetSlice
-
-LONGEST_CONTEXT = ("max_position_embeddings", "n_positions")  # what config.json calls it
 
 
 def run(settings: DatasetSlice, *, output: Path, threads: int) -> None:
@@ -82,6 +80,8 @@ def run(settings: DatasetSlice, *, output: Path, threads: int) -> None:
 def framing_of(tokenizer: PreTrainedTokenizerBase, dataset: Dataset, model: str) -> Framing:
     """The BOS, separator and special ids of a tokenizer. Raises BadInput where BOS is asked for and it has none."""
     bos, separator = tokenizer.bos_token_id, tokenizer.eos_token_id
+    if bos is None and separator is None:  # what frames the texts of an encoder has other names
+        bos, separator = tokenizer.cls_token_id, tokenizer.sep_token_id
     if dataset.bos == "always" and bos is None:
         raise BadInput("dataset.bos", f"'always', and the tokenizer of {model} has no BOS token", "'auto' or 'never'")
     special = {token for token in (bos, separator, tokenizer.pad_token_id) if token is not None}

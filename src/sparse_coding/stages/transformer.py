@@ -8,6 +8,7 @@
 
 import hashlib
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.lm import corpora, ngrams, pretraining, tokenizing
 from sparse_coding.lm.model_card import write_card
 from sparse_coding.lm.processes import Processes, processes
-from sparse_coding.lm.tokens import Blocks, encode, pack
+from sparse_coding.lm.tokens import Blocks, encoded, pack
 from sparse_coding.params import Transformer
 
 QUICK_BLOCKS = 256  # held-out blocks at each checkpoint; the model card's figure takes all of them
@@ -42,9 +43,14 @@ def run(settings: Transformer, *, output: Path, checkpoints: Path, threads: int)
 
 def _run(settings: Transformer, group: Processes, output: Path, checkpoints: Path, threads: int) -> None:
     documents = corpora.load(
-        settings.corpus, text_field=settings.text_field, revision=settings.corpus_revision, processes=threads
+        settings.corpus,
+        text_field=settings.text_field,
+        revision=settings.corpus_revision,
+        split=settings.split,
+        processes=threads,
     )
-    folder = checkpoints / f"tokenizer-{_deciding(settings, documents)}"
+    made_from = _deciding(settings, documents)
+    folder = checkpoints / f"tokenizer-{made_from}"
     if group.is_first:
         tokenizing.choose(settings, documents.train, folder)
     group.wait()
@@ -54,7 +60,7 @@ def _run(settings: Transformer, group: Processes, output: Path, checkpoints: Pat
     _check(held_out, 1, f"the held-out documents of {settings.corpus}")
 
     model = pretraining.new_model(settings, chosen.vocabulary, chosen.begin, chosen.end)
-    training = pretraining.Run(model, settings, group)
+    training = pretraining.Run(model, settings, group, made_from)
     checkpoint = checkpoints / "checkpoint.safetensors"
     _resume(training, checkpoint)
     _train(training, train.tokens, _sample(held_out, settings.seed), checkpoint)
@@ -79,13 +85,15 @@ def _run(settings: Transformer, group: Processes, output: Path, checkpoints: Pat
 
 
 def _deciding(settings: Transformer, documents: corpora.Documents) -> str:
-    """A digest of all that a tokenizer depends on."""
-    given = settings.tokenizer, settings.tokenizer_revision, settings.vocabulary, documents.sha256
+    """A digest of the corpus, and of all else that a tokenizer depends on."""
+    named = settings.tokenizer, settings.tokenizer_revision, settings.vocabulary
+    given = [*named, documents.sha256, *tokenizing.content(settings)]
     return hashlib.sha256(json.dumps(given).encode()).hexdigest()[:16]
 
 
 def _packed(chosen: tokenizing.Chosen, texts: list[str], settings: Transformer) -> Blocks:
-    return pack(encode(chosen.tokenizer, texts), settings.context, bos=chosen.begin, separator=chosen.end)
+    ids = [ids for _, ids in encoded(chosen.tokenizer, iter(enumerate(texts)))]  # some at a time: what is made is large
+    return pack(ids, settings.context, bos=chosen.begin, separator=chosen.end)
 
 
 def _check(blocks: Blocks, least: int, place: str) -> None:
@@ -110,17 +118,16 @@ def _resume(training: pretraining.Run, path: Path) -> None:
     with safe_open(path, framework="pt") as file:
         state = json.loads(file.metadata()["state"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}
-    if state["settings"] != _trained_with(training.settings):
-        raise BadInput(
-            path, "a checkpoint of other settings", "those of params.yaml: transformer; remove it to train anew"
-        )
+    if state["settings"] != _trained_with(training):
+        found = "a checkpoint of other settings, or of another corpus or tokenizer"
+        raise BadInput(path, found, "those of params.yaml: transformer; remove it to train anew")
     training.load(tensors)
     training.step, training.best_loss, training.curve = state["step"], state["best_loss"], state["curve"]
 
 
-def _trained_with(settings: Transformer) -> dict:
+def _trained_with(training: pretraining.Run) -> dict:
     """What a checkpoint must agree on; the name of the folder and the device are free."""
-    return settings.model_dump(mode="json", exclude={"name", "device"})
+    return training.settings.model_dump(mode="json", exclude={"name", "device"}) | {"made_from": training.made_from}
 
 
 def _checkpoint(training: pretraining.Run, path: Path) -> None:
@@ -128,7 +135,7 @@ def _checkpoint(training: pretraining.Run, path: Path) -> None:
         "step": training.step,
         "best_loss": training.best_loss,
         "curve": training.curve,
-        "settings": _trained_with(training.settings),
+        "settings": _trained_with(training),
     }
     with whole_file(path) as temporary:
         save_file(training.tensors(), temporary, metadata={"state": json.dumps(state)})
@@ -149,6 +156,9 @@ def _train(training: pretraining.Run, train: np.ndarray, held_out: np.ndarray, c
                 group.mean(float(np.mean(losses))), pretraining.held_out_loss(training.model, held_out)
             )
             progress.set_postfix(held_out=f"{training.curve[-1]['held_out_loss']:.3f}")
+            if not math.isfinite(training.curve[-1]["held_out_loss"]):
+                found = f"a held-out loss that is no number at step {training.step}"
+                raise BadInput("transformer", found, "a lower lr_muon or lr_adamw")
             losses.clear()
             if group.is_first:
                 _checkpoint(training, checkpoint)

@@ -95,14 +95,14 @@ def _text(file: Path) -> str:
 
 
 def _column_of(file: Path, kind: str, text_field: str) -> Iterator[str]:
-    if not file.stat().st_size:
-        return
     if file.suffix.lower() == ".zst" and find_spec("zstandard") is None:
         wanted = "`pip install zstandard`, or another compression (.gz, .bz2, .xz)"
         raise BadInput(file, "Zstandard compression, and no package zstandard", wanted)
     from datasets import load_dataset  # a second to import, and most runs do without it
 
     try:
+        if _is_empty(file, kind):
+            return
         # Streaming, so that no copy of the data stays behind in a cache.
         yield from column(
             load_dataset(kind, data_files=[str(file.resolve())], split="train", streaming=True), text_field, file
@@ -110,7 +110,17 @@ def _column_of(file: Path, kind: str, text_field: str) -> Iterator[str]:
     except BadInput:
         raise
     except Exception as error:  # each reader has exceptions of its own
-        raise BadInput(file, f"a damaged file ({' '.join(str(error).split())[:300]})", WHOLE[kind]) from error
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise BadInput(file, f"a damaged file ({reason})", WHOLE[kind]) from error
     finally:
         # Arrow's threads must end while it is there: when Python ends, they may abort it (datasets, issue 7566).
         gc.collect()
+
+
+def _is_empty(file: Path, kind: str) -> bool:
+    """Whether a file has no rows, as a shard may; `datasets` cannot read such a Parquet file."""
+    if kind != "parquet" or not file.stat().st_size:
+        return not file.stat().st_size
+    from pyarrow.parquet import read_metadata
+
+    return not read_metadata(file).num_rows
