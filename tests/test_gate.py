@@ -169,7 +169,7 @@ def replaced(module, name, function):
 
     def mutate(patch):
         if module is columns:
-            for loop in ("update_tied", "add_gradients"):
+            for loop in ("update_tied", "add_gradients", "move_atom"):
                 patch.setattr(columns, loop, getattr(columns, loop).py_func)
         patch.setattr(module, name, function)
 
