@@ -72,9 +72,7 @@ def _activations(params: Params) -> Iterator[Job]:
     harvests = passes(params)
     for name, random, sites in harvests:
         settings = slices.activations(params, random, sites)
-        yield Job(
-            name, "activations", settings, tuple(sites), (DATASET,), most_threads=ALL_CORES, ready=len(harvests)
-        )
+        yield Job(name, "activations", settings, tuple(sites), (DATASET,), most_threads=ALL_CORES, ready=len(harvests))
     for site in params.activations.imported:
         if site in params.grid.sites:
             settings = slices.import_activations(params, site)

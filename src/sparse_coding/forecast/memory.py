@@ -29,7 +29,7 @@ FLOAT, DOUBLE = 4, 8
 LIBRARIES = 250 * MIB  # mapped code, once for all jobs
 # Python with what a step imports, measured; loops: what numba adds with the first compiled loop.
 BASE = {name: size * MIB for name, size in {
-    "dataset": 289, "activations": 362, "dictionaries": 177, "baselines": 263, "evaluation": 375, "autointerp": 183,
+    "dataset": 289, "activations": 375, "dictionaries": 177, "baselines": 263, "evaluation": 375, "autointerp": 183,
     "plots": 198, "toy": 190, "transformer": 315, "tables": 75, "summary": 38, "import": 180,
 }.items()}  # fmt: skip
 LOOPS = 33 * MIB
@@ -54,8 +54,12 @@ def of_job(job: Job, sizes: Sizes, threads: int) -> int:
     return BASE["plots"] if job.stage == "plots" or job.name == "toy_figure" else BASE["summary"]
 
 
-def _weights(sizes: Sizes) -> int:
-    return BYTES[sizes.params.model.dtype] * sizes.model.parameters
+def _weights(sizes: Sizes, random: bool = False) -> int:
+    """Weights in the format of their file are mapped from it; random ones, and converted ones, are not."""
+    own = sizes.params.model
+    if not random and sizes.model.stored == own.dtype:
+        return 0
+    return BYTES[own.dtype] * sizes.model.parameters
 
 
 def _dataset(own: object, sizes: Sizes, threads: int) -> float:
@@ -69,13 +73,16 @@ def _pass(sizes: Sizes, tokens: int) -> float:
 
 
 def _activations(own: ActivationsSlice, sizes: Sizes, threads: int) -> float:
-    """Weights, tokens, and for each thread a pass; harvested batches wait for the writer, two a thread."""
-    batch = max(own.activations.batch_tokens, sizes.params.dataset.context)
-    width = sum(sizes.width(site) for site in own.members)
-    waiting = 2 * threads * batch * width * FLOAT
-    written = 3 * own.activations.block_rows * width * (BYTES[own.activations.dtype] + FLOAT)
-    tokens = TOKEN_LOADED * sizes.tokens
-    return BASE["activations"] + _weights(sizes) + tokens + threads * _pass(sizes, batch) + waiting + written
+    """Weights, tokens, and for each thread a pass; harvested batches wait for the writer, two a thread.
+
+    The writer holds a block of each split, and a block of training vectors while it finds their mean norm.
+    """
+    batch, stored = max(own.activations.batch_tokens, sizes.params.dataset.context), BYTES[own.activations.dtype]
+    widths = [sizes.width(site) for site in own.members]
+    waiting = batch * sum(widths) * ((2 * threads + 1) * FLOAT + FLOAT + stored)
+    written = own.activations.block_rows * (3 * stored * sum(widths) + (stored + 2 * FLOAT) * max(widths))
+    held = _weights(sizes, own.random_seed is not None) + TOKEN_LOADED * sizes.tokens
+    return BASE["activations"] + held + threads * _pass(sizes, batch) + waiting + written
 
 
 def _import(own: ImportSlice, sizes: Sizes, threads: int) -> float:

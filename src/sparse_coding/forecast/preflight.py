@@ -1,7 +1,9 @@
 """Before a run: whether disk and memory will do for what is really to be made."""
 
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from sparse_coding.errors import BadInput
@@ -12,10 +14,18 @@ from sparse_coding.params import Params
 
 RESULTS, WORK = Path("results"), Path(".work")
 FREE = "free"
+VERSIONING = "DVC_STAGE"  # set by DVC for the commands that it runs
 SHOWN = 3  # parts of a sum that are named
 
 
-def problem(params: Params, todo: Mapping[str, Sequence[str]], cores: int, with_copies: bool) -> BadInput | None:
+def of(params: Params) -> Callable[[Mapping[str, Sequence[str]], int], BadInput | None]:
+    """What tells the workflow whether it can do what it is to do: artifacts by job, on so many cores."""
+    return partial(problem, params, with_copies=VERSIONING in os.environ)
+
+
+def problem(
+    params: Params, todo: Mapping[str, Sequence[str]], cores: int, with_copies: bool = False
+) -> BadInput | None:
     """What is in the way of making `todo`, artifacts by job; None: nothing, or their sizes cannot be known.
 
     with_copies: DVC will keep a copy of what it versions.
@@ -64,7 +74,8 @@ def _memory(params: Params, found: Sums, cores: int) -> BadInput | None:
         needed, parts, most = found.peaks[largest], {largest: float(found.peaks[largest])}, machine.of_one_process()
     else:
         return None
-    help_ = ["--cores 1"] if cores > 1 else []
+    alone = sums.of_jobs(found.jobs, Sizes(params), 1).memory if cores > 1 else needed
+    help_ = ["--cores 1"] if alone <= most else []
     return BadInput(
         "memory" + (" (machine.memory)" if own is not None else ""), f"{amounts.memory(most)} {_kind(own)}",
         f"{amounts.memory(needed)} on {cores} cores: {_parts(parts)}. What would help: "

@@ -27,6 +27,11 @@ class ModelShape:
     begins: bool
     config: dict[str, Any]
 
+    @property
+    def stored(self) -> str:
+        """The number format of its files."""
+        return str(self.config.get("dtype") or self.config.get("torch_dtype") or "float32")
+
     def width(self, location: str) -> int:
         """The dimensions at a location of a block."""
         return {"mlp": self.d_mlp, "attn": self.d_attn}.get(location, self.d_model)
@@ -88,8 +93,7 @@ def _parameters(params: Params, shape: ModelShape) -> int:
     folder = Path(params.model.name)
     weights = [path.stat().st_size for path in folder.glob("*.safetensors")] if folder.is_dir() else []
     if weights:
-        stored = shape.config.get("dtype") or shape.config.get("torch_dtype") or "float32"
-        return sum(weights) // BYTES.get(str(stored), 4)
+        return sum(weights) // BYTES.get(shape.stored, 4)
     gated = shape.config.get("hidden_act") in ("silu", "swiglu", "gelu_pytorch_tanh")
     block = 4 * shape.d_model * shape.d_attn + (3 if gated else 2) * shape.d_model * shape.d_mlp
     embeddings = 1 if shape.config.get("tie_word_embeddings", SHARED_EMBEDDING) else 2

@@ -4,7 +4,7 @@ from sparse_coding.params.section import Positive, Section, setting
 
 
 class Machine(Section):
-    """What a run may take. One that needs more is refused before it begins; `sparse_coding forecast` says what it needs."""
+    """What a run may take: one that needs more is refused before it begins. What it needs: docs/scale.md."""
 
     disk: Positive | None = setting(
         None, "Most that may be written; null: what is free where results/ and .work lie.", unit="GiB",
