@@ -7,9 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from sparse_coding import hub_lock, importing, params_file
+from sparse_coding import grid, hub_lock, importing, leaves, params_file
 from sparse_coding.errors import BadInput
-from sparse_coding.forecast import jobs, page
+from sparse_coding.forecast import jobs, page, shapes
 from sparse_coding.forecast.vectors import Sizes
 from sparse_coding.workflow import dump, explain
 from sparse_coding.workflow import plan as plans
@@ -45,15 +45,16 @@ def forecast(cores: int = 0, no_probe: bool = False, l0: float = 0.0) -> str:
     params = hub_lock.pinned(params_file.load(Path("params.yaml")))
     sizes = Sizes(params)
     cores = cores or os.cpu_count() or 1
-    if params.activations.imported.keys() < set(params.grid.sites):
-        sizes.model  # noqa: B018  before the probes: what is missing is said at once
-    seconds = None
+    if grid.harvested_sites(params) and not leaves.makes_model(params):
+        shapes.fetch(params.model)
+    whole = page.page(params, cores)  # before the probes: what is missing is said at once
     if not no_probe:
         from sparse_coding.costs.processor import Costs  # here, as below: it needs torch
 
         probed = Costs(sizes, l0 or None)
         seconds = {name: probed.of_job(job) for name, job in jobs.of_params(params).items()}
-    parts = [page.page(params, cores, seconds)]
+        whole = page.page(params, cores, seconds)
+    parts = [whole]
     if params.autointerp.scorer != "token-rules":
         from sparse_coding.costs import llm
 

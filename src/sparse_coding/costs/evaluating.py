@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from sparse_coding.core.dictionary import Dictionary
+from sparse_coding.core.dictionary import Activation, Dictionary
 from sparse_coding.core.metrics.gain_refit import _add_products, nonnegative_gains
 from sparse_coding.core.metrics.reconstruction import Reconstruction
 from sparse_coding.costs.probe import seconds_of
@@ -20,7 +20,7 @@ def _dictionary(n_feat: int, d_act: int, k: int | None, iterations: int | None) 
     generator = torch.Generator().manual_seed(0)
     atoms = torch.nn.functional.normalize(torch.randn(n_feat, d_act, generator=generator), dim=1)
     bias = torch.full((n_feat,), -2.0)  # of standard normal scores: few are above
-    activation = "nnls" if iterations else "topk" if k else "relu"
+    activation: Activation = "nnls" if iterations else "topk" if k else "relu"
     ones = torch.ones(n_feat)
     if iterations:
         atoms = atoms.abs()

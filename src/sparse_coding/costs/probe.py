@@ -10,7 +10,7 @@ LEAST, MOST_CALLS = 0.15, 20  # seconds that a probe takes at least, calls at mo
 
 
 def seconds_of(call: Callable[[], object], warm: bool = True, least: float = LEAST) -> float:
-    """The least processor time of a call, of as many as fit `least` seconds; other work on the machine counts little."""
+    """The least processor time of a call, of as many as fit `least` seconds; other work counts little."""
     if warm:
         call()
     best, began = float("inf"), time.thread_time()

@@ -6,6 +6,7 @@ whole blocks of the file system.
 
 import math
 
+from sparse_coding import slices
 from sparse_coding.forecast.jobs import Job
 from sparse_coding.forecast.shapes import BYTES
 from sparse_coding.forecast.vectors import Rows, Sizes
@@ -17,11 +18,12 @@ from sparse_coding.slices.toy import ToySlice
 BLOCK = 4096  # of the file system
 FLOAT, INT, CHECKSUM = 4, 4, 8
 PAGE = 4096  # datasets of activations begin at one
-STAMP, HEADER, LOG_LINE, ROW = 4800, 1200, 140, 1100
-FREQUENCY, FREQUENCY_HEAD = 10, 2600  # a feature of a frequency table
-TABLE_COLUMN_ROW, SCORE, SCORE_HEAD = 450, 75, 6000  # a row of an evaluation table; a scored feature
+STAMP, LONG_STAMP, HEADER, LOG_LINE, ROW = 3900, 4800, 1200, 140, 1100
+FREQUENCY, FREQUENCY_HEAD = 10.5, 1350  # a feature of a frequency table
+TABLE_COLUMN_ROW, SCORE, SCORE_HEAD = 450, 53, 8000  # a row of an evaluation table; a scored feature
 CAPTION, FIGURE_INCHES2, DOT = 2000, 110, 0.18  # a figure: bytes a dot
 VOCABULARY_ENTRY = 9
+_LONG = ("dictionaries", "evaluation", "autointerp")  # whose stamps tell of more upstream
 JOB_FILES = 8 * BLOCK  # its order, log, benchmark, lock
 REMEMBERED = 5 * BLOCK  # of one artifact: hashes, what Snakemake notes of each file
 
@@ -29,7 +31,8 @@ REMEMBERED = 5 * BLOCK  # of one artifact: hashes, what Snakemake notes of each 
 def of_member(job: Job, name: str, sizes: Sizes) -> int:
     """Bytes below results/ of one artifact of a job. Raises BadInput where its width cannot be known."""
     files = _FILES[job.stage](job, name, sizes)
-    return sum(_on_disk(size) for size in (*files, STAMP))
+    stamp = LONG_STAMP if name in getattr(job.settings, "members", ()) and job.stage in _LONG else STAMP
+    return sum(_on_disk(size) for size in (*files, stamp))
 
 
 def of_job(job: Job, sizes: Sizes, members: tuple[str, ...] | None = None) -> int:
@@ -107,7 +110,7 @@ def _evaluation(job: Job, name: str, sizes: Sizes) -> list[float]:
         return [2300 * _subjects(sizes), 900 * _subjects(sizes), 400 * _subjects(sizes)]
     ratio = own.members[name].ratio
     n_feat = sizes.features(own.site, ratio)
-    rows = [ROW * (1 if ratio is None else 2), FREQUENCY * n_feat + FREQUENCY_HEAD]
+    rows: list[float] = [ROW * (1 if ratio is None else 2), FREQUENCY * n_feat + FREQUENCY_HEAD]
     return rows if ratio is None else [*rows, FLOAT * n_feat + 250]
 
 
@@ -118,8 +121,6 @@ def _ratio_of(member: str) -> float | None:
 
 
 def _subjects(sizes: Sizes) -> int:
-    from sparse_coding import slices  # a count of rows, once a run
-
     return sum(len(slices.evaluation(sizes.params, site).members) for site in sizes.params.grid.sites)
 
 

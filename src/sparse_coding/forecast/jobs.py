@@ -75,8 +75,8 @@ def _activations(params: Params) -> Iterator[Job]:
         yield Job(name, "activations", settings, tuple(sites), (DATASET,), most_threads=ALL_CORES, ready=len(harvests))
     for site in params.activations.imported:
         if site in params.grid.sites:
-            settings = slices.import_activations(params, site)
-            yield Job(f"activations_imported_{site}", "activations", settings, (site,))
+            stored = slices.import_activations(params, site)
+            yield Job(f"activations_imported_{site}", "activations", stored, (site,))
 
 
 def harvest_of(params: Params, site: str) -> str:

@@ -1,5 +1,6 @@
 """What the machine has free: memory, under the limits of a container and of the shell; room on a file system."""
 
+import importlib
 import os
 import resource
 from pathlib import Path
@@ -19,9 +20,7 @@ def _available() -> int:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration, ValueError):
-        import psutil  # comes with snakemake; slower
-
-        return int(psutil.virtual_memory().available)
+        return int(importlib.import_module("psutil").virtual_memory().available)  # comes with snakemake; slower
 
 
 def _in_cgroup() -> int:

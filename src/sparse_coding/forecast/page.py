@@ -42,7 +42,8 @@ def _vectors(params: Params, sizes: Sizes) -> str:
 
 
 def _table(found: Sums, seconds: Mapping[str, float] | None) -> str:
-    size, peak = found.by_stage(found.results), {}
+    size = found.by_stage(found.results)
+    peak: dict[str, int] = {}
     for name, job in found.jobs.items():
         peak[job.stage] = max(peak.get(job.stage, 0), found.peaks[name])
     time = found.by_stage({name: seconds[name] for name in found.jobs}) if seconds else {}

@@ -1,12 +1,13 @@
-"""The shape of the language model: widths, blocks, vocabulary, parameters, from its config and never from its weights."""
+"""The shape of the language model: widths, blocks, vocabulary, parameters; from its config."""
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparse_coding import leaves, sites
+from sparse_coding import leaves
 from sparse_coding.errors import BadInput
 from sparse_coding.params import Model, Params
 
@@ -70,22 +71,33 @@ def _config(params: Params) -> dict[str, Any]:
 
 def _from_cache(model: Model) -> dict[str, Any]:
     """The config of a model of the hub, where it was downloaded before: at the revision that is meant."""
-    for path in _cached(model):
-        if path.is_file():
-            return json.loads(path.read_text(encoding="utf-8"))
-    wanted = "its config.json in the hub's cache: it is there after the first run, or `sparse_coding forecast` online"
-    raise BadInput(f"model {model.name}", f"no config at {model.at or 'main'} on this machine", wanted)
+    path = _cached(model)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        wanted = "its config.json in the hub's cache: a first run, or `sparse_coding forecast` online, puts it there"
+        raise BadInput(f"model {model.name}", f"no config at {model.at or 'main'} on this machine", wanted) from None
 
 
-def _cached(model: Model) -> list[Path]:
+def _cached(model: Model) -> Path:
     home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
     hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub") / f"models--{model.name.replace('/', '--')}"
     revision = model.at or "main"
-    try:  # a branch or tag stands for a commit
+    with suppress(OSError):  # a branch or tag stands for a commit
         revision = (hub / "refs" / revision).read_text(encoding="utf-8").strip()
-    except OSError:
-        pass
-    return [hub / "snapshots" / revision / "config.json"]
+    return hub / "snapshots" / revision / "config.json"
+
+
+def fetch(model: Model) -> None:
+    """Have the config of a model of the hub in its cache, by the network where it is not there; quiet if it fails."""
+    if Path(model.name).is_dir() or _cached(model).is_file():
+        return
+    from huggingface_hub import hf_hub_download
+
+    with suppress(
+        Exception
+    ):  # the client and its transport have exceptions of their own; what is missing is said later
+        hf_hub_download(model.name, "config.json", revision=model.at)
 
 
 def _parameters(params: Params, shape: ModelShape) -> int:
@@ -99,8 +111,3 @@ def _parameters(params: Params, shape: ModelShape) -> int:
     embeddings = 1 if shape.config.get("tie_word_embeddings", SHARED_EMBEDDING) else 2
     positions = shape.config.get("n_positions") or 0
     return shape.layers * block + (embeddings * shape.vocabulary + positions) * shape.d_model
-
-
-def blocks_until(params: Params, names: list[str]) -> int:
-    """How many blocks a forward pass runs for these sites: it ends behind the last one."""
-    return 1 + max(sites.parse(name).layer for name in names)
