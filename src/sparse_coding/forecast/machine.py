@@ -40,12 +40,8 @@ def _in_cgroup() -> int:
 
 def _groups() -> list[tuple[Path, str, str]]:
     """The folders of this process's groups with the names of their files: version 2, and version 1."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return []
     found = []
-    for line in lines:
+    for line in _lines():
         _, controllers, path = line.split(":", 2)
         two = controllers == ""
         if not two and "memory" not in controllers.split(","):
@@ -55,6 +51,13 @@ def _groups() -> list[tuple[Path, str, str]]:
         inside = Path(path.lstrip("/"))
         found += [(root / part, *names) for part in (inside, *inside.parents)]
     return found
+
+
+def _lines() -> list[str]:
+    try:
+        return Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []
 
 
 def _cached(path: Path) -> int:
