@@ -113,9 +113,10 @@ def run(folder: Path, *targets: str) -> dict[str, Taken]:
 
 def measured(folder: Path, taken: dict[str, Taken]) -> dict[str, dict[str, float]]:
     """What the run in `folder` took, as `forecast` has it."""
-    params = params_file.load(folder / "params.yaml")
+    before = Path.cwd()
     os.chdir(folder)
-    known = jobs.wanted(params)
+    known = jobs.wanted(params_file.load(Path("params.yaml")))
+    os.chdir(before)
     found: dict[str, dict[str, float]] = defaultdict(lambda: {"disk": 0, "memory": 0, "seconds": 0})
     for name, each in taken.items():
         own = found[known[name].stage]
@@ -152,13 +153,11 @@ def rows_of(
 def main(sizes: list[str]) -> None:
     """Forecast, run, compare, print, write."""
     rows: list[dict[str, Any]] = []
-    here = Path.cwd()
     for size in sizes or list(SIZES):
         with tempfile.TemporaryDirectory() as scratch:
             folder = project(Path(scratch) / size, SIZES[size])
             foreseen = forecast(folder)
             rows += rows_of(size, foreseen, measured(folder, run(folder)))
-            os.chdir(here)
     for row in rows:
         print(f"{row['what']:36} {row['value']:10.2f} {row['unit']:3} {row['note']}")
     section = {"machine": results.machine(LIBRARIES), "rows": rows, "notes": [f"{CORES} cores; loops compiled before"]}
