@@ -7,6 +7,7 @@ import torch
 
 from sparse_coding.core.dictionary import Activation, Dictionary
 from sparse_coding.core.metrics.gain_refit import _add_products, nonnegative_gains
+from sparse_coding.core.metrics.ratios import Ratio
 from sparse_coding.core.metrics.reconstruction import Reconstruction
 from sparse_coding.costs.probe import seconds_of
 
@@ -49,6 +50,23 @@ def reconstructed(n_feat: int, d_act: int, k: int | None, iterations: int | None
     tried = min(n_feat, WIDEST)
     dictionary, x = _dictionary(tried, d_act, k, iterations), torch.randn(ROWS, d_act)
     return seconds_of(lambda: dictionary.reconstruct(x), least=0.05) / ROWS * n_feat / tried
+
+
+@cache
+def chosen(n_feat: int, d_act: int, k: int | None, iterations: int | None, features: int) -> float:
+    """Seconds a vector of the codes of some features: of TopK by a screen of all, of NMF by all."""
+    tried = min(n_feat, WIDEST)
+    dictionary, x = _dictionary(tried, d_act, k, iterations), torch.randn(ROWS, d_act)
+    some = torch.arange(min(features, tried))
+    return seconds_of(lambda: dictionary.encode_features(x, some), least=0.05) / ROWS * (n_feat / tried if k else 1)
+
+
+@cache
+def interval(clusters: int) -> float:
+    """Seconds of the interval of one metric."""
+    draws = np.random.default_rng(0)
+    ratio = Ratio(draws.random(clusters), draws.random(clusters) + 1)
+    return seconds_of(ratio.interval, least=0.05)
 
 
 @cache

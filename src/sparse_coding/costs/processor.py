@@ -1,13 +1,14 @@
 """Processor seconds of each job, from probes."""
 
 from sparse_coding import sites
+from sparse_coding.core.metrics.ratios import MOST_CLUSTERS
 from sparse_coding.costs import evaluating, fitting, interpreting, starting, training
 from sparse_coding.costs.assumed import settled_l0
 from sparse_coding.costs.network import Network
 from sparse_coding.costs.probe import one_thread
 from sparse_coding.forecast import corpus, disk, jobs
 from sparse_coding.forecast.jobs import Job
-from sparse_coding.forecast.vectors import Sizes
+from sparse_coding.forecast.vectors import DOCUMENT_TOKENS, Sizes
 from sparse_coding.io.activations.layout import TORCH_DTYPES
 from sparse_coding.leaves import EMBEDDED_CORPUS
 from sparse_coding.params import Transformer
@@ -26,6 +27,7 @@ from sparse_coding.slices.toy import ToySlice
 BACKWARD = 2  # times a forward pass
 WRITTEN = 4  # passes over a stored vector beside its hashes: kept rows, conversion, check, mean norm
 DRAWN = 40e-9  # seconds of a random number and a code of the toy's truth
+INTERVALS = (2, 3)  # of a dictionary over documents, and over blocks
 ABLATIONS, CLEAN = 2, 3  # conditions beside the dictionaries; passes until the clean one is at hand
 
 
@@ -105,8 +107,11 @@ class Costs:
                 total += refit_rows * evaluating.refitted(n_feat, width) + evaluating.solved(n_feat)
             rebuilt += variants * evaluating.reconstructed(n_feat, width, row.k, iterations)
             subjects += variants
+        documents = min(MOST_CLUSTERS, rows.held_out // DOCUMENT_TOKENS + 1)
+        total += subjects * INTERVALS[0] * evaluating.interval(documents)
         if own.model is None:
             return total
+        total += subjects * INTERVALS[1] * evaluating.interval(own.evaluation.splice_blocks)
         parts = -(-len(own.members) // 32)
         above = self.sizes.model.layers - sites.parse(own.site).layer - 1
         tokens = min(own.evaluation.splice_blocks * self.sizes.params.dataset.context, rows.held_out)
@@ -124,8 +129,10 @@ class Costs:
         for row in own.members.values():
             n_feat = self.sizes.features(own.site, row.ratio)
             features = min(own.sampling.features, n_feat)
-            encoded = n_feat if row.k else features
-            total += rows * fitting.encoded(width, encoded) + (1 + row.shuffled_null) * features * scored
+            iterations = self.sizes.params.baselines.nmf_encode_iterations if row.kind == "nmf" else None
+            n_feat = width if iterations else n_feat
+            total += rows * evaluating.chosen(n_feat, width, row.k, iterations, features)
+            total += (1 + row.shuffled_null) * features * scored
         return total
 
     def _pretrain(self, own: Transformer) -> float:

@@ -38,8 +38,9 @@ ROWS_AHEAD, TURN, CHUNK = 32, 32, 256  # batches of the stream; those of a turn 
 PATTERN, SCREEN = 1.6, 4  # bytes a code: positive ones by row; scores of all
 MEASURED_ROWS, ENCODED_ROWS, READ_ROWS = 1024, 4096, 8192
 AT_A_TIME = 32  # dictionaries that are evaluated together
+HEAP = 100 * MIB  # that evaluation's threads keep of what they freed, each (docs/decisions.md: memory of threads)
 SQUARES = 8  # matrices [n_feat, n_feat] of float64 that the gain refit holds at its peak
-ICA_COPIES = 28  # bytes a number of ICA's sample
+ICA_COPIES = 38  # bytes a number of ICA's sample
 NMF_COPIES = 48
 HIDDEN = 14  # widths of the residual stream that a pass holds for a token, beside those of the MLP
 LOGITS = 4  # clean ones, their log-probabilities and probabilities, spliced ones
@@ -133,7 +134,7 @@ def _evaluation(own: EvaluationSlice, sizes: Sizes, threads: int) -> float:
     refits = sorted((DOUBLE * SQUARES * n**2 for n, trained, _ in shapes if trained), reverse=True)
     largest = max(n for n, _, _ in shapes)
     measuring = sum(refits[:threads]) + threads * MEASURED_ROWS * (5 * FLOAT * largest + 6 * DOUBLE * width)
-    base = BASE["evaluation"] + LOOPS + held
+    base = BASE["evaluation"] + LOOPS + held + threads * HEAP
     if own.model is None:
         return base - BASE["evaluation"] + BASE["baselines"] + measuring
     batch = own.evaluation.batch_blocks * sizes.params.dataset.context
