@@ -6,7 +6,7 @@ the L1 grows. An L1 weighs against a mean over dimensions, so in twice as many i
 
 SETTLED, AT, FALLS = 9.0, 0.002 * 128, 1.12
 MOST = 0.5  # share of codes without a penalty
-TRANSIENT = 70  # steps in which the share that training begins with is spread over the rest
+TRANSIENT = 0.7  # of the warm-up of the L1: steps in which as many codes are positive as training begins with
 
 
 def settled_l0(l1: float | None, k: int | None, n_feat: int, d_act: int) -> float:
@@ -16,7 +16,7 @@ def settled_l0(l1: float | None, k: int | None, n_feat: int, d_act: int) -> floa
     return min(SETTLED * (AT / max(l1 or 0.0, 1e-12) / d_act) ** FALLS, MOST * n_feat)
 
 
-def mean_l0(settled: float, n_feat: int, begins: float | None, steps: int) -> float:
-    """The mean over all steps. begins: the share of codes that is positive in the first one, None: half."""
+def mean_l0(settled: float, n_feat: int, begins: float | None, warmup_share: float) -> float:
+    """The mean over all steps. begins: the share of codes that is positive in the first one, None: half; warmup_share: of the L1, in steps."""
     first = (begins or MOST) * n_feat
-    return settled + max(first - settled, 0.0) * min(TRANSIENT / steps, 1.0)
+    return settled + max(first - settled, 0.0) * TRANSIENT * warmup_share

@@ -39,7 +39,7 @@ def member(training: Optimisation, architecture: str, shape: tuple[int, int], se
     """Seconds that one member takes; settled: L0."""
     n_feat, d_act = shape
     times = step_times(architecture, min(n_feat, WIDEST), d_act, training.batch, k)
-    l0 = settled if k else mean_l0(settled, n_feat, training.initial_density, training.steps)
+    l0 = settled if k else mean_l0(settled, n_feat, training.initial_density, training.l1_warmup_share)
     scale = n_feat / min(n_feat, WIDEST)
     return training.steps * scale * times.at(l0 / scale, min(n_feat, WIDEST))
 

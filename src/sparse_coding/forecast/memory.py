@@ -38,8 +38,8 @@ ROWS_AHEAD, TURN, CHUNK = 32, 32, 256  # batches of the stream; those of a turn 
 PATTERN, SCREEN = 1.6, 4  # bytes a code: positive ones by row; scores of all
 MEASURED_ROWS, ENCODED_ROWS, READ_ROWS = 1024, 4096, 8192
 AT_A_TIME = 32  # dictionaries that are evaluated together
-HEAP = 100 * MIB  # that evaluation's threads keep of what they freed, each (docs/decisions.md: memory of threads)
-SQUARES = 8  # matrices [n_feat, n_feat] of float64 that the gain refit holds at its peak
+HEAP = 100 * MIB  # that a thread keeps of what it freed (docs/decisions.md: memory of threads)
+SQUARES = 6  # matrices [n_feat, n_feat] of float64 that the gain refit holds at its peak
 ICA_COPIES = 38  # bytes a number of ICA's sample
 NMF_COPIES = 48
 HIDDEN = 14  # widths of the residual stream that a pass holds for a token, beside those of the MLP
@@ -153,7 +153,8 @@ def _autointerp(own: AutointerpSlice | AutointerpLlmSlice, sizes: Sizes, threads
     codes = sum(sorted((FLOAT * n * rows for n in features), reverse=True)[:threads])
     encoding = ENCODED_ROWS * FLOAT * (2 * width + max(features)) + 4 * FLOAT * max(shapes) * width
     screened = PATTERN * 1024 * max(shapes)
-    return BASE["autointerp"] + LOOPS + codes + threads * (encoding + screened) + TOKEN_LOADED * sizes.tokens
+    heaps = (min(threads, len(shapes)) - 1) * HEAP
+    return BASE["autointerp"] + LOOPS + codes + heaps + threads * (encoding + screened) + TOKEN_LOADED * sizes.tokens
 
 
 def _transformer(own: Transformer, sizes: Sizes, threads: int) -> float:
