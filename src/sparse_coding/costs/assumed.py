@@ -17,6 +17,9 @@ def settled_l0(l1: float | None, k: int | None, n_feat: int, d_act: int) -> floa
 
 
 def mean_l0(settled: float, n_feat: int, begins: float | None, warmup_share: float) -> float:
-    """The mean over all steps. begins: the share of codes that is positive in the first one, None: half; warmup_share: of the L1, in steps."""
+    """The mean over all steps.
+
+    begins: the share of codes that is positive in the first one, None: half; warmup_share: of the L1, in steps.
+    """
     first = (begins or MOST) * n_feat
     return settled + max(first - settled, 0.0) * TRANSIENT * warmup_share
