@@ -13,6 +13,7 @@ import sparse_coding
 from sparse_coding import grid, hub_lock, leaves, params_file, slices
 from sparse_coding.slices import toy
 from sparse_coding.errors import BadInput
+from sparse_coding.forecast import preflight
 from sparse_coding.workflow.graph import Graph
 from sparse_coding.workflow.snakefile import Snakefile
 from sparse_coding.workflow.source import Source
@@ -64,7 +65,10 @@ rule finished_beside:
         WORK.finished_beside(),
 
 
-WORK.declared()
+try:
+    WORK.declared(preflight.of(PARAMS))
+except BadInput as error:
+    raise WorkflowError(str(error)) from None
 
 
 onstart:

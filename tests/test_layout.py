@@ -44,6 +44,7 @@ NO_TORCH = (
     "slices",
     "leaves",
     "hub_lock",
+    "forecast",
     "workflow",
 )
 HEAVY = {"torch", "transformers", "transformer_lens", "numpy", "pandas", "h5py", "sklearn", "datasets"}
@@ -60,6 +61,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "llm": set(),
     "interp": {"core", "io", "llm"},
     "figures": {"core", "io", "interp"},
+    "costs": {"core", "io", "lm", "llm", "interp"},
     "stages": {"core", "io", "lm", "llm", "interp", "figures"},
 }
 
@@ -132,7 +134,7 @@ def test_there_is_no_other_stage():
     assert {file.stem for file in (SOURCE / "stages").glob("*.py")} - {"__init__"} == set(STAGES)
     assert set(STAGES) - set(PLAIN_STAGES) == SECOND_STEPS
     assert {file.stem for file in (ROOT / "rules").glob("*.smk")} - {"common"} == set(PLAIN_STAGES)
-    assert set(Params.model_fields) - set(PLAIN_STAGES) == {"grid", "model"}
+    assert set(Params.model_fields) - set(PLAIN_STAGES) == {"grid", "model", "machine"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)
@@ -143,13 +145,13 @@ def test_imports_go_one_way(file):
         assert not libraries(file) & HEAVY
     elif part in MAY_IMPORT:
         assert own_parts(file) <= {part, *NO_TORCH, *MAY_IMPORT[part]}
-    if part not in ("lm", "stages"):
+    if part not in ("lm", "stages", "costs"):
         assert not libraries(file) & MODELS
 
 
 def test_every_folder_is_under_the_rule():
     folders = {folder.name for folder in SOURCE.iterdir() if folder.is_dir() and folder.name != "__pycache__"}
-    assert folders == {*MAY_IMPORT, "workflow", "params", "slices"}
+    assert folders == {*MAY_IMPORT, "workflow", "params", "slices", "forecast"}
 
 
 def test_the_workflow_knows_nothing_of_sparse_coding():
@@ -164,7 +166,14 @@ def test_how_freshness_is_decided_enters_no_key(stage):
     """A change in the workflow, or in what cuts settings, makes no result stale."""
     files = Source(ROOT / "src", "sparse_coding", slices.SCHEMA).files(f"sparse_coding.stages.{stage}")
     parts = {part_of(ROOT / "src" / file) for file in files}
-    assert not parts & {"workflow", "leaves", "hub_lock", *(name.split(".")[1] for name in slices.SCHEMA)}
+    assert not parts & {
+        "workflow",
+        "leaves",
+        "hub_lock",
+        "forecast",
+        "costs",
+        *(name.split(".")[1] for name in slices.SCHEMA),
+    }
 
 
 def test_each_command_is_a_function_of_its_own():

@@ -3,11 +3,14 @@
 Each takes what its arguments say and returns what is to be printed.
 """
 
+import os
 import sys
 from pathlib import Path
 
-from sparse_coding import hub_lock, importing, params_file
+from sparse_coding import grid, hub_lock, importing, leaves, params_file
 from sparse_coding.errors import BadInput
+from sparse_coding.forecast import jobs, page, shapes
+from sparse_coding.forecast.vectors import Sizes
 from sparse_coding.workflow import dump, explain
 from sparse_coding.workflow import plan as plans
 from sparse_coding.workflow.hashes import Hashes
@@ -32,11 +35,31 @@ def plan() -> str:
     return ""
 
 
-def forecast() -> str:
-    """What interpretation by language models would ask for and cost, and what it would resolve."""
-    from sparse_coding import forecasting  # here: it needs torch
+def forecast(cores: int = 0, no_probe: bool = False, l0: float = 0.0) -> str:
+    """What a whole run takes: disk, memory, processor time, by stage; and what interpretation by models would cost.
 
-    return forecasting.of_params(params_file.load(Path("params.yaml")))
+    From params.yaml alone, as if nothing were made yet. --cores N: what runs side by side (default: all cores).
+    --no-probe: without time, which takes some seconds of trying on this machine. --l0 N: the L0 that training with an
+    L1 settles at, instead of a guess; time hangs on it. Pages: docs/scale.md, docs/interpretation.md.
+    """
+    params = hub_lock.pinned(params_file.load(Path("params.yaml")))
+    sizes = Sizes(params)
+    cores = cores or os.cpu_count() or 1
+    if grid.harvested_sites(params) and not leaves.makes_model(params):
+        shapes.fetch(params.model)
+    whole = page.page(params, cores)  # before the probes: what is missing is said at once
+    if not no_probe:
+        from sparse_coding.costs.processor import Costs  # here, as below: it needs torch
+
+        probed = Costs(sizes, l0 or None)
+        seconds = {name: probed.of_job(job) for name, job in jobs.of_params(params).items()}
+        whole = page.page(params, cores, seconds)
+    parts = [whole]
+    if params.autointerp.scorer != "token-rules":
+        from sparse_coding.costs import llm
+
+        parts.append(llm.of_params(params))
+    return "\n\n".join(parts)
 
 
 def lock() -> str:

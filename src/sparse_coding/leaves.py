@@ -122,30 +122,31 @@ def folder_files(folder: str) -> list[str]:
 
 def check(params: Params) -> None:
     """Hold the grid against a local model's config. Raises BadInput for a layer or ratio it cannot serve."""
-    config = _config(params)
+    config = model_config(params)
     if config is None or not grid.harvested_sites(params):
         return
-    n_layers = _first(config, "num_hidden_layers", "n_layer", "num_layers")
+    n_layers = first_of(config, "num_hidden_layers", "n_layer", "num_layers")
     for name in grid.harvested_sites(params):
         site = sites.parse(name)
         if n_layers is not None and site.layer >= n_layers:
             raise BadInput("params.yaml: grid.sites", name, f"a layer from 0 to {n_layers - 1}: {params.model.name}")
-        width, ratio = _width(config, site.location), min(params.grid.ratios)
+        width, ratio = width_of(config, site.location), min(params.grid.ratios)
         if width is not None and round(ratio * width) < 1:
             raise BadInput("params.yaml: grid.ratios", f"{ratio:g}", f"at least {1 / width:g}: one feature of {width}")
 
 
-def _width(config: dict[str, Any], location: str) -> int | None:
+def width_of(config: dict[str, Any], location: str) -> int | None:
     """The dimensions at `location`, as far as the config says so; what runs reads them from the model."""
-    d_model = _first(config, "hidden_size", "n_embd", "d_model")
+    d_model = first_of(config, "hidden_size", "n_embd", "d_model")
     if location == "mlp":
-        return _first(config, "intermediate_size", "n_inner", "ffn_dim")
-    if location == "attn" and (d_head := _first(config, "head_dim")) is not None:
-        return d_head * (_first(config, "num_attention_heads") or 1)
+        return first_of(config, "intermediate_size", "n_inner", "ffn_dim")
+    if location == "attn" and (d_head := first_of(config, "head_dim")) is not None:
+        return d_head * (first_of(config, "num_attention_heads") or 1)
     return d_model
 
 
-def _config(params: Params) -> dict[str, Any] | None:
+def model_config(params: Params) -> dict[str, Any] | None:
+    """The config of the model; None where it is on a hub. Raises BadInput for a folder without a readable one."""
     if makes_model(params):  # also again: what is there may be of other settings
         return {"num_hidden_layers": params.transformer.layers, "hidden_size": params.transformer.d_model}
     folder = Path(params.model.name).expanduser()
@@ -161,5 +162,6 @@ def _config(params: Params) -> dict[str, Any] | None:
         raise BadInput(folder / "config.json", f"damaged JSON ({error})", "a model in Hugging Face format") from None
 
 
-def _first(config: dict[str, Any], *keys: str) -> int | None:
+def first_of(config: dict[str, Any], *keys: str) -> int | None:
+    """The first of these entries that a config has: architectures name them differently."""
     return next((config[key] for key in keys if config.get(key) is not None), None)

@@ -21,6 +21,7 @@ from sparse_coding.params.interpretation import (
     Sampling,
     Scoring,
 )
+from sparse_coding.params.machine import Machine
 from sparse_coding.params.model import Model
 from sparse_coding.params.section import (
     Architecture,
@@ -51,6 +52,7 @@ __all__ = [
     "Grid",
     "LearningRates",
     "Llm",
+    "Machine",
     "Model",
     "Nearest",
     "Only",
@@ -229,3 +231,4 @@ class Params(Section):
     plots: Plots = Plots()
     transformer: Transformer = Transformer()
     toy: Toy = Toy()
+    machine: Machine = Machine()

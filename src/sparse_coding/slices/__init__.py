@@ -47,8 +47,9 @@ __all__ = [
 ]
 
 # Modules that reach a step through these settings and no other way: a change in them shows in the values.
-_SCHEMA = ("params", "params.section", "params.dataset", "params.interpretation", "params.model", "params.toy",
-           "params.transformer", "params_file", "grid", "slices", "slices.sections", "slices.toy")  # fmt: skip
+_SCHEMA = ("params", "params.section", "params.dataset", "params.interpretation", "params.machine", "params.model",
+           "params.toy", "params.transformer", "params_file", "grid", "slices", "slices.sections",
+           "slices.toy")  # fmt: skip
 SCHEMA = tuple(f"sparse_coding.{name}" for name in _SCHEMA)
 
 

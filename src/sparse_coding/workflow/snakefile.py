@@ -18,7 +18,7 @@ from typing import Any
 
 from sparse_coding.atomic import write_text
 from sparse_coding.errors import BadInput
-from sparse_coding.workflow import dump, locks, orders, stamps
+from sparse_coding.workflow import dump, locks, orders, stamps, todo
 from sparse_coding.workflow.graph import Graph, Job, State, files_of
 from sparse_coding.workflow.source import Source
 from sparse_coding.workflow.store import Store
@@ -49,10 +49,11 @@ class Snakefile:
 
     def __init__(self, workflow: Any, graph: Graph, watched: Iterable[str], keys: str = "keys.json") -> None:
         self.graph, self.keys = graph, graph.root / keys
-        self.main = workflow.is_main_process
+        self.main, self.cores = workflow.is_main_process, workflow.cores or 1
         self.asked = _command_line()
         self.runs = self.main and not any(getattr(self.asked, name, None) for name in NO_RUN)
         self.shows = any(getattr(self.asked, name, None) for name in SHOWS)
+        self.tries = self.main and not self.shows and bool(getattr(self.asked, "dryrun", False))
         self.watched = {name: orders.watch(graph.root / name) for name in watched}
         self.store = Store(graph.root, graph.work / "store", graph.hashes)
         self._decisions = graph.work / "decisions.json"
@@ -186,14 +187,33 @@ class Snakefile:
         """All artifacts of a stage."""
         return self.graph.stage(name)
 
-    def declared(self) -> None:
-        """To be called when all jobs are declared: park what is in the way, hold DVC's plan against the graph."""
+    def declared(self, preflight: todo.Preflight = lambda todo, cores: None) -> None:
+        """To be called when all jobs are declared: park what is in the way, hold DVC's plan against the graph.
+
+        preflight: says whether a run can do what it is to do. Raises BadInput where not; a dry run warns.
+        """
         if os.environ.get(dump.VARIABLE):
             dump.write(Path(os.environ[dump.VARIABLE]), self.graph)
         if self.runs:
             self._check_plan()
+        self._check_room(preflight)
+        if self.runs:
             write_text(self._decisions, json.dumps([self.future, self._decided]))
             self._park()
+
+    def _check_room(self, preflight: todo.Preflight) -> None:
+        if not (self.runs or self.tries) or any(getattr(self.asked, name, None) for name in todo.NARROWED):
+            return
+        work, carried = ({name: each[part] for name, each in self._decided.items()} for part in (0, 1))
+        found = todo.of_targets(self.graph, getattr(self.asked, "targets", None) or (), work, carried, self._is_stored)
+        problem = preflight(found, self.cores) if found else None
+        if problem is not None and self.runs:
+            raise problem
+        if problem is not None:
+            print(f"warning: a run would be refused: {problem}", file=sys.stderr)
+
+    def _is_stored(self, key: str) -> bool:
+        return not self._forced and self.store.stamp(key) is not None
 
     def _check_plan(self) -> None:
         stage = os.environ.get(STAGE_VARIABLE, "")

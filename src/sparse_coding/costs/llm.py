@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from sparse_coding import grid, leaves, slices
-from sparse_coding.errors import BadInput
 from sparse_coding.interp.judge.forecast import forecast, resolution
 from sparse_coding.interp.judge.judges import Judge, panel
 from sparse_coding.interp.judge.running import Task
@@ -18,9 +17,7 @@ FRAGMENTS = 400
 
 
 def of_params(params: Params) -> str:
-    """A line a site, as if every feature were alive and nothing were answered yet. Raises BadInput without models."""
-    if params.autointerp.scorer == "token-rules":
-        raise BadInput("params.yaml: autointerp.scorer", "token-rules", "a scorer that asks language models")
+    """A line a site, as if every feature were alive and nothing were answered yet."""
     lines = []
     for site in _sites(params):
         settings = slices.autointerp(params, site)

@@ -1,0 +1,98 @@
+"""Processor time of evaluation: measuring a dictionary, refitting its gains, solving for them; a vector each."""
+
+from functools import cache
+
+import numpy as np
+import torch
+
+from sparse_coding.core.dictionary import Activation, Dictionary
+from sparse_coding.core.metrics.gain_refit import _add_products, nonnegative_gains
+from sparse_coding.core.metrics.ratios import Ratio
+from sparse_coding.core.metrics.reconstruction import Reconstruction
+from sparse_coding.costs.probe import seconds_of
+
+ROWS = 1024
+WIDEST = 4096  # features of the largest probe
+SOLVED = 384  # features of the system that is solved; time grows with the cube
+SHARE = 0.02  # of codes that are positive
+
+
+def _dictionary(n_feat: int, d_act: int, k: int | None, iterations: int | None) -> Dictionary:
+    generator = torch.Generator().manual_seed(0)
+    atoms = torch.nn.functional.normalize(torch.randn(n_feat, d_act, generator=generator), dim=1)
+    bias = torch.full((n_feat,), -2.0)  # of standard normal scores: few are above
+    activation: Activation = "nnls" if iterations else "topk" if k else "relu"
+    ones = torch.ones(n_feat)
+    if iterations:
+        atoms = atoms.abs()
+    return Dictionary(atoms, bias, atoms, torch.zeros(d_act), ones, activation, k, iterations)
+
+
+@cache
+def measured(n_feat: int, d_act: int, k: int | None, iterations: int | None, variants: int) -> float:
+    """Seconds a vector of encoding, and for each variant decoding and the sums."""
+    tried = min(n_feat, WIDEST)
+    dictionary = _dictionary(tried, d_act, k, iterations)
+    x, cluster = torch.randn(ROWS, d_act), torch.zeros(ROWS, dtype=torch.int64)
+    sums = [Reconstruction(torch.zeros(d_act), tried, 1) for _ in range(variants)]
+
+    def call() -> None:
+        codes = dictionary.encode(x)
+        for result in sums:
+            result.add(x, codes, dictionary.decode(codes), cluster)
+
+    return seconds_of(call, least=0.05) / ROWS * n_feat / tried
+
+
+@cache
+def reconstructed(n_feat: int, d_act: int, k: int | None, iterations: int | None) -> float:
+    """Seconds a vector of encoding and decoding."""
+    tried = min(n_feat, WIDEST)
+    dictionary, x = _dictionary(tried, d_act, k, iterations), torch.randn(ROWS, d_act)
+    return seconds_of(lambda: dictionary.reconstruct(x), least=0.05) / ROWS * n_feat / tried
+
+
+@cache
+def chosen(n_feat: int, d_act: int, k: int | None, iterations: int | None, features: int) -> float:
+    """Seconds a vector of the codes of some features: of TopK by a screen of all, of NMF by all."""
+    tried = min(n_feat, WIDEST)
+    dictionary, x = _dictionary(tried, d_act, k, iterations), torch.randn(ROWS, d_act)
+    some = torch.arange(min(features, tried))
+    return seconds_of(lambda: dictionary.encode_features(x, some), least=0.05) / ROWS * (n_feat / tried if k else 1)
+
+
+@cache
+def interval(clusters: int) -> float:
+    """Seconds of the interval of one metric."""
+    draws = np.random.default_rng(0)
+    ratio = Ratio(draws.random(clusters), draws.random(clusters) + 1)
+    return seconds_of(ratio.interval, least=0.05)
+
+
+@cache
+def refitted(n_feat: int, d_act: int) -> float:
+    """Seconds a training vector of the sums that the gain refit is solved from."""
+    tried = min(n_feat, 2048)
+    dictionary, x = _dictionary(tried, d_act, None, None), torch.randn(ROWS, d_act)
+    gram, seen = torch.zeros(tried, tried, dtype=torch.float64), torch.zeros(tried, d_act, dtype=torch.float64)
+
+    def call() -> None:
+        _add_products(gram, seen, dictionary.encode(x).double(), x.double())
+
+    return seconds_of(call, least=0.1) / ROWS * (n_feat / tried) ** 1.5
+
+
+@cache
+def _solved() -> float:
+    draws = np.random.default_rng(0)
+    factor = draws.standard_normal((SOLVED, 2 * SOLVED))
+    normal = factor @ factor.T
+    target = normal.sum(axis=1) * draws.uniform(
+        0.95, 1.2, SOLVED
+    )  # no gain at its bound, as in all dictionaries of the default
+    return seconds_of(lambda: nonnegative_gains(normal, target), least=0.2)
+
+
+def solved(n_feat: int) -> float:
+    """Seconds in which the gains of a dictionary are found: an eigendecomposition, and least squares with bounds."""
+    return _solved() * (n_feat / SOLVED) ** 3

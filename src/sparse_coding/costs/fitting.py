@@ -1,0 +1,72 @@
+"""Processor time of baselines: from the products that each method takes, at the speed of products of that shape."""
+
+from functools import cache
+
+import torch
+
+from sparse_coding.core.baselines import nmf
+from sparse_coding.costs.probe import seconds_of
+from sparse_coding.slices import BaselinesSlice
+
+ROWS = 2048
+USUAL_ITERATIONS = 120  # after which FastICA ended: 95 of 200 on the tiny preset, 150 on the default
+NONLINEAR = 3  # passes over the sample as dear as one tanh
+
+
+@cache
+def product(d_act: int, double: bool = False) -> float:
+    """Seconds a row of a product with a matrix [d_act, d_act], in torch's own routine."""
+    kind = torch.float64 if double else torch.float32
+    x, w = torch.randn(ROWS, d_act, dtype=kind), torch.randn(d_act, d_act, dtype=kind)
+    return seconds_of(lambda: x @ w, least=0.05) / ROWS
+
+
+@cache
+def _tanh(d_act: int) -> float:
+    x = torch.randn(ROWS, d_act)
+    return seconds_of(lambda: torch.tanh(x), least=0.02) / ROWS
+
+
+@cache
+def _decomposed(d_act: int) -> float:
+    """Seconds of the eigenvalues of a symmetric matrix, float64; of large ones by the cube."""
+    tried = min(d_act, 512)
+    x = torch.randn(tried, tried, dtype=torch.float64)
+    gram = x @ x.T
+    return seconds_of(lambda: torch.linalg.eigvalsh(gram), least=0.05) * (d_act / tried) ** 3
+
+
+def all_of(own: BaselinesSlice, d_act: int, train_rows: int) -> float:
+    """Seconds of all methods of a site, each fitted once."""
+    total, seen = 0.0, set()
+    for member in own.members.values():
+        if member.method in seen:
+            continue
+        seen.add(member.method)
+        rows, iterations = min(member.rows or train_rows, train_rows), member.iterations or 1
+        if member.method == "pca":
+            total += train_rows * product(d_act, double=True) + 5 * _decomposed(d_act)
+        elif member.method == "ica":
+            total += _ica(rows, iterations, d_act)
+        elif member.method == "nmf":
+            total += _nmf(rows, iterations, d_act)
+        elif member.method == "random":
+            total += 5 * _decomposed(d_act)
+    return total
+
+
+def _ica(rows: int, iterations: int, d_act: int) -> float:
+    """How many iterations it takes hangs on the vectors."""
+    iterations = min(iterations, USUAL_ITERATIONS)
+    once = 2 * product(d_act) + NONLINEAR * _tanh(d_act)
+    return iterations * (rows * once + 3 * _decomposed(d_act)) + rows * 2 * product(d_act, double=True)
+
+
+def _nmf(rows: int, iterations: int, d_act: int) -> float:
+    """Visits of blocks: first codes, then codes and atoms in turn."""
+    visits = -(-iterations // nmf.VISIT)
+    blocks = max(1, rows // nmf.block_rows(d_act))
+    products = nmf.FIRST_CODES + nmf.VISIT * (nmf.CODE_STEPS + 3)
+    by_visit = rows / blocks * products * 2 * product(d_act)
+    by_visit += nmf.VISIT * (2 * _decomposed(d_act) + d_act * (nmf.ATOM_STEPS + 1) * product(d_act))
+    return visits * blocks * by_visit + 20 * rows / blocks * product(d_act)

@@ -1,0 +1,154 @@
+"""Processor seconds of each job, from probes."""
+
+from sparse_coding import sites
+from sparse_coding.core.metrics.ratios import MOST_CLUSTERS
+from sparse_coding.costs import evaluating, fitting, interpreting, starting, training
+from sparse_coding.costs.assumed import settled_l0
+from sparse_coding.costs.network import Network
+from sparse_coding.costs.probe import one_thread
+from sparse_coding.forecast import corpus, disk, jobs
+from sparse_coding.forecast.jobs import Job
+from sparse_coding.forecast.vectors import DOCUMENT_TOKENS, Sizes
+from sparse_coding.io.activations.layout import TORCH_DTYPES
+from sparse_coding.leaves import EMBEDDED_CORPUS
+from sparse_coding.params import Transformer
+from sparse_coding.slices import (
+    ActivationsSlice,
+    AutointerpSlice,
+    BaselinesSlice,
+    DatasetSlice,
+    DictionariesSlice,
+    EvaluationSlice,
+    ImportSlice,
+    TablesSlice,
+)  # fmt: skip
+from sparse_coding.slices.toy import ToySlice
+
+BACKWARD = 2  # times a forward pass
+WRITTEN = 4  # passes over a stored vector beside its hashes: kept rows, conversion, check, mean norm
+DRAWN = 40e-9  # seconds of a random number and a code of the toy's truth
+INTERVALS = (2, 3)  # of a dictionary over documents, and over blocks
+ABLATIONS, CLEAN = 2, 3  # conditions beside the dictionaries; passes until the clean one is at hand
+
+
+class Costs:
+    """Seconds of jobs; the probes are made as they are needed, each shape once. l0: as in assumed, None: its guess."""
+
+    def __init__(self, sizes: Sizes, l0: float | None = None) -> None:
+        self.sizes, self.l0 = sizes, l0
+        self.network = Network(sizes)
+
+    def of_job(self, job: Job) -> float:
+        """Processor seconds of a job. Raises BadInput as `Sizes`."""
+        with one_thread():
+            kind = "tables" if isinstance(job.settings, TablesSlice) else job.stage
+            fixed = starting.SECONDS.get("summary" if job.name == "evaluation_summary" else kind, 1.0)
+            own = {known: work for known, work in self._kinds() if isinstance(job.settings, known)}
+            work = next(iter(own.values()))(job.settings) if own else 0.0
+            hashed = starting.hashed() * disk.of_job(job, self.sizes)
+            return fixed * starting.slowness() + work + hashed
+
+    def _kinds(self) -> tuple:
+        return (
+            (DatasetSlice, self._dataset), (ActivationsSlice, self._harvest), (ImportSlice, self._import),
+            (DictionariesSlice, self._train), (BaselinesSlice, self._fit), (EvaluationSlice, self._evaluate),
+            (AutointerpSlice, self._interpret), (Transformer, self._pretrain), (ToySlice, self._toy),
+        )  # fmt: skip
+
+    def _dataset(self, own: DatasetSlice) -> float:
+        if own.dataset.corpus == EMBEDDED_CORPUS:
+            return starting.EMBEDDED_CORPUS * starting.slowness()
+        return starting.TEXT * corpus.text_bytes(own.dataset) * starting.slowness()
+
+    def _harvest(self, own: ActivationsSlice) -> float:
+        blocks = 1 + max(sites.parse(name).layer for name in own.members)
+        total = self.sizes.tokens * blocks * self.network.block
+        dtype = TORCH_DTYPES[own.activations.dtype]
+        for site in own.members:
+            total += WRITTEN * self.sizes.rows(site).all * training.batch(1024, self.sizes.width(site), dtype) / 1024
+        return total
+
+    def _import(self, own: ImportSlice) -> float:
+        dtype, width = TORCH_DTYPES[own.activations.dtype], self.sizes.width(own.site)
+        return WRITTEN * self.sizes.rows(own.site).all * training.batch(1024, width, dtype) / 1024
+
+    def _train(self, own: DictionariesSlice) -> float:
+        width = self.sizes.width(own.site)
+        n_feat, given = self.sizes.features(own.site, own.ratio), own.training
+        total = 0.0
+        for member in own.members.values():
+            guess = settled_l0(member.l1, member.k, n_feat, width)
+            settled = guess if self.l0 is None or member.k else self.l0
+            total += training.member(given, own.architecture, (n_feat, width), settled, member.k)
+        readings = -(-len(own.members) // given.side_by_side)
+        drawn = training.batch(given.batch, width, TORCH_DTYPES[self.sizes.params.activations.dtype])
+        file = disk.of_member(self._harvest_job(own.site), own.site, self.sizes)
+        return total + readings * given.steps * drawn + file * starting.hashed() / 2
+
+    def _harvest_job(self, site: str) -> Job:
+        every = jobs.of_params(self.sizes.params)
+        return every[jobs.harvest_of(self.sizes.params, site)]
+
+    def _fit(self, own: BaselinesSlice) -> float:
+        return fitting.all_of(own, self.sizes.width(own.site), self.sizes.rows(own.site).train)
+
+    def _evaluate(self, own: EvaluationSlice) -> float:
+        width, rows = self.sizes.width(own.site), self.sizes.rows(own.site)
+        refit_rows = min(own.evaluation.gain_refit_rows, rows.train)
+        nmf = self.sizes.params.baselines.nmf_encode_iterations
+        total, rebuilt, subjects = 0.0, 0.0, 0
+        for row in own.members.values():
+            trained, n_feat = row.ratio is not None, self.sizes.features(own.site, row.ratio)
+            iterations = nmf if row.kind == "nmf" else None
+            n_feat = width if iterations else n_feat
+            variants = 2 if trained else 1
+            total += rows.held_out * evaluating.measured(n_feat, width, row.k, iterations, variants)
+            if trained:
+                total += refit_rows * evaluating.refitted(n_feat, width) + evaluating.solved(n_feat)
+            rebuilt += variants * evaluating.reconstructed(n_feat, width, row.k, iterations)
+            subjects += variants
+        documents = min(MOST_CLUSTERS, rows.held_out // DOCUMENT_TOKENS + 1)
+        total += subjects * INTERVALS[0] * evaluating.interval(documents)
+        if own.model is None:
+            return total
+        total += subjects * INTERVALS[1] * evaluating.interval(own.evaluation.splice_blocks)
+        parts = -(-len(own.members) // 32)
+        above = self.sizes.model.layers - sites.parse(own.site).layer - 1
+        tokens = min(own.evaluation.splice_blocks * self.sizes.params.dataset.context, rows.held_out)
+        network = self.network
+        spliced = (subjects + ABLATIONS * parts) * (above * network.block + network.head + network.compared) + rebuilt
+        clean = parts * (CLEAN * (self.sizes.model.layers * network.block + network.head) + 2 * network.compared)
+        return total + tokens * (spliced + clean)
+
+    def _interpret(self, own: AutointerpSlice) -> float:
+        width, rows = self.sizes.width(own.site), self.sizes.rows(own.site).fragments
+        given, vocabulary = self.sizes.params.dataset, self.sizes.model.vocabulary
+        scored = interpreting.feature(vocabulary, given.fragment_tokens, own.rules)
+        scored += given.fragments * interpreting.fragment_ranked()
+        total = interpreting.vocabulary_read(vocabulary)
+        for row in own.members.values():
+            n_feat = self.sizes.features(own.site, row.ratio)
+            features = min(own.sampling.features, n_feat)
+            iterations = self.sizes.params.baselines.nmf_encode_iterations if row.kind == "nmf" else None
+            n_feat = width if iterations else n_feat
+            total += rows * evaluating.chosen(n_feat, width, row.k, iterations, features)
+            total += (1 + row.shuffled_null) * features * scored
+        return total
+
+    def _pretrain(self, own: Transformer) -> float:
+        tokens = own.steps * own.batch * own.context
+        one = own.layers * self.network.block + self.network.head + self.network.compared
+        return starting.EMBEDDED_CORPUS * starting.slowness() + (1 + BACKWARD) * tokens * one
+
+    def _toy(self, own: ToySlice) -> float:
+        given = own.training
+        n_feat = max(1, round(own.ratio * given.true_features))
+        total = 0.0
+        for l1 in own.members.values():
+            weight = l1 / n_feat if given.l1_scaling == "per_feature" else l1
+            settled = min(settled_l0(weight, None, n_feat, given.d_act), 2 * given.mean_active)
+            total += training.member(given, given.architecture, (n_feat, given.d_act), settled, None)
+        drawn = given.steps * given.batch * given.true_features * DRAWN
+        return (
+            total + drawn + len(own.members) * given.held_out * evaluating.measured(n_feat, given.d_act, None, None, 1)
+        )

@@ -1,0 +1,45 @@
+"""How many vectors of how many dimensions a folder of imported ones holds: from the heads of its files."""
+
+import ast
+import json
+import struct
+from pathlib import Path
+
+from sparse_coding.errors import BadInput
+
+_NPY = b"\x93NUMPY"
+
+
+def rows_and_width(folder: str) -> tuple[int, int]:
+    """Vectors of all files, and their dimensions. Raises BadInput where no file says so without being read whole."""
+    shapes = [shape for path in sorted(Path(folder).rglob("*")) if path.is_file() for shape in _shapes(path)]
+    whole = [shape for shape in shapes if len(shape) == 2]
+    if not whole:
+        raise BadInput(folder, "no .npy or .safetensors with a shape [row, d_act]", "some, to forecast their size")
+    return sum(shape[0] for shape in whole), whole[0][1]
+
+
+def _shapes(path: Path) -> list[tuple[int, ...]]:
+    try:
+        if path.suffix == ".npy":
+            return [_npy(path)]
+        if path.suffix == ".safetensors":
+            return _safetensors(path)
+    except (ValueError, SyntaxError, KeyError, struct.error):
+        pass  # the step that reads it says what is wrong
+    return []
+
+
+def _npy(path: Path) -> tuple[int, ...]:
+    with path.open("rb") as file:
+        start = file.read(8)
+        if start[:6] != _NPY:
+            raise ValueError(path)
+        size = struct.unpack("<H", file.read(2))[0] if start[6] == 1 else struct.unpack("<I", file.read(4))[0]
+        return tuple(ast.literal_eval(file.read(size).decode("latin-1").strip())["shape"])
+
+
+def _safetensors(path: Path) -> list[tuple[int, ...]]:
+    with path.open("rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+    return [tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"]

@@ -1,0 +1,103 @@
+"""Sizes on paper against files that were written."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from sparse_coding import leaves
+from sparse_coding.core.architectures import BY_NAME
+from sparse_coding.core.architectures.contract import Penalty
+from sparse_coding.errors import BadInput
+from sparse_coding.forecast import disk, imported, shapes
+from sparse_coding.forecast.vectors import Rows, Sizes
+from sparse_coding.io import dictionaries
+from sparse_coding.io.activations import ActivationsWriter, Header
+from sparse_coding.lm.model import LanguageModel
+from sparse_coding.params import Model, Params
+from sparse_coding.sites import LOCATIONS, Site
+from tests.tiny_model import make_tiny_model
+
+KILOBYTE = 1000
+
+
+@pytest.mark.parametrize("architecture", ["tied", "untied", "topk"])
+def test_a_dictionary(architecture, tmp_path):
+    module = BY_NAME[architecture]
+    made = module.init(96, 32, torch.Generator().manual_seed(0))
+    made |= {name: matrix + 0.1 for name, matrix in made.items() if name == "encoder"}  # as training parts them
+    penalty = Penalty(l1=0.1, k=4)
+    dictionaries.save(tmp_path / "d.safetensors", module.fold(made, torch.zeros(32), 1.0, penalty), {"site": "s"})
+    wanted = disk.dictionary_bytes(96, 32, architecture == "tied")
+    assert (tmp_path / "d.safetensors").stat().st_size == pytest.approx(wanted, abs=KILOBYTE)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float16", 2), ("float32", 4)])
+def test_activations(dtype, size, tmp_path):
+    rows = Rows(train=5000, held_out=700, fragments=3)
+    header = Header("layer0_residual", "m", "c", dtype, d_act=48, block_rows=512)
+    with ActivationsWriter(tmp_path / "a.h5", header, vars(rows)) as writer:
+        for split, n in vars(rows).items():
+            writer.append(split, torch.randn(n, 48), *3 * [np.zeros(n, np.int32)])
+    wanted = disk.activations_bytes(rows, 48, size, 512)
+    assert (tmp_path / "a.h5").stat().st_size == pytest.approx(wanted, abs=4 * disk.PAGE)
+
+
+def test_the_shape_of_a_model_is_what_its_weights_have(tmp_path):
+    make_tiny_model(tmp_path / "tiny", layers=3, d_model=32, vocabulary=300)
+    shape = shapes.of_params(Params(model=Model(name=str(tmp_path / "tiny"))))
+    model = LanguageModel.load(Model(name=str(tmp_path / "tiny")))
+    parameters = sum(each.numel() for each in model._network.parameters())
+    assert (shape.layers, shape.begins) == (3, True)
+    assert shape.parameters == pytest.approx(parameters, rel=0.05)  # of the files, with their heads
+    for location in LOCATIONS:
+        site = Site(1, location)
+        assert shape.width(location) == model.widths([site])[site], location
+    (tmp_path / "tiny" / "model.safetensors").unlink()
+    guessed = shapes.of_params(Params(model=Model(name=str(tmp_path / "tiny"))))
+    assert guessed.parameters == pytest.approx(parameters, rel=0.05)
+
+
+def test_a_model_of_the_hub_that_was_never_here_is_one_clear_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    params = Params(model=Model(name="someone/model", revision="abc"))
+    with pytest.raises(BadInput, match=r"model someone/model: found no config at abc on this machine; wanted"):
+        shapes.of_params(params)
+    config = {"hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 100, "num_attention_heads": 4, "head_dim": 32}
+    place = tmp_path / "models--someone--model" / "snapshots" / "abc"
+    place.mkdir(parents=True)
+    (place / "config.json").write_text(json.dumps(config))
+    assert shapes.of_params(params).width("attn") == 128
+
+
+def test_a_model_that_is_to_be_made_has_the_shape_of_its_section(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    params = Params.model_validate({"transformer": {"name": "new", "d_model": 48}, "model": {"name": "models/new"}})
+    assert leaves.makes_model(params)
+    assert shapes.of_params(params).width("mlp") == 192
+
+
+def test_imported_vectors_say_their_shape_in_their_heads(tmp_path):
+    np.save(tmp_path / "one.npy", np.zeros((7, 5), np.float32))
+    save_file({"x": torch.zeros(11, 5)}, tmp_path / "two.safetensors")
+    assert imported.rows_and_width(str(tmp_path)) == (18, 5)
+    sizes = Sizes(
+        Params.model_validate({"activations": {"imported": {"mine": str(tmp_path)}}, "grid": {"sites": ["mine"]}})
+    )
+    assert sizes.width("mine") == 5
+    assert sizes.rows("mine").all == 18
+    (tmp_path / "one.npy").unlink()
+    (tmp_path / "two.safetensors").unlink()
+    with pytest.raises(BadInput, match=r"no \.npy or \.safetensors"):
+        imported.rows_and_width(str(tmp_path))
+
+
+def test_nothing_on_paper_reads_the_weights(tmp_path):
+    make_tiny_model(tmp_path / "tiny")
+    weights = tmp_path / "tiny" / "model.safetensors"
+    weights.write_bytes(bytes(weights.stat().st_size))
+    assert shapes.of_params(Params(model=Model(name=str(tmp_path / "tiny")))).layers == 3
+    assert Path(weights).exists()
