@@ -21,7 +21,7 @@ for site in PARAMS.grid.sites:
             name: [
                 f"rows/{name}.json",
                 f"rows/{name}.frequency.parquet",
-                *([] if described.ratio is None else [f"gains/{name}.safetensors"]),
+                *([f"gains/{name}.safetensors"] if settings.evaluation.refits(described.ratio) else []),
             ]
             for name, described in settings.members.items()
         },

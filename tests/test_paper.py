@@ -61,6 +61,9 @@ def test_the_whole_line_runs_and_leaves_what_the_switches_say(made):
         dictionary, settings = dictionaries.load_with_settings(path)
         assert not dictionary.centre.any()
         assert settings["training"]["legacy_adam"]
+    assert not (made / f"results/evaluation/{SITE}/gains").exists()
+    rows = tables.read(made / f"results/evaluation/{SITE}/table.parquet", tables.EVALUATION).to_pylist()
+    assert {row["variant"] for row in rows} == {"plain"}
     basis = dictionaries.load(made / f"results/baselines/{SITE}/neuron_basis.safetensors")
     assert basis.n_feat == basis.d_act
 

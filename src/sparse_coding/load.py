@@ -88,7 +88,9 @@ def _nearest(rows: list[Row], l0: float | None) -> Row:
 def _gain(results: Path, rows: list[Row], row: Row) -> Path:
     if not any(other["name"] == row["name"] and other["variant"] == "gain_refit" for other in rows):
         raise BadInput(
-            "load_dictionary: gain_refit", f"none for {row['name']}", "a trained dictionary: tied, untied or topk"
+            "load_dictionary: gain_refit",
+            f"none for {row['name']}",
+            "a trained dictionary (tied, untied or topk), and evaluation.gain_refit_rows in params.yaml",
         )
     return results / "evaluation" / row["site"] / "gains" / f"{row['name']}.safetensors"
 

@@ -94,16 +94,17 @@ class Costs:
 
     def _evaluate(self, own: EvaluationSlice) -> float:
         width, rows = self.sizes.width(own.site), self.sizes.rows(own.site)
-        refit_rows = min(own.evaluation.gain_refit_rows, rows.train)
+        refit_rows = min(own.evaluation.gain_refit_rows or 0, rows.train)
         nmf = self.sizes.params.baselines.nmf_encode_iterations
         total, rebuilt, subjects = 0.0, 0.0, 0
         for row in own.members.values():
-            trained, n_feat = row.ratio is not None, self.sizes.features(own.site, row.ratio)
+            n_feat = self.sizes.features(own.site, row.ratio)
             iterations = nmf if row.kind == "nmf" else None
             n_feat = width if iterations else n_feat
-            variants = 2 if trained else 1
+            refitted = own.evaluation.refits(row.ratio)
+            variants = 2 if refitted else 1
             total += rows.held_out * evaluating.measured(n_feat, width, row.k, iterations, variants)
-            if trained:
+            if refitted:
                 total += refit_rows * evaluating.refitted(n_feat, width) + evaluating.solved(n_feat)
             rebuilt += variants * evaluating.reconstructed(n_feat, width, row.k, iterations)
             subjects += variants

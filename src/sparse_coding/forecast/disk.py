@@ -110,8 +110,9 @@ def _evaluation(job: Job, name: str, sizes: Sizes) -> list[float]:
         return [2300 * _subjects(sizes), 900 * _subjects(sizes), 400 * _subjects(sizes)]
     ratio = own.members[name].ratio
     n_feat = sizes.features(own.site, ratio)
-    rows: list[float] = [ROW * (1 if ratio is None else 2), FREQUENCY * n_feat + FREQUENCY_HEAD]
-    return rows if ratio is None else [*rows, FLOAT * n_feat + 250]
+    refits = own.evaluation.refits(ratio)
+    rows: list[float] = [ROW * (2 if refits else 1), FREQUENCY * n_feat + FREQUENCY_HEAD]
+    return [*rows, FLOAT * n_feat + 250] if refits else rows
 
 
 def _ratio_of(member: str) -> float | None:

@@ -91,19 +91,15 @@ def _import(own: ImportSlice, sizes: Sizes, threads: int) -> float:
 
 
 def _dictionaries(own: DictionariesSlice, sizes: Sizes, threads: int) -> float:
-    """The stream, the members with their moments, and a workspace a thread.
-
-    Where a cell has more members than are trained side by side, the next ones are made while the last are there.
-    """
+    """The stream, the members with their moments, and a workspace a thread."""
     training, width = own.training, sizes.width(own.site)
     n_feat = sizes.features(own.site, own.ratio)
     one = FLOAT * n_feat * width * (1 if own.architecture == "tied" else 2)
     together = min(len(own.members), training.side_by_side)
-    further = min(len(own.members) - together, training.side_by_side)
     stream = (max(training.buffer_rows, training.batch) + CHUNK) * width * BYTES[sizes.params.activations.dtype]
     stream += (ROWS_AHEAD + TURN) * training.batch * width * FLOAT
     steps = min(threads, together) * workspace(training.batch, n_feat, width, own.architecture == "topk")
-    return BASE["dictionaries"] + LOOPS + 3 * one * together + max(stream + steps, 3 * one * further)
+    return BASE["dictionaries"] + LOOPS + 3 * one * together + stream + steps
 
 
 def workspace(batch: int, n_feat: int, d_act: int, keeps_largest: bool) -> float:
@@ -128,10 +124,11 @@ def _baselines(own: BaselinesSlice, sizes: Sizes, threads: int) -> float:
 def _evaluation(own: EvaluationSlice, sizes: Sizes, threads: int) -> float:
     """The dictionaries of a part, and the larger of: measuring (a gain refit a thread), splicing (logits a thread)."""
     width = sizes.width(own.site)
-    shapes = [(sizes.features(own.site, row.ratio), row.ratio is not None, row.kind) for row in own.members.values()]
+    refits_of = own.evaluation.refits
+    shapes = [(sizes.features(own.site, row.ratio), refits_of(row.ratio), row.kind) for row in own.members.values()]
     loaded = [FLOAT * n * width * (1 if kind in ("tied", "nmf") else 2) for n, _, kind in shapes]
     held = max(sum(loaded[first : first + AT_A_TIME]) for first in range(0, len(loaded), AT_A_TIME))
-    refits = sorted((DOUBLE * SQUARES * n**2 for n, trained, _ in shapes if trained), reverse=True)
+    refits = sorted((DOUBLE * SQUARES * n**2 for n, refitted, _ in shapes if refitted), reverse=True)
     largest = max(n for n, _, _ in shapes)
     measuring = sum(refits[:threads]) + threads * MEASURED_ROWS * (5 * FLOAT * largest + 6 * DOUBLE * width)
     base = BASE["evaluation"] + LOOPS + held + threads * HEAP

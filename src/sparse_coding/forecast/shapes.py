@@ -59,7 +59,7 @@ _LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
 
 def _config(params: Params) -> dict[str, Any]:
     own = params.transformer
-    if leaves.makes_model(params) and not (Path(params.model.name) / "config.json").exists():
+    if leaves.makes_model(params):
         return {
             "num_hidden_layers": own.layers, "hidden_size": own.d_model, "vocab_size": own.vocabulary,
             "num_attention_heads": own.heads, "bos_token_id": 0, "max_position_embeddings": own.context,

@@ -202,7 +202,16 @@ class Evaluation(Section):
     """Reconstruction and spliced-model metrics on held-out data."""
 
     splice_blocks: Count = setting(48, "Held-out blocks with the reconstruction spliced in, at most.", unit="blocks")
-    gain_refit_rows: Count = setting(30_000, "Training vectors to fit the gain refit on, at most.", unit="vectors")
+    gain_refit_rows: Count | None = setting(
+        30_000,
+        "Training vectors to fit the gain refit on, at most; null: no refit, which takes n_feat^2 of memory.",
+        unit="vectors",
+    )
+
+    def refits(self, ratio: float | None) -> bool:
+        """Whether a dictionary has its gains refitted: trained ones do, which have a ratio."""
+        return ratio is not None and self.gain_refit_rows is not None
+
     alive_share: Share = setting(
         1e-4, "A feature is alive if it fires on more held-out vectors than this.", unit="share"
     )

@@ -47,14 +47,19 @@ def run(
         tqdm(total=settings.training.steps * len(names), desc=label, unit="step") as progress,
     ):
         mean, scale = (file.mean, file.mean_norm) if settings.training.normalise else (0 * file.mean, 1.0)
-        for first in range(0, len(names), size):
-            members = [_member(settings, name, file.d_act) for name in names[first : first + size]]
+
+        def together(some: list[str]) -> list[ensemble.NotFinite]:
+            """Train and write some members; nothing holds them when it is over."""
+            members = [_member(settings, name, file.d_act) for name in some]
             failed = _train(members, _batches(settings, file, mean, scale), settings, threads, progress.update)
-            failures += [failed[member.name] for member in members if member.name in failed]
             for member in members:
                 if member.name not in failed:
                     _write(settings, member, mean, scale, output)
                     done(member.name)
+            return [failed[member.name] for member in members if member.name in failed]
+
+        for first in range(0, len(names), size):
+            failures += together(names[first : first + size])
     if failures:
         raise failures[0]
 

@@ -1,6 +1,6 @@
 """Stage evaluation: what each dictionary of a site keeps of the activations, on held-out data.
 
-1. Refit the gains of every trained dictionary on training vectors: a second variant of it.
+1. Refit the gains of every trained dictionary on training vectors, where that is asked for: a second variant of it.
 2. Pass the held-out vectors through each variant: L0, FVU, MSE, cosine, dead and alive features.
 3. Splice each reconstruction into the language model, on held-out blocks: cross-entropy, KL, loss recovered.
 4. Write the rows, firing frequencies and gains of each dictionary.
@@ -150,7 +150,7 @@ def _variants(
     if dictionary.d_act != file.d_act:
         raise BadInput(path, f"atoms of {dictionary.d_act} dimensions", f"{file.d_act}, as in {file.path}")
     gains: list[Tensor | None] = [None]
-    if described.kind in TRAINED:
+    if described.kind in TRAINED and settings.gain_refit_rows is not None:
         rows = spread(file.split("train"), settings.gain_refit_rows, settings.batch_rows)
         gains.append(gain_refit(dictionary, rows))
     subjects = []
