@@ -13,8 +13,10 @@ plot: $(VENV)/.installed
 	$(RUN)/snakemake --cores all results/plots/layer2_residual.png
 	@$(RUN)/python -m sparse_coding.closing
 
+# Two workers, each with whole files, in their order: what a file makes for all its tests is made once, and the long
+# files (tests/workflow and those beside it) come when there are others left to share.
 test: $(VENV)/.test-installed
-	$(RUN)/python -m pytest
+	$(RUN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.test-installed
 	$(RUN)/ruff check
@@ -35,7 +37,8 @@ docs: $(VENV)/.test-installed
 	$(RUN)/python -m tests.what_reruns > build/what-reruns.md && mv build/what-reruns.md docs/what-reruns.md
 
 # Measure, on two cores: how long it takes to find out that nothing is to be done (benchmarks/freshness.md); training
-# against other libraries, reading, harvest, scorer and the whole default run (benchmarks/RESULTS.md, results.json).
+# against other libraries, reading, harvest, scorer, the whole default run, what the original did otherwise, and forecasts
+# of three sizes (benchmarks/RESULTS.md, results.json).
 bench: $(VENV)/.test-installed build/bench/.installed
 	$(RUN)/python -m benchmarks.freshness
 	PYTHONPATH=src:. build/bench/bin/python -m benchmarks.training
@@ -43,6 +46,8 @@ bench: $(VENV)/.test-installed build/bench/.installed
 	$(RUN)/python -m benchmarks.harvest
 	$(RUN)/python -m benchmarks.scorer
 	$(RUN)/python -m benchmarks.plot
+	$(RUN)/python -m benchmarks.paper
+	$(RUN)/python -m benchmarks.scale
 	$(RUN)/python -m benchmarks.report
 
 # The other libraries want versions of their own. torchvision: nnsight asks for it, nothing here uses it, and a build

@@ -1,7 +1,13 @@
 """Settings for the whole test run."""
 
+import os
+
 from hypothesis import settings
 
 # Machines that run tests are slow now and then: an example may take its time.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+# Where two workers share two cores, a thread that waits for another sleeps, and keeps no core busy. Sums are split
+# between threads as before. OpenMP reads it when torch is imported; the processes that tests start inherit it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

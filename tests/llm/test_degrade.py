@@ -35,7 +35,9 @@ def test_every_server_answers(tmp_path, vague):
 
 
 @pytest.mark.parametrize("vague", [False, True], ids=["named", "vague"])
-@pytest.mark.parametrize("rejects", [{"logprobs"}, {"seed", "temperature"}, {*FIELDS}], ids=str)
+@pytest.mark.parametrize(
+    "rejects", [{"logprobs"}, {"seed", "temperature"}, {*FIELDS}], ids=lambda fields: " ".join(sorted(fields))
+)
 def test_many_in_flight(tmp_path, rejects, vague):
     with ModelServer(rejects=rejects, vague=vague, latency=0.005) as server:
         answers = Desk(tmp_path, server.url).ask(*(full(number) for number in range(60)))
