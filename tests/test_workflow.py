@@ -496,13 +496,17 @@ def test_shipped_params_plan_every_job(file, tmp_path):
     stand_in.mkdir(parents=True)
     for name in leaves.MODEL_FILES:
         (stand_in / name).write_text('{"num_hidden_layers": 6, "hidden_size": 128}')
+    if settings.dataset.corpus != leaves.EMBEDDED_CORPUS:  # of a hub that is not reached here
+        write_texts(folder / settings.dataset.corpus, n=2)
     jobs = planned_jobs(folder)
-    sites = settings.grid.sites
-    with_controls = [*sites, *(f"random_{site}" for site in sites)]
+    sites, has_controls = settings.grid.sites, settings.autointerp.random_weights is not None
+    with_controls = [*sites, *(f"random_{site}" for site in sites if has_controls)]
     cells = [f"{site}_{cell.name}" for site in with_controls for cell in grid.cells(settings, site)]
     wanted = {"all", "total", "evaluation_summary", "dataset_tokens"}
     n_passes = -(-len(sites) // (settings.activations.sites_per_pass or len(sites)))
-    wanted |= {f"activations_{kind}_{number}" for kind in ("model", "random") for number in range(n_passes)}
+    wanted |= {
+        f"activations_{kind}_{number}" for kind in ("model", "random")[: 1 + has_controls] for number in range(n_passes)
+    }
     wanted |= {f"{step}_{site}" for step in ("baselines", "evaluation", "evaluation_tables", "plots") for site in sites}
     wanted |= {f"{step}_{site}" for step in ("autointerp", "autointerp_tables") for site in with_controls}
     wanted |= {f"dictionaries_{cell}".replace(".", "p") for cell in cells}
