@@ -150,6 +150,11 @@ def rows_of(
     return rows
 
 
+def _is_of(row: dict[str, Any], sizes: list[str]) -> bool:
+    """Whether a row is of one of these sizes: the others keep theirs."""
+    return row["what"].split(",")[0] in sizes
+
+
 def main(sizes: list[str]) -> None:
     """Forecast, run, compare, print, write."""
     rows: list[dict[str, Any]] = []
@@ -160,7 +165,9 @@ def main(sizes: list[str]) -> None:
             rows += rows_of(size, foreseen, measured(folder, run(folder)))
     for row in rows:
         print(f"{row['what']:36} {row['value']:10.2f} {row['unit']:3} {row['note']}")
-    section = {"machine": results.machine(LIBRARIES), "rows": rows, "notes": [f"{CORES} cores; loops compiled before"]}
+    others = [row for row in results.load().get("scale", {}).get("rows", []) if not _is_of(row, sizes or list(SIZES))]
+    notes = [f"{CORES} cores; loops compiled before"]
+    section = {"machine": results.machine(LIBRARIES), "rows": [*rows, *others], "notes": notes}
     results.merge("scale", section)
 
 

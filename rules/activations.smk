@@ -6,17 +6,7 @@ The control sites random_<site> come from the same model with random weights, so
 """
 
 
-def passes():
-    """The sites of each forward pass: (name, random weights, sites)."""
-    harvested = grid.harvested_sites(PARAMS)
-    controls = [control for site in harvested for control in control_of(site)]
-    for kind, sites in (("model", harvested), ("random", controls)):
-        size = PARAMS.activations.sites_per_pass or max(1, len(sites))
-        for first in range(0, len(sites), size):
-            yield f"activations_{kind}_{first // size}", kind == "random", sites[first : first + size]
-
-
-for name, random_weights, sites in passes():
+for name, random_weights, sites in grid.passes(PARAMS):
     job = work(
         name,
         slices.activations(PARAMS, random_weights, sites),
@@ -42,7 +32,7 @@ for name, random_weights, sites in passes():
             f"results/logs/{name}.log",
         benchmark:
             f"results/logs/{name}.benchmark.tsv"
-        threads: shared_threads(len(list(passes())))
+        threads: shared_threads(len(grid.passes(PARAMS)))
         priority: 0 if random_weights else 10
         shell:
             "{STEP} {params.order:q} --threads {threads} 2> {log:q}"

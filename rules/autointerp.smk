@@ -22,7 +22,7 @@ def asked(settings):
     }
 
 
-for site in (site for site in sites_with_controls() if site not in PARAMS.activations.imported):
+for site in (site for site in grid.sites_with_controls(PARAMS) if site not in PARAMS.activations.imported):
     settings = slices.autointerp(PARAMS, site)
     folder = f"results/autointerp/{site}"
     job = work(

@@ -60,11 +60,6 @@ def control_of(site):
     return [control for control in [grid.control_site(PARAMS, site)] if control]
 
 
-def sites_with_controls():
-    """The grid's sites, then the control of each harvested one."""
-    return [*PARAMS.grid.sites, *(control for site in grid.harvested_sites(PARAMS) for control in control_of(site))]
-
-
 def from_model(weights=True):
     """The model, as what a job depends on: files from outside, or what stage transformer makes."""
     if leaves.makes_model(PARAMS):

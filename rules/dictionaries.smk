@@ -5,7 +5,7 @@ out: results/dictionaries/<site>/<member>.safetensors and .log.jsonl, a member f
 A job trains those members of its cell that are not there.
 """
 
-for site in sites_with_controls():
+for site in grid.sites_with_controls(PARAMS):
 
     for cell in grid.cells(PARAMS, site):
         job = work(

@@ -98,6 +98,25 @@ def harvested_sites(params: Params) -> list[str]:
     return [site for site in params.grid.sites if site not in params.activations.imported]
 
 
+def _controls(params: Params) -> list[str]:
+    return [control for site in harvested_sites(params) if (control := control_site(params, site))]
+
+
+def sites_with_controls(params: Params) -> list[str]:
+    """The grid's sites, then the control of each harvested one."""
+    return [*params.grid.sites, *_controls(params)]
+
+
+def passes(params: Params) -> list[tuple[str, bool, list[str]]]:
+    """The sites of each forward pass: (name of the job, random weights, sites)."""
+    found = []
+    for kind, harvested in (("model", harvested_sites(params)), ("random", _controls(params))):
+        size = params.activations.sites_per_pass or max(1, len(harvested))
+        for first in range(0, len(harvested), size):
+            found.append((f"activations_{kind}_{first // size}", kind == "random", harvested[first : first + size]))
+    return found
+
+
 def topk_name(method: Baseline, k: int) -> str:
     """The top-k variant of a baseline, e.g. `pca_top8`."""
     return f"{method}_top{k}"

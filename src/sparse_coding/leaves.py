@@ -125,7 +125,7 @@ def check(params: Params) -> None:
     config = model_config(params)
     if config is None or not grid.harvested_sites(params):
         return
-    n_layers = first_of(config, "num_hidden_layers", "n_layer", "num_layers")
+    n_layers = layers_of(config)
     for name in grid.harvested_sites(params):
         site = sites.parse(name)
         if n_layers is not None and site.layer >= n_layers:
@@ -133,6 +133,11 @@ def check(params: Params) -> None:
         width, ratio = width_of(config, site.location), min(params.grid.ratios)
         if width is not None and round(ratio * width) < 1:
             raise BadInput("params.yaml: grid.ratios", f"{ratio:g}", f"at least {1 / width:g}: one feature of {width}")
+
+
+def layers_of(config: dict[str, Any]) -> int | None:
+    """The number of blocks, as far as the config says so."""
+    return first_of(config, "num_hidden_layers", "n_layer", "num_layers")
 
 
 def width_of(config: dict[str, Any], location: str) -> int | None:

@@ -1,11 +1,7 @@
 """Processor seconds of a call, on one thread."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-import torch
-from threadpoolctl import threadpool_limits
+from collections.abc import Callable
 
 LEAST, MOST_CALLS = 0.15, 20  # seconds that a probe takes at least, calls at most
 
@@ -23,15 +19,3 @@ def seconds_of(call: Callable[[], object], warm: bool = True, least: float = LEA
         if now - began > least:
             break
     return best
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """As steps do: a thread computes alone."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1, user_api="blas"):
-            yield
-    finally:
-        torch.set_num_threads(before)

@@ -2,10 +2,10 @@
 
 from sparse_coding import sites
 from sparse_coding.core.metrics.ratios import MOST_CLUSTERS
+from sparse_coding.core.threads import one_thread
 from sparse_coding.costs import evaluating, fitting, interpreting, starting, training
 from sparse_coding.costs.assumed import settled_l0
 from sparse_coding.costs.network import Network
-from sparse_coding.costs.probe import one_thread
 from sparse_coding.forecast import corpus, disk, jobs
 from sparse_coding.forecast.jobs import Job
 from sparse_coding.forecast.vectors import DOCUMENT_TOKENS, Sizes

@@ -1,4 +1,7 @@
-"""How many vectors of how many dimensions a folder of imported ones holds: from the heads of its files."""
+"""How many vectors of how many dimensions a folder of imported ones holds: from the heads of its files.
+
+By hand: numpy and safetensors would be imported at each parse of the Snakefile.
+"""
 
 import ast
 import json

@@ -55,21 +55,8 @@ def _dataset(params: Params) -> Iterator[Job]:
         yield Job(DATASET, "dataset", slices.dataset(params), ("tokens",), model, most_threads=2)
 
 
-def passes(params: Params) -> list[tuple[str, bool, list[str]]]:
-    """The sites of each forward pass: (job, random weights, sites)."""
-    found, trained = [], grid.harvested_sites(params)
-    controls = [control for site in trained if (control := grid.control_site(params, site))]
-    for kind, sites in (("model", trained), ("random", controls)):
-        size = params.activations.sites_per_pass or max(1, len(sites))
-        found += [
-            (f"activations_{kind}_{first // size}", kind == "random", sites[first : first + size])
-            for first in range(0, len(sites), size)
-        ]
-    return found
-
-
 def _activations(params: Params) -> Iterator[Job]:
-    harvests = passes(params)
+    harvests = grid.passes(params)
     for name, random, sites in harvests:
         settings = slices.activations(params, random, sites)
         yield Job(name, "activations", settings, tuple(sites), (DATASET,), most_threads=ALL_CORES, ready=len(harvests))
@@ -81,15 +68,8 @@ def _activations(params: Params) -> Iterator[Job]:
 
 def harvest_of(params: Params, site: str) -> str:
     """The job that makes the activations of a site."""
-    found = (name for name, _, sites in passes(params) if site in sites)
+    found = (name for name, _, sites in grid.passes(params) if site in sites)
     return next(found, f"activations_imported_{site}")
-
-
-def sites_with_controls(params: Params) -> list[str]:
-    """The grid's sites, then their controls."""
-    harvested = grid.harvested_sites(params)
-    controls = [control for site in harvested if (control := grid.control_site(params, site))]
-    return [*params.grid.sites, *controls]
 
 
 def cell_name(site: str, cell: grid.Cell) -> str:
@@ -98,7 +78,7 @@ def cell_name(site: str, cell: grid.Cell) -> str:
 
 
 def _dictionaries(params: Params) -> Iterator[Job]:
-    for site in sites_with_controls(params):
+    for site in grid.sites_with_controls(params):
         cells = grid.cells(params, site)
         for cell in cells:
             yield Job(
@@ -131,7 +111,7 @@ def _evaluation(params: Params) -> Iterator[Job]:
 
 
 def _autointerp(params: Params) -> Iterator[Job]:
-    for site in sites_with_controls(params):
+    for site in grid.sites_with_controls(params):
         if site in params.activations.imported:
             continue
         settings = slices.autointerp(params, site)

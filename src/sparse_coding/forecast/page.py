@@ -31,9 +31,9 @@ def _vectors(params: Params, sizes: Sizes) -> str:
     lines = []
     if grid.harvested_sites(params):
         lines.append(
-            f"Tokens through the model: {amounts.count(sizes.tokens)} a pass, {len(jobs.passes(params))} passes."
+            f"Tokens through the model: {amounts.count(sizes.tokens)} a pass, {len(grid.passes(params))} passes."
         )
-    for site in jobs.sites_with_controls(params):
+    for site in grid.sites_with_controls(params):
         rows, width = sizes.rows(site), sizes.width(site)
         lines.append(
             f"{site}: {amounts.count(rows.all)} vectors of {width} dimensions, {amounts.count(rows.train)} to train on"

@@ -43,7 +43,7 @@ def of_params(params: Params) -> ModelShape:
     config = _config(params)
     config = {**config, **(config.get("text_config") or {})}
     first = leaves.first_of
-    d_model, layers = first(config, "hidden_size", "n_embd", "d_model"), first(config, *_LAYERS)
+    d_model, layers = first(config, "hidden_size", "n_embd", "d_model"), leaves.layers_of(config)
     if d_model is None or layers is None or config.get("vocab_size") is None:
         raise BadInput(f"{params.model.name}: config.json", "no width, number of blocks or vocabulary", "all of them")
     d_mlp = leaves.width_of(config, "mlp") or 4 * d_model
@@ -52,9 +52,6 @@ def of_params(params: Params) -> ModelShape:
         first(config, "bos_token_id") is not None, config,
     )  # fmt: skip
     return ModelShape(**{**vars(shape), "parameters": _parameters(params, shape)})
-
-
-_LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
 
 
 def _config(params: Params) -> dict[str, Any]:
@@ -94,9 +91,8 @@ def fetch(model: Model) -> None:
         return
     from huggingface_hub import hf_hub_download
 
-    with suppress(
-        Exception
-    ):  # the client and its transport have exceptions of their own; what is missing is said later
+    # The client and its transport have exceptions of their own; what is missing is said when it is read.
+    with suppress(Exception):
         hf_hub_download(model.name, "config.json", revision=model.at)
 
 

@@ -9,7 +9,6 @@
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 from tqdm import tqdm
 
@@ -27,6 +25,7 @@ from sparse_coding.core.metrics.gain_refit import gain_refit
 from sparse_coding.core.metrics.ratios import Ratio, clusters
 from sparse_coding.core.metrics.reconstruction import Reconstruction
 from sparse_coding.core.metrics.splice import Spliced
+from sparse_coding.core.threads import one_thread
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io import gains as gain_files
@@ -72,7 +71,7 @@ def run(
     name of each dictionary whose files are written. Raises BadInput for a control site, and where activations,
     dictionaries and settings do not belong together.
     """
-    with _one_thread_each(), open_activations(activations) as file:
+    with one_thread(), open_activations(activations) as file:
         _check(settings, file, dictionaries)
         pairs = list(zip(settings.members.values(), dictionaries, strict=True))
         held_out = HeldOut.of(file.split("held_out"), settings.evaluation.batch_rows)
@@ -206,21 +205,6 @@ def _splicer(
         )
 
     return spliced
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Threads work on dictionaries or batches instead: no result then depends on how many there are.
-
-    The linear algebra of numpy would start threads of its own, which wait for each other where all cores are busy.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1, user_api="blas"):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _row(settings: EvaluationSlice, subject: Subject, spliced: Spliced | None) -> dict[str, Any]:
