@@ -74,13 +74,28 @@ def test_gradients_are_those_of_autograd(name, kind, seed, l1, n_feat, d_act, ba
         return
     assert seen.mse == pytest.approx(float(mse), rel=1e-5)
     assert seen.l1_norm == pytest.approx(float(codes.sum(1).mean()), rel=1e-5, abs=1e-7)
-    # Projection may cancel nearly all of a gradient: what is left is compared with the largest of all.
-    largest = max(gradient.abs().max() for gradient in wanted.values())
-    for key, gradient in wanted.items():
-        size = largest
-        if key == "decoder_bias":  # a sum over features that may cancel: it is as exact as its terms are large
-            size = max(size, (wanted["bias"].abs() @ parameters["encoder"].double().abs()).max())
-        torch.testing.assert_close(gradients[key].double(), gradient, rtol=0, atol=max(2e-6 * size, 1e-9), msg=key)
+    # Sums may cancel, and projection nearly all of a gradient: it is as exact as its terms are large.
+    for key, size in terms(name, parameters, z, penalty, codes).items():
+        atol = max(2e-6 * max(size, largest_of(wanted)), 1e-9)
+        torch.testing.assert_close(gradients[key].double(), wanted[key], rtol=0, atol=atol, msg=key)
+
+
+def largest_of(gradients):
+    return max(gradient.abs().max() for gradient in gradients.values())
+
+
+def terms(name, parameters, z, penalty, codes):
+    """The largest sum of the magnitudes of what a gradient is the sum of, for each parameter."""
+    form, size = BY_NAME[name].form, {key: value.double().abs() for key, value in parameters.items()}
+    x = z.double().abs() + (size[form.centre] if form.centre else 0)
+    d_x_hat = (codes @ size[form.decoder] + x) * 2 / z.numel()
+    d_pre = (d_x_hat @ size[form.decoder].T + (0 if form.keeps_largest else penalty.l1 / len(z))) * (codes > 0)
+    d_bias, d_encoder, d_decoder = d_pre.sum(0), d_pre.T @ x, codes.T @ d_x_hat
+    found = {form.bias: d_bias, form.encoder: d_encoder}
+    found[form.decoder] = d_decoder + d_encoder if form.tied else d_decoder
+    if form.centre:
+        found[form.centre] = d_x_hat.sum(0) + d_bias @ size[form.encoder]
+    return {key: value.max() for key, value in found.items()}
 
 
 def sparse_case(name, seed, n_feat, d_act, batch):
