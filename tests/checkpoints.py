@@ -18,6 +18,7 @@ from transformers import (
     OPTConfig,
     PretrainedConfig,
     Qwen2Config,
+    RobertaConfig,
 )
 
 from sparse_coding.lm.tokenizing import train_tokenizer
@@ -26,7 +27,14 @@ from tests.tiny_model import TEXT
 LAYERS, WIDTH, HEADS, VOCABULARY, CONTEXT = 3, 32, 4, 300, 64
 _SIZES = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "intermediate_size": 80}
 _GROUPED = {"num_key_value_heads": 2, "head_dim": 10, "max_position_embeddings": CONTEXT}
-ENCODER = BertConfig(vocab_size=VOCABULARY, max_position_embeddings=CONTEXT, **_SIZES)
+ENCODERS: dict[str, PretrainedConfig] = {
+    "bert": BertConfig(vocab_size=VOCABULARY, max_position_embeddings=CONTEXT, **_SIZES),
+    # Places are counted from the padding token on: two more vectors than tokens of the longest context.
+    "roberta": RobertaConfig(
+        vocab_size=VOCABULARY, max_position_embeddings=CONTEXT + 2, pad_token_id=1, bos_token_id=0, eos_token_id=0,
+        **_SIZES,
+    ),
+}  # fmt: skip
 CONFIGS: dict[str, PretrainedConfig] = {
     "neox": GPTNeoXConfig(vocab_size=VOCABULARY, **_SIZES),
     "neox, one after the other": GPTNeoXConfig(vocab_size=VOCABULARY, use_parallel_residual=False, **_SIZES),
@@ -50,8 +58,8 @@ CONFIGS: dict[str, PretrainedConfig] = {
 def make_checkpoint(folder: Path, architecture: str, seed: int = 0) -> Path:
     """Write a checkpoint with random weights, large enough that what it predicts depends on every part of it."""
     torch.manual_seed(seed)
-    if architecture == "bert":
-        network = AutoModelForMaskedLM.from_config(ENCODER)
+    if architecture in ENCODERS:
+        network = AutoModelForMaskedLM.from_config(ENCODERS[architecture])
     else:
         network = AutoModelForCausalLM.from_config(CONFIGS[architecture])
     with torch.no_grad():

@@ -9,14 +9,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.hooks import RemovableHandle
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, DistilBertConfig
 
 from sparse_coding.errors import BadInput
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.lm.resuming import resuming
 from sparse_coding.params import Model
 from sparse_coding.sites import LOCATIONS, Site
-from tests.checkpoints import CONFIGS, HEADS, LAYERS, VOCABULARY, WIDTH, make_checkpoint
+from tests.checkpoints import CONFIGS, CONTEXT, ENCODERS, HEADS, LAYERS, VOCABULARY, WIDTH, make_checkpoint
 
 TOKENS = torch.randint(1, VOCABULARY, (3, 17), generator=torch.Generator().manual_seed(0))
 SITES = [Site(layer, location) for layer in range(LAYERS) for location in LOCATIONS]
@@ -223,10 +223,11 @@ def test_devices_that_cannot_be_are_named(folders):
             LanguageModel.load(Model(name=str(folders["neox"]), device="cuda"))
 
 
-def test_an_encoder_has_all_places_and_no_next_token_loss(models, tmp_path):
-    model = LanguageModel.load(Model(name=str(make_checkpoint(tmp_path / "bert", "bert"))))
-    network, expected = AutoModelForMaskedLM.from_pretrained(tmp_path / "bert").eval(), {}
-    layer = network.bert.encoder.layer[1]
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_encoder_has_all_places_and_no_next_token_loss(name, models, tmp_path):
+    model = LanguageModel.load(Model(name=str(make_checkpoint(tmp_path / name, name))))
+    network, expected = AutoModelForMaskedLM.from_pretrained(tmp_path / name).eval(), {}
+    layer = network.get_submodule(name).encoder.layer[1]
     layer.register_forward_hook(lambda *passed: expected.update(residual=passed[-1]))
     layer.intermediate.register_forward_hook(lambda *passed: expected.update(mlp=passed[-1]))
     layer.output.dense.register_forward_hook(lambda *passed: expected.update(mlpout=passed[-1]))
@@ -238,8 +239,20 @@ def test_an_encoder_has_all_places_and_no_next_token_loss(models, tmp_path):
         of_plain = expected[location][0] if isinstance(expected[location], tuple) else expected[location]
         torch.testing.assert_close(found[f"layer1_{location}"], of_plain, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(model.logits(TOKENS), logits, rtol=1e-5, atol=1e-5)
+    assert model.n_context == CONTEXT
+    longest = torch.randint(2, VOCABULARY, (1, CONTEXT))
+    assert model.logits(longest).shape == (1, CONTEXT, VOCABULARY)
     assert not model.is_causal()
     assert all(models(name).is_causal() for name in CONFIGS)
+
+
+def test_an_architecture_that_the_bridge_does_not_know_is_named(tmp_path):
+    folder = make_checkpoint(tmp_path / "model", "bert")
+    sizes = {"vocab_size": VOCABULARY, "dim": WIDTH, "n_layers": 1, "n_heads": HEADS, "hidden_dim": 80}
+    AutoModelForMaskedLM.from_config(DistilBertConfig(**sizes)).save_pretrained(folder)
+    found = r"an architecture that TransformerBridge of transformer_lens does not know \(\['DistilBertForMaskedLM'\], .*"
+    with pytest.raises(BadInput, match=f"found {found}; wanted a causal model, BERT or RoBERTa"):
+        LanguageModel.load(Model(name=str(folder)))
 
 
 def test_an_encoder_is_told_from_a_causal_model_though_some_tokens_are_alike(tmp_path):

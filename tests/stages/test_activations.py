@@ -262,7 +262,7 @@ def test_a_progress_bar_counts_tokens(model, corpus, tokens, tmp_path, capsys):
     assert f"{27 * CONTEXT + 5 * 8}/{27 * CONTEXT + 5 * 8}" in shown.err
 
 
-@pytest.mark.parametrize("architecture", ["bert", "gpt2"])
+@pytest.mark.parametrize("architecture", ["bert", "roberta", "gpt2"])
 def test_vectors_of_text_do_not_depend_on_padding(corpus, tmp_path, architecture):
     """Blocks of one document each, against passes of the documents alone."""
     folder = make_checkpoint(tmp_path / "model", architecture)

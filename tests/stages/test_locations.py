@@ -23,7 +23,7 @@ from sparse_coding.slices import (
     TablesSlice,
 )
 from sparse_coding.stages import activations, autointerp, dataset, evaluation, evaluation_tables
-from tests.checkpoints import make_checkpoint
+from tests.checkpoints import ENCODERS, make_checkpoint
 from tests.step_inputs import write_texts
 from tests.tiny_model import TEXT
 
@@ -31,7 +31,7 @@ SITES = tuple(f"layer1_{location}" for location in LOCATIONS)
 DESCRIBED = (Described(name="neuron_basis", kind="neuron_basis"), Described(name="random", kind="random"))
 
 
-@pytest.fixture(scope="module", params=["neox", "gpt2", "llama", "qwen2", "bert"])
+@pytest.fixture(scope="module", params=["neox", "gpt2", "llama", "qwen2", *ENCODERS])
 def world(request, tmp_path_factory) -> tuple[Path, Model]:
     """Tokens, and the activations of all sites, of one pass each: of the model and of random weights."""
     folder = tmp_path_factory.mktemp("world")
@@ -80,7 +80,7 @@ def test_each_location_is_evaluated(world, site, tmp_path):
     evaluation_tables.run(TablesSlice(names=tuple(names)), **files, output=tmp_path)
     whole, silent = tables.read(tmp_path / "table.parquet", tables.EVALUATION).to_pylist()
     assert whole["fvu"] == pytest.approx(0, abs=1e-9)
-    if "bert" in (folder / "model" / "config.json").read_text():
+    if "bert" in (folder / "model" / "config.json").read_text():  # or RoBERTa
         assert whole["ce"] is whole["ce_clean"] is silent["loss_recovered"] is None
         return
     assert whole["ce"] == pytest.approx(whole["ce_clean"], rel=1e-5)

@@ -7,6 +7,7 @@ after loading.
 
 import copy
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from sparse_coding import params
 from sparse_coding.errors import BadInput
 from sparse_coding.lm.places import Place, places
-from sparse_coding.lm.refusing import WANTED, quiet, refusing
+from sparse_coding.lm.refusing import WANTED, quiet, refusing, refusing_unknown
 
-LONGEST_CONTEXT = ("max_position_embeddings", "n_positions")  # what a configuration calls it
+_LONGEST_CONTEXT = ("max_position_embeddings", "n_positions")  # what a configuration calls it
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -54,7 +55,7 @@ def load(model: params.Model, random_seed: int | None = None) -> Loaded:
     tokenizer = tokenizer_of(model)
     refused = refusing(model, "weights that cannot be loaded", "whole weights in safetensors format")
     weights = _Weights(model, random_seed)
-    with quiet(), refused, torch.random.fork_rng(devices=[]):
+    with quiet(), refused, refusing_unknown(model), torch.random.fork_rng(devices=[]):
         bridge = TransformerBridge.boot_transformers(
             _source(model),
             device="cpu",
@@ -71,13 +72,19 @@ def load(model: params.Model, random_seed: int | None = None) -> Loaded:
     with refusing(model, "a device map that does not fit", "module -> device for every module, or auto"):
         network = _placed(network.eval(), model)
     block = bridge.adapter.get_component_mapping()["blocks"]
-    sizes = bridge.cfg.n_layers, bridge.cfg.d_vocab, _longest(network)
+    longest = longest_context(network.config.get_text_config().to_dict())
+    sizes = bridge.cfg.n_layers, bridge.cfg.d_vocab, None if longest is None else longest[1]
     return Loaded(network, str(block.name), places(block), *sizes, tokenizer)
 
 
-def _longest(network: PreTrainedModel) -> int | None:
-    config = network.config.get_text_config()
-    return next((most for key in LONGEST_CONTEXT if (most := getattr(config, key, None)) is not None), None)
+def longest_context(config: Mapping[str, Any]) -> tuple[str, int] | None:
+    """What a model's config.json calls its longest context, and the tokens of that; None where it does not say."""
+    key = next((key for key in _LONGEST_CONTEXT if config.get(key) is not None), None)
+    if key is None:
+        return None
+    # RoBERTa counts places from the number of its padding token on, and keeps a vector for each number before.
+    unused = config.get("pad_token_id", 1) + 1 if config.get("model_type") == "roberta" else 0
+    return key, config[key] - unused
 
 
 def _placed(network: PreTrainedModel, model: params.Model) -> PreTrainedModel:

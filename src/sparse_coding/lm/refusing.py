@@ -44,6 +44,19 @@ def refusing(model: params.Model, found: str, wanted: str) -> Iterator[None]:
         raise BadInput(place, f"{found} ({_line(error)})", wanted) from error
 
 
+@contextmanager
+def refusing_unknown(model: params.Model) -> Iterator[None]:
+    """Raise BadInput where TransformerBridge says that it does not know the architecture, and names all it knows."""
+    try:
+        yield
+    except ValueError as error:
+        _, unknown, named = str(error).partition("Config architectures: ")
+        if not unknown:
+            raise
+        found = f"an architecture that TransformerBridge of transformer_lens does not know ({_line(named)})"
+        raise BadInput(f"model {model.name}", found, "a causal model, BERT or RoBERTa that it knows") from error
+
+
 def _hub_says(model: params.Model) -> tuple[str, str] | None:
     """What is found and what is wanted where the hub does not give the model; None where it does."""
     revision = model.at or "main"
@@ -64,7 +77,7 @@ def _hub_says(model: params.Model) -> tuple[str, str] | None:
     return None
 
 
-def _line(error: Exception) -> str:
+def _line(error: Exception | str) -> str:
     return " ".join(str(error).split())[:300]
 
 

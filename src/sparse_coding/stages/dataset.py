@@ -22,7 +22,7 @@ from sparse_coding.io.tokens import Blocks, Tokens, is_text
 from sparse_coding.lm import corpora
 from sparse_coding.lm.corpora.documents import SIDES
 from sparse_coding.lm.corpora.windows import share_in
-from sparse_coding.lm.loading import LONGEST_CONTEXT, tokenizer_of
+from sparse_coding.lm.loading import longest_context, tokenizer_of
 from sparse_coding.lm.tokens import (
     Counted,
     Document,
@@ -97,15 +97,15 @@ def _check_lengths(settings: DatasetSlice, framing: Framing) -> None:
     path = Path(settings.model.name).expanduser() / "config.json"
     if not path.is_file():
         return
-    config = json.loads(path.read_text(encoding="utf-8"))
-    bos, dataset = framing.bos is not None, settings.dataset
-    for key in LONGEST_CONTEXT:
-        most = config.get(key)
-        if most is not None and dataset.context > most:
-            raise BadInput("dataset.context", f"{dataset.context}", f"at most {most}: {key} in {path}")
-        if most is not None and dataset.fragment_tokens + bos > most:
-            found = f"{dataset.fragment_tokens}{' and BOS' if bos else ''}"
-            raise BadInput("dataset.fragment_tokens", found, f"at most {most} in all: {key} in {path}")
+    longest = longest_context(json.loads(path.read_text(encoding="utf-8")))
+    if longest is None:
+        return
+    (key, most), bos, dataset = longest, framing.bos is not None, settings.dataset
+    if dataset.context > most:
+        raise BadInput("dataset.context", f"{dataset.context}", f"at most {most}: {key} in {path}")
+    if dataset.fragment_tokens + bos > most:
+        found = f"{dataset.fragment_tokens}{' and BOS' if bos else ''}"
+        raise BadInput("dataset.fragment_tokens", found, f"at most {most} in all: {key} in {path}")
 
 
 def _fragments(
