@@ -1,4 +1,4 @@
-"""How near `sparse_coding forecast` comes, on three sizes: `python -m benchmarks.scale [tiny default large]`.
+"""How near `sparse_coding forecast` comes: `python -m benchmarks.scale [tiny default large supertiny toy]`.
 
 Forecasts a run, makes it in a folder of its own, watches its jobs, and writes both beside each other into
 benchmarks/results.json: disk, most memory of a job and processor time, by stage and in sum. On two cores.
@@ -46,7 +46,14 @@ LARGE: dict[str, Any] = {  # the shape of Pythia-70M with random weights, few to
         "random_weights": {"ratio": 8, "l1": 0.002},
     },
 }
-SIZES: dict[str, str | dict[str, Any]] = {"tiny": "presets/tiny.yaml", "default": "params.yaml", "large": LARGE}
+SIZES: dict[str, str | dict[str, Any]] = {
+    "tiny": "presets/tiny.yaml",
+    "default": "params.yaml",
+    "large": LARGE,
+    "supertiny": "presets/supertiny.yaml",
+    "toy": "params.yaml",
+}
+TARGETS = {"toy": ["results/plots/toy.png"]}
 
 
 def project(folder: Path, params: str | dict[str, Any]) -> Path:
@@ -85,7 +92,7 @@ def forecast(folder: Path, probe: bool = True) -> dict[str, dict[str, float]]:
         sizes = Sizes(params)
         seconds = _seconds(sizes) if probe else {}
         found: dict[str, dict[str, float]] = defaultdict(lambda: {"disk": 0, "memory": 0, "seconds": 0})
-        for name, job in jobs.wanted(params).items():
+        for name, job in jobs.of_params(params).items():
             own = found[job.stage]
             own["disk"] += disk.of_job(job, sizes)
             own["memory"] = max(own["memory"], memory.of_job(job, sizes, job.threads(CORES)))
@@ -99,7 +106,7 @@ def _seconds(sizes: Sizes) -> dict[str, float]:
     from sparse_coding.costs.processor import Costs
 
     costs = Costs(sizes)
-    return {name: costs.of_job(job) for name, job in jobs.wanted(sizes.params).items()}
+    return {name: costs.of_job(job) for name, job in jobs.of_params(sizes.params).items()}
 
 
 def run(folder: Path, *targets: str) -> dict[str, Taken]:
@@ -115,7 +122,7 @@ def measured(folder: Path, taken: dict[str, Taken]) -> dict[str, dict[str, float
     """What the run in `folder` took, as `forecast` has it."""
     before = Path.cwd()
     os.chdir(folder)
-    known = jobs.wanted(params_file.load(Path("params.yaml")))
+    known = jobs.of_params(params_file.load(Path("params.yaml")))
     os.chdir(before)
     found: dict[str, dict[str, float]] = defaultdict(lambda: {"disk": 0, "memory": 0, "seconds": 0})
     for name, each in taken.items():
@@ -123,7 +130,10 @@ def measured(folder: Path, taken: dict[str, Taken]) -> dict[str, dict[str, float
         own["memory"] = max(own["memory"], each.memory)
         own["seconds"] += each.seconds
     for stage, own in found.items():
-        files = [file for file in (folder / "results" / stage).rglob("*") if file.is_file()]
+        made = folder / "results" / stage
+        if stage == "transformer":
+            made = folder / "models" / known["transformer"].settings.name
+        files = [file for file in made.rglob("*") if file.is_file()]
         own["disk"] = sum(file.stat().st_blocks * 512 for file in files)
     return dict(found)
 
@@ -162,7 +172,7 @@ def main(sizes: list[str]) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             folder = project(Path(scratch) / size, SIZES[size])
             foreseen = forecast(folder)
-            rows += rows_of(size, foreseen, measured(folder, run(folder)))
+            rows += rows_of(size, foreseen, measured(folder, run(folder, *TARGETS.get(size, []))))
     for row in rows:
         print(f"{row['what']:36} {row['value']:10.2f} {row['unit']:3} {row['note']}")
     others = [row for row in results.load().get("scale", {}).get("rows", []) if not _is_of(row, sizes or list(SIZES))]

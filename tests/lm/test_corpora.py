@@ -17,9 +17,13 @@ from hypothesis import strategies as st
 from sparse_coding.errors import BadInput
 from sparse_coding.lm import corpora
 from sparse_coding.lm.corpora import pydocs, windows
-from sparse_coding.lm.corpora.documents import Documents, split
+from sparse_coding.lm.corpora.documents import Documents, Source, split
 
 TEXTS = [f"Document {i}.\nIt says: {'word ' * i}\u00e9 \u4e2d." for i in range(20)]
+
+
+def load(name: Path | str) -> Documents:
+    return corpora.load(Source(str(name)))
 
 
 def write_texts(folder: Path, texts: list[str] = TEXTS) -> Path:
@@ -91,7 +95,7 @@ def test_every_format_gives_the_same_documents(tmp_path: Path) -> None:
     write_parquet(tmp_path / "parts" / "x" / "0.parquet", [*TEXTS[:3], None, "  "])
     write_parquet(tmp_path / "parts" / "x" / "1.parquet", TEXTS[3:])
     names += [tmp_path / "many", tmp_path / "parts"]
-    first, *rest = [corpora.load(str(name), "text", 0.2, seed=1) for name in names]
+    first, *rest = [corpora.load(Source(str(name)), 0.2, seed=1) for name in names]
     assert sorted(first.train + first.held_out) == sorted(TEXTS)
     assert len(first.held_out) == 4
     for documents in rest:
@@ -102,16 +106,16 @@ def test_files_without_rows_are_passed_over(tmp_path: Path) -> None:
     write_parquet(tmp_path / "parts" / "0.parquet", [])
     write_parquet(tmp_path / "parts" / "1.parquet", TEXTS)
     (tmp_path / "parts" / "2.parquet").touch()
-    assert corpora.load(str(tmp_path / "parts")) == corpora.load(str(write_jsonl(tmp_path / "all.jsonl", TEXTS)))
+    assert load(tmp_path / "parts") == load(write_jsonl(tmp_path / "all.jsonl", TEXTS))
 
 
 def test_another_column_can_hold_the_text(tmp_path: Path) -> None:
     file = write_jsonl(tmp_path / "a.jsonl", TEXTS, "body")
-    assert corpora.load(str(file), "body") == corpora.load(str(write_jsonl(tmp_path / "b.jsonl", TEXTS)))
+    assert corpora.load(Source(str(file), "body")) == load(write_jsonl(tmp_path / "b.jsonl", TEXTS))
     with pytest.raises(BadInput, match=r"a\.jsonl: found columns body, id; wanted a column 'text'"):
-        corpora.load(str(file))
+        load(file)
     with pytest.raises(BadInput, match=r"b\.parquet: found columns body, id; wanted a column 'text'"):
-        corpora.load(str(write_parquet(tmp_path / "b.parquet", TEXTS, "body")))
+        load(write_parquet(tmp_path / "b.parquet", TEXTS, "body"))
 
 
 def test_the_split_is_by_document_and_seeded() -> None:
@@ -136,7 +140,7 @@ def test_repeated_text_is_reported_as_a_leak() -> None:
 
 def refused(path: Path) -> str:
     with pytest.raises(BadInput) as caught:
-        corpora.load(str(path))
+        load(path)
     message = str(caught.value)
     assert str(path) in message
     assert "\n" not in message
@@ -160,7 +164,7 @@ def test_what_holds_no_corpus_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     assert "found no such file or folder; wanted" in refused(tmp_path / "nowhere")
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     with pytest.raises(BadInput, match="corpus no-such/corpus: found no such file or folder, and nothing usable on"):
-        corpora.load("no-such/corpus")
+        load("no-such/corpus")
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -180,14 +184,17 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def _message(path: Path) -> str:
     with pytest.raises(BadInput) as caught:
-        corpora.load(str(path))
+        load(path)
     return str(caught.value)
 
 
 def test_reading_files_leaves_no_copy_behind(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "a.jsonl", TEXTS)
     write_parquet(tmp_path / "b.parquet", TEXTS)
-    code = "import sys; from sparse_coding.lm import corpora; [corpora.load(name) for name in sys.argv[1:]]"
+    code = (
+        "import sys; from sparse_coding.lm import corpora; from sparse_coding.lm.corpora.documents import Source; "
+        "[corpora.load(Source(name)) for name in sys.argv[1:]]"
+    )
     home = tmp_path / "home"
     source = str(Path(corpora.__file__).parents[3])
     environment = {"HOME": str(home), "HF_HOME": str(home / "hf"), "PYTHONPATH": source, "HF_HUB_OFFLINE": "1"}

@@ -15,7 +15,7 @@ import yaml
 
 from sparse_coding.errors import BadInput
 from sparse_coding.lm import corpora
-from sparse_coding.lm.corpora.documents import Documents, split
+from sparse_coding.lm.corpora.documents import Documents, Source, split
 from sparse_coding.params import Dataset
 
 TEXTS = [f"Document {i}.\nIt says: {'word ' * i}\u00e9 \u4e2d." for i in range(40)]
@@ -226,6 +226,28 @@ def test_a_stream_reads_no_further_than_it_is_asked(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"\d\d\.txt: found byte 0xff at 0; wanted UTF-8 text"):
         list(documents)
     assert stream.seen(2, 0) == Documents([text for _, text in first[:2]], [])
+
+
+@pytest.mark.parametrize("subset", ["default", "de"])
+def test_the_first_documents_of_a_stream(repository: Path, subset: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of the whole stream, in its order; a subset with a held-out split gives of that."""
+    source = Source(str(repository), subset=subset, section="transformer")
+    whole = streamed(repository, seed=3, subset=subset)
+    assert corpora.first(source, 12, 10_000, 0.25, seed=3) == Documents(whole.train[:12], whole.held_out[:3])
+    assert corpora.first(source, 12, 10_000, 0.25, seed=4).train != whole.train[:12]
+    assert corpora.first(source, 10**6, 10_000, 0.25, seed=3) == whole
+    assert f"corpus {repository}: train: 100%" in capsys.readouterr().err
+
+
+def test_what_the_first_documents_cannot_be_of(repository: Path) -> None:
+    sliced = Source(str(repository), split="train[:10%]", section="transformer")
+    wanted = r"transformer\.split: found train\[:10%\] of a streamed corpus; wanted a whole split, or transformer\.doc"
+    with pytest.raises(BadInput, match=wanted):
+        corpora.first(sliced, 5, 100)
+    with pytest.raises(BadInput, match=r"transformer\.documents: found 5, and corpus pydocs; wanted null: it is made"):
+        corpora.first(Source("pydocs", section="transformer"), 5, 100)
+    with pytest.raises(BadInput, match=r"transformer\.subset: found fr; wanted one of default, de"):
+        corpora.first(Source(str(repository), subset="fr", section="transformer"), 5, 100)
 
 
 def test_what_is_streamed_by_default(repository: Path) -> None:

@@ -13,6 +13,7 @@ from sparse_coding.io import tokens as tokens_file
 from sparse_coding.io.tokens import NO_DOCUMENT, PADDING, Blocks, Tokens
 from sparse_coding.lm import corpora, tokenizing
 from sparse_coding.lm.corpora import pydocs
+from sparse_coding.lm.corpora.documents import Source
 from sparse_coding.lm.tokens import Framing, encode
 from sparse_coding.params import Dataset, Model
 from sparse_coding.slices import DatasetSlice
@@ -62,7 +63,7 @@ def test_blocks_and_fragments_are_what_was_asked_for(folder: Path, tmp_path: Pat
 
 def test_every_token_comes_from_the_document_it_names(folder: Path, tmp_path: Path) -> None:
     tokens = make(folder, tmp_path)
-    documents = corpora.load(str(folder / "corpus"), held_out_share=0.2, seed=0)
+    documents = corpora.load(Source(str(folder / "corpus")), held_out_share=0.2, seed=0)
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
     assert tokens.corpus_sha256 == documents.sha256
     for blocks, texts in ((tokens.train, documents.train), (tokens.held_out, documents.held_out)):

@@ -106,7 +106,7 @@ def test_what_is_published_is_a_whole_model(settings: Transformer, undisturbed: 
 def test_the_card_says_what_training_left(settings: Transformer, undisturbed: Path, tmp_path: Path) -> None:
     result = json.loads((undisturbed / "training.json").read_text())
     card = (undisturbed / "README.md").read_text()
-    assert card.startswith("---\nlanguage: en\nlicense: ")
+    assert card.startswith("---\nlibrary_name: transformers\n")  # whose language and licence nobody named
     for loss in (result["held_out_loss"], *result["ngram_losses"]):
         assert f"| {loss:.3f} | {np.exp(loss):.1f} |" in card
     model = AutoModelForCausalLM.from_pretrained(undisturbed)
@@ -120,6 +120,7 @@ def test_the_card_says_what_training_left(settings: Transformer, undisturbed: Pa
 def test_the_card_of_pydocs_names_every_package(undisturbed: Path) -> None:
     result = json.loads((undisturbed / "training.json").read_text())
     card = model_card.model_card(Transformer(), result)
+    assert card.startswith("---\nlanguage: en\nlicense: mit\nlibrary_name: transformers\n")
     for name, package in json.loads(model_card.pydocs.LOCK.read_text())["packages"].items():
         assert f"| {name} | {package['version']} | {package['licence']} |" in card
 
@@ -215,6 +216,23 @@ def test_a_slice_of_a_corpus_is_trained_on(corpus: Path, undisturbed: Path, tmp_
             in (tmp_path / split / "README.md").read_text()
         )
     assert sizes["train[:50%]"] == pytest.approx(sizes["train"] / 2, rel=0.05)
+
+
+def test_some_documents_of_a_stream_are_trained_on(corpus: Path, undisturbed: Path, tmp_path: Path) -> None:
+    texts = [json.dumps({"text": file.read_text()}) for file in sorted(corpus.iterdir())]
+    (tmp_path / "texts.jsonl").write_text("\n".join(texts))
+    few = small(tmp_path / "texts.jsonl", documents=20, shuffle_buffer=10, tokenizer=str(undisturbed), steps=4)
+    for name, checkpoints in (("one", "a"), ("goes on", "a"), ("other", "b")):  # a checkpoint fits the same stream
+        transformer.run(few, output=tmp_path / name, checkpoints=tmp_path / checkpoints, threads=1)
+    for name in ("goes on", "other"):
+        for file in ("model.safetensors", "training.json"):
+            assert (tmp_path / name / file).read_bytes() == (tmp_path / "one" / file).read_bytes()
+    result = json.loads((tmp_path / "one" / "training.json").read_text())
+    tokenizer = AutoTokenizer.from_pretrained(undisturbed)
+    one = len(tokenizer(json.loads(texts[0])["text"])["input_ids"]) + 1
+    assert result["train_tokens"] == pytest.approx(20 * one, rel=0.2)
+    said = f"The corpus `{tmp_path / 'texts.jsonl'}`, at most 20 documents of a stream, split by document."
+    assert said in (tmp_path / "one" / "README.md").read_text()
 
 
 def test_a_tokenizer_that_is_there_is_used(settings: Transformer, undisturbed: Path, tmp_path: Path) -> None:

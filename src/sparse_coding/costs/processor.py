@@ -3,12 +3,13 @@
 from sparse_coding import sites
 from sparse_coding.core.metrics.ratios import MOST_CLUSTERS
 from sparse_coding.core.threads import one_thread
-from sparse_coding.costs import evaluating, fitting, interpreting, starting, training
+from sparse_coding.costs import evaluating, fitting, interpreting, pretraining, starting, training
 from sparse_coding.costs.assumed import settled_l0
 from sparse_coding.costs.network import Network
 from sparse_coding.forecast import corpus, disk, jobs
+from sparse_coding.forecast.corpus import DOCUMENT_TOKENS
 from sparse_coding.forecast.jobs import Job
-from sparse_coding.forecast.vectors import DOCUMENT_TOKENS, Sizes
+from sparse_coding.forecast.vectors import Sizes
 from sparse_coding.io.activations.layout import TORCH_DTYPES
 from sparse_coding.leaves import EMBEDDED_CORPUS
 from sparse_coding.params import Transformer
@@ -24,7 +25,6 @@ from sparse_coding.slices import (
 )  # fmt: skip
 from sparse_coding.slices.toy import ToySlice
 
-BACKWARD = 2  # times a forward pass
 WRITTEN = 4  # passes over a stored vector beside its hashes: kept rows, conversion, check, mean norm
 DRAWN = 40e-9  # seconds of a random number and a code of the toy's truth
 INTERVALS = (2, 3)  # of a dictionary over documents, and over blocks
@@ -137,9 +137,8 @@ class Costs:
         return total
 
     def _pretrain(self, own: Transformer) -> float:
-        tokens = own.steps * own.batch * own.context
-        one = own.layers * self.network.block + self.network.head + self.network.compared
-        return starting.EMBEDDED_CORPUS * starting.slowness() + (1 + BACKWARD) * tokens * one
+        read = starting.EMBEDDED_CORPUS if own.corpus == EMBEDDED_CORPUS else starting.TEXT * corpus.training_bytes(own)
+        return read * starting.slowness() + pretraining.seconds(own, self.sizes.model.vocabulary)
 
     def _toy(self, own: ToySlice) -> float:
         given = own.training

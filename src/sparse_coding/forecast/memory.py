@@ -33,6 +33,8 @@ BASE = {name: size * MIB for name, size in {
     "plots": 198, "toy": 190, "transformer": 315, "tables": 75, "summary": 38, "import": 180,
 }.items()}  # fmt: skip
 LOOPS = 33 * MIB
+TEXT_KEPT = 4  # bytes a byte of text that was read and hashed
+PRETRAINED_ON, NGRAMS = 15, 57  # bytes a token: ids and blocks of them; n-grams of five orders while they are counted
 TOKEN_LOADED, TOKEN_PACKED = 13, 25  # bytes a token: ids, documents, and a copy while they are checked or packed
 ROWS_AHEAD, TURN, CHUNK = 32, 32, 256  # batches of the stream; those of a turn and of the one before; rows of a chunk
 PATTERN, SCREEN = 1.6, 4  # bytes a code: positive ones by row; scores of all
@@ -155,12 +157,16 @@ def _autointerp(own: AutointerpSlice | AutointerpLlmSlice, sizes: Sizes, threads
 
 
 def _transformer(own: Transformer, sizes: Sizes, threads: int) -> float:
-    """Weights, gradients, moments, the best weights; what a step keeps for its backward pass; the corpus."""
+    """Weights, gradients, moments, the best weights; what a step keeps for its backward pass; n-grams are counted last.
+
+    Or, where that is more, the texts while their windows are hashed.
+    """
     model, tokens = sizes.model, own.batch * own.context
     kept = own.layers * (20 * own.d_model + 3 * own.heads * own.context * (2 if own.dropout else 1))
     step = FLOAT * tokens * (kept + 3 * model.vocabulary)
-    text = corpus.memory(sizes.params.dataset.model_copy(update={"corpus": own.corpus}))
-    return BASE["transformer"] + 6 * FLOAT * model.parameters + step + text
+    text = corpus.training_bytes(own)
+    counted = TEXT_KEPT * text + (PRETRAINED_ON + NGRAMS) * corpus.training_tokens(own, model.vocabulary)
+    return BASE["transformer"] + max(corpus.HELD * text, 6 * FLOAT * model.parameters + step + counted)
 
 
 def _toy(own: ToySlice, sizes: Sizes, threads: int) -> float:

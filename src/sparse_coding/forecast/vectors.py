@@ -5,9 +5,8 @@ from functools import cached_property
 
 from sparse_coding import sites
 from sparse_coding.forecast import imported, shapes
+from sparse_coding.forecast.corpus import DOCUMENT_TOKENS
 from sparse_coding.params import Params
-
-DOCUMENT_TOKENS = 300  # between two document ends; of the embedded corpus. Moves blocks by a third of a percent
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,7 @@ from sparse_coding.params.transformer import TRAINED, Transformer
 CURVE_POINTS = 12
 CLASSES = {"gpt_neox": "GPT-NeoX", "gpt2": "GPT-2"}
 FRONT_MATTER = """---
-language: en
-license: mit
-library_name: transformers
+{known}library_name: transformers
 pipeline_tag: text-generation
 tags:
 - {architecture}
@@ -44,7 +42,7 @@ def model_card(settings: Transformer, result: dict) -> str:
     {step, train_loss, held_out_loss}.
     """
     parts = [
-        FRONT_MATTER.format(architecture=settings.architecture) + f"\n# {settings.name}",
+        FRONT_MATTER.format(architecture=settings.architecture, known=_known(settings)) + f"\n# {settings.name}",
         _purpose(settings, result),
         "## Results\n\n" + _results(result),
         "## Data\n\n" + _data(settings, result),
@@ -73,6 +71,11 @@ def draw_loss_curve(result: dict, path: Path) -> None:
     with whole_file(path) as temporary:
         # Without the version of matplotlib, so that the bytes depend on the numbers.
         figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def _known(settings: Transformer) -> str:
+    """What is known of the embedded corpus; the language and the licence of another are for its user to add."""
+    return "language: en\nlicense: mit\n" if settings.corpus == pydocs.NAME else ""
 
 
 def _purpose(settings: Transformer, result: dict) -> str:
@@ -113,9 +116,10 @@ def _data(settings: Transformer, result: dict) -> str:
         f"Of the held-out 12-word windows, {result['leak']:.2%} stand in the training documents. One pass over the "
         f"training documents is {result['train_tokens']:,} tokens."
     )
-    if settings.corpus != "pydocs":
-        part = f" ({settings.split})" if settings.split else ""
-        return f"The corpus `{settings.corpus}`{part}, split by document. {leak}"
+    if settings.corpus != pydocs.NAME:
+        part = ", ".join(filter(None, (settings.subset, settings.split)))
+        streamed = "" if settings.documents is None else f", at most {settings.documents:,} documents of a stream"
+        return f"The corpus `{settings.corpus}`{f' ({part})' if part else ''}{streamed}, split by document. {leak}"
     lock = json.loads(pydocs.LOCK.read_text(encoding="utf-8"))
     rows = [
         [name, package["version"], package["licence"], package["split"].replace("_", "-"), f"{package['docstrings']:,}"]
@@ -183,7 +187,7 @@ def _limits(settings: Transformer) -> str:
         "- It is tiny, and it saw little text. It cannot answer questions, follow instructions or write working code.\n"
         f"- It knows nothing beyond {settings.context} tokens."
     )
-    if settings.corpus != "pydocs":
+    if settings.corpus != pydocs.NAME:
         return tiny
     return tiny + (
         "\n- It read docstrings only: English prose about programming interfaces, with parameter lists and short "

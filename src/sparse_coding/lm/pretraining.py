@@ -18,6 +18,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForC
 from sparse_coding.lm.processes import ALONE, Processes
 from sparse_coding.params import Transformer
 
+QUICK_BLOCKS = 256  # held-out blocks at each checkpoint; the model card's figure takes all of them
+
 
 def new_model(settings: Transformer, vocabulary: int, begin: int = 0, end: int = 0) -> PreTrainedModel:
     """The untrained model, its weights a function of the seed; `begin` and `end` are ids of its tokenizer."""

@@ -15,7 +15,17 @@ class Transformer(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = setting("pydocs-6l", "Folder under models/.")
     corpus: str = setting("pydocs", "As dataset.corpus.")
     corpus_revision: str | None = setting(None, "Branch, tag or commit of a corpus on the data hub.")
-    split: str | None = setting(None, "As dataset.split: of a large corpus a slice, `train[:1%]`; it is read whole.")
+    subset: str | None = setting(None, "As dataset.subset.")
+    split: str | None = setting(None, "As dataset.split; a slice, `train[:1%]`, where `documents` is null.")
+    documents: Count | None = setting(
+        None,
+        "Stream the corpus and train on so many of its documents, and hold out a twentieth of that; null: all, read "
+        "whole.",
+        unit="documents",
+    )
+    shuffle_buffer: Count = setting(
+        10_000, "Documents that are mixed with one another where the corpus is streamed.", unit="documents"
+    )
     text_field: str = setting("text", "As dataset.text_field.")
     tokenizer: str = setting(TRAINED, "`train`: a byte-level BPE of the corpus; or a folder or hub name, such as gpt2.")
     tokenizer_revision: str | None = setting(None, "Branch, tag or commit of a tokenizer on the hub.")

@@ -21,12 +21,11 @@ from transformers import PreTrainedTokenizerBase
 from sparse_coding.atomic import whole_file, write_text
 from sparse_coding.errors import BadInput
 from sparse_coding.lm import corpora, ngrams, pretraining, tokenizing
+from sparse_coding.lm.corpora.documents import Documents, Source
 from sparse_coding.lm.model_card import write_card
 from sparse_coding.lm.processes import Processes, processes
 from sparse_coding.lm.tokens import Blocks, encoded, pack
 from sparse_coding.params import Transformer
-
-QUICK_BLOCKS = 256  # held-out blocks at each checkpoint; the model card's figure takes all of them
 
 
 def run(settings: Transformer, *, output: Path, checkpoints: Path, threads: int) -> None:
@@ -42,13 +41,7 @@ def run(settings: Transformer, *, output: Path, checkpoints: Path, threads: int)
 
 
 def _run(settings: Transformer, group: Processes, output: Path, checkpoints: Path, threads: int) -> None:
-    documents = corpora.load(
-        settings.corpus,
-        text_field=settings.text_field,
-        revision=settings.corpus_revision,
-        split=settings.split,
-        processes=threads,
-    )
+    documents = _documents(settings, threads)
     made_from = _deciding(settings, documents)
     folder = checkpoints / f"tokenizer-{made_from}"
     if group.is_first:
@@ -84,7 +77,16 @@ def _run(settings: Transformer, group: Processes, output: Path, checkpoints: Pat
         _publish(training, chosen.tokenizer, result, output)
 
 
-def _deciding(settings: Transformer, documents: corpora.Documents) -> str:
+def _documents(settings: Transformer, threads: int) -> Documents:
+    source = Source(
+        settings.corpus, settings.text_field, settings.corpus_revision, settings.subset, settings.split, "transformer"
+    )
+    if settings.documents is None:
+        return corpora.load(source, processes=threads)
+    return corpora.first(source, settings.documents, settings.shuffle_buffer, seed=settings.seed)
+
+
+def _deciding(settings: Transformer, documents: Documents) -> str:
     """A digest of the corpus, and of all else that a tokenizer depends on."""
     named = settings.tokenizer, settings.tokenizer_revision, settings.vocabulary
     given = [*named, documents.sha256, *tokenizing.content(settings)]
@@ -109,7 +111,7 @@ def _text(blocks: Blocks) -> np.ndarray:
 
 def _sample(blocks: Blocks, seed: int) -> np.ndarray:
     order = np.random.default_rng(seed).permutation(len(blocks.tokens))
-    return blocks.tokens[order[:QUICK_BLOCKS]]
+    return blocks.tokens[order[: pretraining.QUICK_BLOCKS]]
 
 
 def _resume(training: pretraining.Run, path: Path) -> None:

@@ -1,36 +1,51 @@
 """Where text comes from: the embedded corpus, local files, or a data hub."""
 
 import re
+from itertools import islice
+
+from tqdm import tqdm
 
 from sparse_coding.errors import BadInput
 from sparse_coding.lm.corpora import files, hub, pydocs
-from sparse_coding.lm.corpora.documents import Documents, Source
+from sparse_coding.lm.corpora.documents import Documents, Side, Source
 from sparse_coding.lm.corpora.streaming import Stream
 from sparse_coding.lm.corpora.windows import share_in
 from sparse_coding.params import Dataset
 
-EMBEDDED = "pydocs"
+EMBEDDED = pydocs.NAME
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?(:.+)?")
 
 
-def load(
-    name: str,
-    text_field: str = "text",
-    held_out_share: float = 0.05,
-    seed: int = 0,
-    processes: int = 1,
-    revision: str | None = None,
-    subset: str | None = None,
-    split: str | None = None,
-) -> Documents:
-    """The documents of the corpus that `name` means: `pydocs`, a local file or folder, or a data hub name.
+def load(source: Source, held_out_share: float = 0.05, seed: int = 0, processes: int = 1) -> Documents:
+    """All documents of a corpus: of the embedded one, a local file or folder, or a name on the data hub.
 
-    `text_field` is the column of the text where a document is a row, `revision` the commit of a hub corpus, `subset`
-    and `split` what of one, or of a local copy, is meant. Where a corpus has no split of its own, `held_out_share` of
-    its documents, chosen by `seed`, are held out. Raises BadInput, naming the place, where there is no such corpus, it
-    holds no text, or it cannot be read.
+    Where a corpus has no split of its own, `held_out_share` of its documents, chosen by `seed`, are held out. Raises
+    BadInput, naming the place, where there is no such corpus, it holds no text, or it cannot be read.
     """
-    return _whole(Source(name, text_field, revision, subset, split), held_out_share, seed, processes)
+    if source.name == EMBEDDED:
+        if source.subset or source.split:
+            found = f"{source.subset or source.split}, and corpus {EMBEDDED}"
+            place = f"{source.section}.subset or {source.section}.split"
+            raise BadInput(place, found, "null: it has no parts to choose from")
+        return pydocs.build(processes)
+    if _is_plain(source):
+        return files.load(source.path, source.text_field, held_out_share, seed)
+    return hub.load(source, held_out_share, seed)
+
+
+def first(source: Source, n: int, buffer: int, held_out_share: float = 0.05, seed: int = 0) -> Documents:
+    """At most `n` training documents of a seeded stream of a corpus, and the share of that held out.
+
+    No more is read than that takes. Raises BadInput as `load` does, and for the embedded corpus.
+    """
+    if source.name == EMBEDDED:
+        raise BadInput(f"{source.section}.documents", f"{n}, and corpus {EMBEDDED}", "null: it is made whole")
+    stream = _stream(source, held_out_share, buffer)
+    wanted: dict[Side, int] = {"train": n, "held_out": max(1, round(held_out_share * n))}
+    for side, most in wanted.items():
+        for _ in tqdm(islice(stream.in_order(side, seed), most), f"{source.place}: {side}", most, unit="document"):
+            pass
+    return stream.seen(wanted["train"], wanted["held_out"])
 
 
 def opened(dataset: Dataset, processes: int = 1) -> Documents | Stream:
@@ -39,12 +54,10 @@ def opened(dataset: Dataset, processes: int = 1) -> Documents | Stream:
     share, buffer = dataset.held_out_share, dataset.shuffle_buffer
     on_hub = source.name != EMBEDDED and not source.path.exists()
     if not (on_hub if dataset.streaming == "auto" else dataset.streaming):
-        return _whole(source, share, dataset.seed, processes)
+        return load(source, share, dataset.seed, processes)
     if source.name == EMBEDDED:
         raise BadInput("dataset.streaming", f"true, and corpus {EMBEDDED}", "auto or false: it is made whole")
-    if _is_plain(source):
-        return Stream(files.stream(source.path, source.text_field), None, "text", source.place, share, buffer)
-    return hub.stream(source, share, buffer)
+    return _stream(source, share, buffer)
 
 
 def leak(documents: Documents) -> float:
@@ -52,15 +65,11 @@ def leak(documents: Documents) -> float:
     return share_in(documents.held_out, documents.train)
 
 
-def _whole(source: Source, held_out_share: float, seed: int, processes: int) -> Documents:
-    if source.name == EMBEDDED:
-        if source.subset or source.split:
-            found = f"{source.subset or source.split}, and corpus {EMBEDDED}"
-            raise BadInput("dataset.subset or dataset.split", found, "null: it has no parts to choose from")
-        return pydocs.build(processes)
+def _stream(source: Source, held_out_share: float, buffer: int) -> Stream:
     if _is_plain(source):
-        return files.load(source.path, source.text_field, held_out_share, seed)
-    return hub.load(source, held_out_share, seed)
+        rows = files.stream(source.path, source.text_field)
+        return Stream(rows, None, "text", source.place, held_out_share, buffer)
+    return hub.stream(source, held_out_share, buffer)
 
 
 def _is_plain(source: Source) -> bool:

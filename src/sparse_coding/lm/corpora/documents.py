@@ -16,13 +16,17 @@ SIDES: tuple[Side, Side] = ("train", "held_out")
 
 @dataclass(frozen=True)
 class Source:
-    """Which texts are meant: a name or path, the column of the text, and what of a repository."""
+    """Which texts are meant: a name or path, the column of the text, and what of a repository.
+
+    section: of params.yaml, where messages say that a setting stands.
+    """
 
     name: str
     text_field: str = "text"
     revision: str | None = None
     subset: str | None = None
     split: str | None = None
+    section: str = "dataset"
 
     @property
     def path(self) -> Path:

@@ -63,7 +63,7 @@ def column(rows: Iterable[dict], field: str, place: object) -> Iterator[str]:
     for row in rows:
         if field not in row:
             found = f"columns {', '.join(sorted(row)) or '(none)'}"
-            raise BadInput(place, found, f"a column {field!r}; dataset.text_field names it")
+            raise BadInput(place, found, f"a column {field!r}; text_field names it")
         if isinstance(row[field], str):
             yield row[field]
         elif row[field] is not None:

@@ -12,6 +12,7 @@ from sparse_coding.lm.corpora.streaming import Stream, texts
 
 HELD_OUT = ("validation", "test")  # the hub's own splits, the first that is there
 WANTED = "`pydocs`, a local file or folder, or the name of a corpus on the hub (which needs a network the first time)"
+WHOLE = {"dataset": "dataset.streaming: false", "transformer": "transformer.documents: null"}  # for no stream
 _SHARD = re.compile(r"(^|[-_.])(train|validation|test)-\d{5}-of-\d{5}")
 _DESCRIBED = re.compile(r"^(configs|dataset_info):", re.MULTILINE)
 
@@ -62,13 +63,13 @@ def _parts(source: Source, streaming: bool) -> tuple[Any, list[Any]]:
         raise _refusal(source, arguments, error) from error
     name = source.split or "train"
     used = [part.partition("[")[0] for part in name.split("+")]
-    place, splits = "dataset.split", f"one of {', '.join(corpus)}: the splits of {source.place}"
+    place, splits = f"{source.section}.split", f"one of {', '.join(corpus)}: the splits of {source.place}"
     if not set(used) <= set(corpus):
         raise BadInput(place, name if source.split else "null, which means `train`", splits)
     if name in corpus:
         rows = corpus[name]
     elif streaming:
-        raise BadInput(place, f"{name} of a streamed corpus", "a whole split, or dataset.streaming: false")
+        raise BadInput(place, f"{name} of a streamed corpus", f"a whole split, or {WHOLE[source.section]}")
     else:
         try:
             rows = load_dataset(**arguments, split=name)
@@ -83,13 +84,14 @@ def _arguments(source: Source) -> dict[str, Any]:
     if not path.exists():
         repository, _, configuration = source.name.partition(":")
         if configuration and source.subset not in (None, configuration):
-            raise BadInput("dataset.subset", f"{source.subset}, and {configuration} in {source.name}", "one of them")
+            both = f"{source.subset}, and {configuration} in {source.name}"
+            raise BadInput(f"{source.section}.subset", both, "one of them")
         return {"path": repository, "name": source.subset or configuration or None, "revision": source.revision}
     shards = _saved(path)
     if not shards and is_repository(path):
         return {"path": str(path.resolve()), "name": source.subset}
     if source.subset is not None:
-        raise BadInput("dataset.subset", source.subset, f"null: {path} has no subsets")
+        raise BadInput(f"{source.section}.subset", source.subset, f"null: {path} has no subsets")
     if shards:
         return {"path": "arrow", "data_files": shards}
     kind, found = files.of(path)
@@ -119,7 +121,7 @@ def _refusal(source: Source, arguments: dict[str, Any], error: Exception) -> Bad
     if re.search("BuilderConfig .* not found|Config name is missing", reason):
         subsets = get_dataset_config_names(arguments["path"], revision=arguments.get("revision"))
         wanted = f"one of {', '.join(subsets)}: the subsets of {place}"
-        return BadInput("dataset.subset", arguments["name"] or "null", wanted)
+        return BadInput(f"{source.section}.subset", arguments["name"] or "null", wanted)
     if source.path.exists():
         return BadInput(place, f"data that cannot be read ({reason})", "whole files, as `datasets` or the hub has them")
     if "gated" in reason:

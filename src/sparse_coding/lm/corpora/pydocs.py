@@ -23,6 +23,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.lm.corpora.documents import Documents, sha256_of
 from sparse_coding.lm.corpora.windows import share_seen_before
 
+NAME = "pydocs"
 LOCK = Path(__file__).with_name("pydocs.lock.json")
 MIN_CHARACTERS = 50
 MAX_SHARE_REPEATED = {"train": 0.5, "held_out": 0.1}  # of a document's windows, in earlier documents
