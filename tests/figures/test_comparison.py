@@ -136,6 +136,18 @@ def test_what_has_no_loss_has_no_panel_b(model: str | None, why: str) -> None:
     assert figure.axes[1].get_xscale() == "log"
 
 
+def test_a_model_that_loses_nothing_by_mean_ablation_has_no_panel_b() -> None:
+    """So of random weights: loss recovered has no value."""
+    evaluation = tables.imported()
+    evaluation[["ce_clean", "ce_mean_ablated"]] = 10.96, 10.92
+    figure, words = drawn(evaluation)
+    style.png(figure, 12, 40)
+    assert [text.get_text() for text in figure.axes[1].texts] == ["not measured: mean ablation\ncosts nothing"]
+    said = "with this site at its mean the model loses no more: 10.92 against 10.96 nats a token"
+    assert f"Missing here: panel b ({said})" in words
+    assert "Loss recovered" not in words
+
+
 def test_a_large_grid_is_cut_to_rows_that_can_be_read() -> None:
     part = tables.autointerp(features=10)
     plain = part[part["name"] == "tied_r4_l1-0.002_s0"]

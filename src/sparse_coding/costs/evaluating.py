@@ -1,5 +1,6 @@
 """Processor time of evaluation: measuring a dictionary, refitting its gains, solving for them; a vector each."""
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -10,10 +11,12 @@ from sparse_coding.core.metrics.gain_refit import _add_products, nonnegative_gai
 from sparse_coding.core.metrics.ratios import Ratio
 from sparse_coding.core.metrics.reconstruction import Reconstruction
 from sparse_coding.costs.probe import seconds_of
+from sparse_coding.interp.codes import ENCODE_ROWS
 
 ROWS = 1024
 WIDEST = 4096  # features of the largest probe
 SOLVED = 384  # features of the system that is solved; time grows with the cube
+FEW_ITERATIONS, MORE_ITERATIONS = 2, 8  # of non-negative least squares
 SHARE = 0.02  # of codes that are positive
 
 
@@ -28,37 +31,57 @@ def _dictionary(n_feat: int, d_act: int, k: int | None, iterations: int | None) 
     return Dictionary(atoms, bias, atoms, torch.zeros(d_act), ones, activation, k, iterations)
 
 
+def _scaled(timed: Callable[[int | None], float], iterations: int | None) -> float:
+    """Seconds of a call; of one by non-negative least squares from two of few iterations."""
+    if not iterations:
+        return timed(None)
+    few, more = timed(FEW_ITERATIONS), timed(MORE_ITERATIONS)
+    return few + (iterations - FEW_ITERATIONS) * max(more - few, 0.0) / (MORE_ITERATIONS - FEW_ITERATIONS)
+
+
 @cache
 def measured(n_feat: int, d_act: int, k: int | None, iterations: int | None, variants: int) -> float:
     """Seconds a vector of encoding, and for each variant decoding and the sums."""
     tried = min(n_feat, WIDEST)
-    dictionary = _dictionary(tried, d_act, k, iterations)
     x, cluster = torch.randn(ROWS, d_act), torch.zeros(ROWS, dtype=torch.int64)
     sums = [Reconstruction(torch.zeros(d_act), tried, 1) for _ in range(variants)]
 
-    def call() -> None:
+    def call(dictionary: Dictionary) -> None:
         codes = dictionary.encode(x)
         for result in sums:
             result.add(x, codes, dictionary.decode(codes), cluster)
 
-    return seconds_of(call, least=0.05) / ROWS * n_feat / tried
+    def timed(of: int | None) -> float:
+        dictionary = _dictionary(tried, d_act, k, of)
+        return seconds_of(lambda: call(dictionary), least=0.05)
+
+    return _scaled(timed, iterations) / ROWS * n_feat / tried
 
 
 @cache
 def reconstructed(n_feat: int, d_act: int, k: int | None, iterations: int | None) -> float:
     """Seconds a vector of encoding and decoding."""
     tried = min(n_feat, WIDEST)
-    dictionary, x = _dictionary(tried, d_act, k, iterations), torch.randn(ROWS, d_act)
-    return seconds_of(lambda: dictionary.reconstruct(x), least=0.05) / ROWS * n_feat / tried
+    x = torch.randn(ROWS, d_act)
+
+    def timed(of: int | None) -> float:
+        dictionary = _dictionary(tried, d_act, k, of)
+        return seconds_of(lambda: dictionary.reconstruct(x), least=0.05)
+
+    return _scaled(timed, iterations) / ROWS * n_feat / tried
 
 
 @cache
 def chosen(n_feat: int, d_act: int, k: int | None, iterations: int | None, features: int) -> float:
     """Seconds a vector of the codes of some features: of TopK by a screen of all, of NMF by all."""
     tried = min(n_feat, WIDEST)
-    dictionary, x = _dictionary(tried, d_act, k, iterations), torch.randn(ROWS, d_act)
-    some = torch.arange(min(features, tried))
-    return seconds_of(lambda: dictionary.encode_features(x, some), least=0.05) / ROWS * (n_feat / tried if k else 1)
+    x, some = torch.randn(ENCODE_ROWS, d_act), torch.arange(min(features, tried))
+
+    def timed(of: int | None) -> float:
+        dictionary = _dictionary(tried, d_act, k, of)
+        return seconds_of(lambda: dictionary.encode_features(x, some), least=0.05)
+
+    return _scaled(timed, iterations) / ENCODE_ROWS * (n_feat / tried if k else 1)
 
 
 @cache

@@ -37,7 +37,7 @@ def _curves(subject: Subject, evaluation: pd.DataFrame, lines: list[Curve]) -> s
         sentences.append("Several seeds: their mean.")
     sentences += _crossings(subject, lines)
     sentences += _not_drawn(evaluation, lines)
-    if subject.ce_clean is not None and subject.ce_ablated is not None:
+    if subject.lacks_loss is None:
         sentences.append(
             "(b) Loss recovered is against mean ablation: 0 is the model with this site at its mean (cross-entropy "
             f"{subject.ce_ablated:.2f} nats), 1 the model as it is ({subject.ce_clean:.2f}). The ablated model is so "
@@ -100,11 +100,8 @@ def _frequencies(frequencies: list[Frequencies]) -> str:
 
 def _missing(subject: Subject, lines: list[Curve], scores: list[Scores]) -> str:
     missing = []
-    if subject.ce_clean is None:
-        why = "an encoder has no next-token loss"
-        if subject.model is None:
-            why = "imported activations, no model to splice the reconstruction into"
-        missing.append(f"panel b ({why})")
+    if lacks := subject.lacks_loss:
+        missing.append(f"panel b ({lacks[1]})")
     if not any(line.look.dashes != "-" for line in lines):
         missing.append("top-k variants of the baselines in a and b")
     present = {row.label.split(",")[0] for row in scores if row.group == "controls"}

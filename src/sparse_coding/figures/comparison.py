@@ -8,7 +8,7 @@ Sizes are in inches at `style.DESIGN_WIDTH`; rows are as high as labels need, so
 """
 
 import textwrap
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -41,7 +41,7 @@ def figure(
 ) -> Figure:
     """Draw the figure. Nothing of pyplot's is touched."""
     with mpl.rc_context(style.RC):
-        if subject.ce_clean is None:
+        if subject.lacks_loss:
             lines = [line for line in lines if not line.refit]  # they are drawn in b only
         handles = curves.legend_handles(lines)
         wrapped = [line for part in caption.split("\n") for line in textwrap.wrap(part, CAPTION_LETTERS)]
@@ -125,11 +125,10 @@ def _reconstruction(axes: Axes, lines: list[Curve]) -> None:
 def _recovered(axes: Axes, lines: list[Curve], subject: Subject) -> None:
     axes.set_ylabel("loss recovered (against mean ablation)")
     axes.set_xlabel("L0 (mean number of features active on a token, log scale)")
-    if subject.ce_clean is None or subject.ce_ablated is None:
+    if lacks := subject.lacks_loss:
         axes.set_yticks([])
         curves.log_l0(axes)
-        lacking = "model\nto splice into" if subject.model is None else "next-token\nloss of an encoder"
-        axes.text(0.5, 0.5, f"not measured: no {lacking}", transform=axes.transAxes, ha="center", va="center")
+        axes.text(0.5, 0.5, f"not measured: {lacks[0]}", transform=axes.transAxes, ha="center", va="center")
         return
     curves.draw(axes, lines, "loss_recovered")
     lowest = min((float(line.points["loss_recovered"].min()) for line in lines), default=0.0)
@@ -137,13 +136,14 @@ def _recovered(axes: Axes, lines: list[Curve], subject: Subject) -> None:
     axes.axhline(1, color="#444444", linewidth=0.8)
     how: Any = {"textcoords": "offset points", "va": "top", "fontsize": SMALL, "color": "#444444"}
     axes.annotate("the model as it is", (0.02, 1), xycoords=axes.get_yaxis_transform(), xytext=(0, -3), **how)
-    nats = axes.secondary_yaxis("right", functions=_share_to_nats(subject.ce_clean, subject.ce_ablated))
+    nats = axes.secondary_yaxis("right", functions=_share_to_nats(subject))
     nats.set_ylabel("cross-entropy of the spliced\nmodel (nats / token)")
     nats.spines["right"].set_visible(True)
 
 
-def _share_to_nats(clean: float, ablated: float) -> Any:
+def _share_to_nats(subject: Subject) -> Any:
     """From loss recovered to cross-entropy, and back."""
+    clean, ablated = cast(float, subject.ce_clean), cast(float, subject.ce_ablated)  # there is a loss
     span = ablated - clean
     return lambda share: ablated - share * span, lambda ce: (ablated - ce) / span
 

@@ -28,6 +28,18 @@ class Subject:
     ce_ablated: float | None
     n_learned: int
 
+    @property
+    def lacks_loss(self) -> tuple[str, str] | None:
+        """Why there is no loss recovered, in few words and in a sentence; None where there is."""
+        if self.model is None:
+            return "no model\nto splice into", "imported activations, no model to splice the reconstruction into"
+        if self.ce_clean is None or self.ce_ablated is None:
+            return "no next-token\nloss of an encoder", "an encoder has no next-token loss"
+        if self.ce_ablated <= self.ce_clean:  # so of a model that knows nothing yet
+            both = f"{self.ce_ablated:.2f} against {self.ce_clean:.2f} nats a token"
+            return "mean ablation\ncosts nothing", f"with this site at its mean the model loses no more: {both}"
+        return None
+
 
 def losses(evaluation: pd.DataFrame) -> tuple[float | None, float | None]:
     """`ce_clean` and `ce_ablated` of a site's evaluation table."""
