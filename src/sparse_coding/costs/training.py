@@ -1,5 +1,6 @@
 """Processor time of training: a few steps of each shape, sparse at two L0 and dense, on random vectors."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,7 +11,7 @@ from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.ensemble import Member, Schedule
 from sparse_coding.core.steps.workspace import DENSEST, Workspaces
 from sparse_coding.costs.assumed import mean_l0
-from sparse_coding.costs.probe import seconds_of
+from sparse_coding.costs.probe import least_of, seconds_of
 from sparse_coding.params.section import Optimisation
 
 FEW, MANY = 0.004, 0.06  # shares of codes of the two sparse probes
@@ -49,24 +50,25 @@ def step_times(architecture: str, n_feat: int, d_act: int, batch: int, k: int | 
     """Probe a shape."""
     generator = torch.Generator().manual_seed(0)
     vectors = torch.randn(batch, d_act, generator=generator) / d_act**0.5
+    shape = n_feat, d_act
     if k is not None:
-        taken = _step(architecture, (n_feat, d_act), vectors, k, None)
+        (taken,) = least_of(_step(architecture, shape, vectors, k, None))
         return StepTimes(k, taken, k + 1, taken, taken)
-    few, many = (_step(architecture, (n_feat, d_act), vectors, None, share) for share in (FEW, MANY))
-    dense = _step(architecture, (n_feat, d_act), vectors, None, None)
+    shares = (FEW, MANY, None)
+    few, many, dense = least_of(*(_step(architecture, shape, vectors, None, share) for share in shares))
     return StepTimes(FEW * n_feat, few, MANY * n_feat, many, dense)
 
 
 def _step(
     architecture: str, shape: tuple[int, int], vectors: torch.Tensor, k: int | None, share: float | None
-) -> float:
+) -> Callable[[], object]:
     """A step at a rate of 0, which holds the share of positive codes still; None: half of them, by a dense step."""
     schedule = Schedule(steps=1_000_000, lr=0.0, warmup=0, decay=0, l1_warmup=0)
     one = Member(
         "probe", BY_NAME[architecture], shape, Penalty(1e-3, k or 0), 0, schedule, (0.9, 0.999, 1e-8), 1_000_000, share
     )
     workspaces = Workspaces()
-    return seconds_of(lambda: one.train([vectors], workspaces))
+    return lambda: one.train([vectors], workspaces)
 
 
 @cache
