@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from sparse_coding.core.metrics.soundness import broken
 from sparse_coding.io import tables
 
 D_ACT = 128
@@ -93,7 +94,7 @@ def _row(site: str, about: dict, variant: str, l0: float, fvu: float, recovered:
         "loss_recovered_zero": recovered,
         "path": f"{row['name']}.safetensors",
     }
-    return row
+    return row | {"broken": "; ".join(broken(row)) or None}
 
 
 def imported(site: str = "layer2_residual") -> pd.DataFrame:

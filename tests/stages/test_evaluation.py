@@ -271,6 +271,17 @@ def test_a_dictionary_that_never_fires_is_mean_ablation(rows: list[dict]) -> Non
     assert row["kl"] > 0.01
 
 
+def test_a_broken_dictionary_is_named_in_the_table_and_in_the_log(
+    world: World, rows: list[dict], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert find(rows, "random")["broken"].endswith("L0 0")
+    assert {row["name"] for row in rows if row["broken"]} == {"random"}
+    capsys.readouterr()
+    world.run(tmp_path, ["random", "topk_r2_k4_s0"])
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
+    assert warnings == [f"warning: {SITE}: random (plain) is broken: {find(rows, 'random')['broken']}"]
+
+
 def test_intervals_enclose_their_metrics(rows: list[dict]) -> None:
     for metric in ("l0", "fvu", "ce", "kl", "loss_recovered"):
         for row in rows[:2]:

@@ -24,6 +24,7 @@ from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.core.metrics.gain_refit import gain_refit
 from sparse_coding.core.metrics.ratios import Ratio, clusters
 from sparse_coding.core.metrics.reconstruction import Reconstruction
+from sparse_coding.core.metrics.soundness import broken
 from sparse_coding.core.metrics.splice import Spliced
 from sparse_coding.core.threads import one_thread
 from sparse_coding.errors import BadInput
@@ -208,7 +209,7 @@ def _splicer(
 
 
 def _row(settings: EvaluationSlice, subject: Subject, spliced: Spliced | None) -> dict[str, Any]:
-    """A row of the evaluation table."""
+    """A row of the evaluation table; where it says that the dictionary is broken, so does a line on stderr."""
     found, dictionary, share = subject.reconstruction, subject.dictionary, settings.evaluation.alive_share
     row = {
         **subject.described.model_dump(),
@@ -227,6 +228,11 @@ def _row(settings: EvaluationSlice, subject: Subject, spliced: Spliced | None) -
         "n_vectors": found.n_vectors,
         **_spliced_columns(spliced),
     }
+    if wrong := broken(row):
+        row["broken"] = "; ".join(wrong)
+        print(
+            f"warning: {settings.site}: {row['name']} ({subject.variant}) is broken: {row['broken']}", file=sys.stderr
+        )
     return {column: row.get(column) for column in tables.EVALUATION.names}
 
 
