@@ -304,7 +304,7 @@ def test_a_figure_needs_its_own_site_and_the_others_of_its_passes(made, tmp_path
     assert not any(job.endswith("layer0_residual") for job in planned)
     every = planned_jobs(folder, "dictionaries").keys() - {"total"}
     cells = {f"{site}_tied_r1" for site in ("layer0_residual", SITE)}
-    cells |= {f"random_{site}_tied_r2" for site in ("layer0_residual", SITE)}
+    cells |= {f"random_{site}_tied_r1" for site in ("layer0_residual", SITE)}
     assert {job for job in every if not job.startswith("activations")} == {
         *{f"dictionaries_{cell}" for cell in cells},
         "dataset_tokens",
