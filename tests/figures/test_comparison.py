@@ -262,7 +262,7 @@ def test_points_outside_the_axes_are_named_and_marked_at_the_edge() -> None:
     evaluation = tables.evaluation()
     evaluation.loc[evaluation["name"] == "pca_top4", ["fvu", "loss_recovered"]] = [3.0, -2.0]
     figure, words = drawn(evaluation)
-    assert "a caret at their edge: PCA top-k (L0 4, FVU 3); PCA top-k (L0 4, loss recovered -2)." in words
+    assert "a caret at their edge: PCA top-k, k 4 (L0 4, FVU 3); PCA top-k, k 4 (L0 4, loss recovered -2)." in words
     assert "beyond the axes (see below)" in [text.get_text() for text in figure.legends[0].get_texts()]
     assert curves.BOUNDS["fvu"][1] < figure.axes[0].get_ylim()[1] < 1.2
     check(figure)

@@ -58,7 +58,8 @@ SAID: dict[str, tuple[list[str], list[str]]] = {
     "broken": (
         ["Broken (FVU above 1, L0 below 1 or more than half of the features dead): tied r6, L1 0.002 (514 of 768 "
          "features dead); tied r6, L1 0.003 (FVU 2.1; L0 0.03).",
-         "Beyond the axes, a caret at their edge: tied r6 (L0 0.03, FVU 2.1); tied r6 (L0 0.03, loss recovered -0.9).",
+         "Beyond the axes, a caret at their edge: tied r6, L1 0.003 (L0 0.03, FVU 2.1); tied r6, "
+         "L1 0.003 (L0 0.03, loss recovered -0.9).",
          "Greyed, because broken, or more than 20 %",
          "tied r6, L1 0.002 (broken, 67 % dead, 72 % unscored)",
          "To score one: `autointerp.members: {l1: 0.0005, k: 8}` in params.yaml."],
@@ -137,7 +138,7 @@ def test_the_twin_of_the_control_stands_beside_it_where_it_is_not_put_forward() 
 def test_a_dictionary_without_a_place_on_the_axis_is_drawn_at_its_edge() -> None:
     """It was left away without a word."""
     figure, words = made("everything dead")
-    assert "tied r4 (L0 0, FVU 1)" in words
+    assert "tied r4, L1 0.0005 (L0 0, FVU 1)" in words
     left = figure.axes[0].get_xlim()[0]
     assert left == curves.LOWEST_L0
     assert any(list(line.get_xdata()) == [left] and list(line.get_ydata()) == [1] for line in figure.axes[0].lines)

@@ -120,7 +120,7 @@ def _mark_crossings(axes: Axes, lines: list[Curve]) -> None:
     if not places:
         return
     first, last = min(places), max(places)
-    axes.axvspan(first, max(last, first * 1.02), color="#dddddd", alpha=0.6, linewidth=0, zorder=0)
+    axes.axvspan(first, max(last, first * 1.04), color="#dddddd", alpha=0.6, linewidth=0, zorder=0)
     low, high = axes.get_xlim()
     is_right = np.log(last / low) > 0.7 * np.log(high / low)
     axes.annotate(

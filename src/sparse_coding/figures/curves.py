@@ -83,9 +83,10 @@ def outside(drawn: Iterable[tuple[Curve, str]]) -> Iterator[str]:
     """Each point beyond the axes, in words."""
     for line, measure in drawn:
         points = line.known(measure)
-        for point in points[~inside(points, measure)].to_dict("records"):
-            refit = " with gain refit" if line.refit else ""
-            yield f"{line.label}{refit} (L0 {point['l0']:.3g}, {SHORT[measure]} {point[measure]:.3g})"
+        for strength, point in points[~inside(points, measure)].iterrows():
+            field = "L1" if line.kind in ("tied", "untied") else "k"
+            name = f"{line.label}, {field} {strength:g}{' with gain refit' if line.refit else ''}"
+            yield f"{name} (L0 {point['l0']:.3g}, {SHORT[measure]} {point[measure]:.3g})"
 
 
 def shown(lines: Iterable[Curve], measure: str | None) -> list[tuple[Curve, str]]:
