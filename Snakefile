@@ -9,14 +9,12 @@ decided by content (docs/freshness.md), never by time stamps.
 
 from pathlib import Path
 
-import sparse_coding
-from sparse_coding import grid, hub_lock, leaves, params_file, slices
+from sparse_coding import declared, grid, hub_lock, leaves, params_file, slices
+from sparse_coding.declared import TOKENS, activations_of, step
 from sparse_coding.slices import toy
 from sparse_coding.errors import BadInput
 from sparse_coding.forecast import preflight
-from sparse_coding.workflow.graph import Graph
 from sparse_coding.workflow.snakefile import Snakefile
-from sparse_coding.workflow.source import Source
 
 if config:
     raise WorkflowError(
@@ -29,12 +27,7 @@ try:
     leaves.check(PARAMS)
     WORK = Snakefile(
         workflow,
-        Graph(
-            root=Path.cwd(),
-            work=Path.cwd() / ".work",
-            source=Source(Path(sparse_coding.__file__).parent.parent, "sparse_coding", ignore=slices.SCHEMA),
-            libraries=("torch", "numpy", "scipy", "scikit-learn", "transformers", "transformer-lens", "h5py"),
-        ),
+        declared.empty_graph(Path.cwd()),
         watched=["params.yaml", "hub.lock.json"],
     )
 except BadInput as error:

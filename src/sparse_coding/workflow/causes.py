@@ -39,8 +39,8 @@ class Causes:
         if state == "fresh":
             return []
         if state == "absent":
-            again = self.store.stamp(wanted["key"]) is not None
-            return [Cause("absent", "is in the store and comes back from there" if again else "is not there")]
+            kept = wanted["kept"]
+            return [Cause("absent", f"is in {kept} and comes back from there" if kept else "is not there")]
         if wanted["problem"]:
             kind = "foreign" if state == "foreign" else "stamp"
             return [Cause(kind, wanted["problem"].removeprefix(f"{path} "))]

@@ -19,9 +19,11 @@ from typing import Any
 from sparse_coding.atomic import write_text
 from sparse_coding.errors import BadInput
 from sparse_coding.workflow import dump, locks, orders, stamps, todo
-from sparse_coding.workflow.graph import Graph, Job, State, files_of
+from sparse_coding.workflow.graph import Artifact, Graph, Job, State, files_of
+from sparse_coding.workflow.mending import Ways, is_put_away, mend
 from sparse_coding.workflow.source import Source
 from sparse_coding.workflow.store import Store
+from sparse_coding.workflow.versioned import Versioned
 
 FUTURE, PAST = 4_000_000_000, 86_400  # the years 2096 and 1970; at exactly 0 Snakemake would see no time at all
 SHOWS = (  # what is about the whole graph, also where there is nothing to do
@@ -32,6 +34,8 @@ NO_RUN = (
     "list_changes", "containerize", "generate_unit_tests",
 )  # fmt: skip
 STAGE_VARIABLE = "DVC_STAGE"  # set by DVC for the commands that it runs
+WHOLE = "all"  # the rule of the default target
+STORE, DVC = "the store", "DVC's cache"
 
 
 class RuleParts:
@@ -56,10 +60,14 @@ class Snakefile:
         self.tries = self.main and not self.shows and bool(getattr(self.asked, "dryrun", False))
         self.watched = {name: orders.watch(graph.root / name) for name in watched}
         self.store = Store(graph.root, graph.work / "store", graph.hashes)
+        self.versioned = Versioned(graph.root)
+        targets = getattr(self.asked, "targets", None)
+        self.ways = Ways(whole=not targets or WHOLE in targets)
         self._decisions = graph.work / "decisions.json"
         self._decided: dict[str, tuple[list[str], list[str], str]] = {}
         self._forced: set[str] = set()
         self._to_park: list[str] = []
+        self._to_put_away: list[str] = []
         self._beside: list[str] = []
         if getattr(self.asked, "touch", False):
             raise BadInput("--touch", "a wish to make files look new", "nothing: freshness is decided by content")
@@ -98,6 +106,8 @@ class Snakefile:
     def job(self, name: str, **declared: Any) -> RuleParts:
         """Declare a job, as Graph.job; what its rule says."""
         job = self.graph.job(name, **declared)
+        for artifact in job.artifacts.values():
+            self.ways.add(artifact.path, artifact.inputs, mend(artifact, job, bool(self._kept(artifact))))
         # A parse by a job of this run, on a cluster say, must see what the run decided, and not what is there by now.
         work, carried, order = self._decide(job) if self.main else self._decided.get(job.name, ([], [], ""))
         names = [*work, *carried]
@@ -112,13 +122,13 @@ class Snakefile:
     def _decide(self, job: Job) -> tuple[list[str], list[str], str]:
         """The artifacts of a job that are to be made, those that are carried, and the order for both.
 
-        Carried are those that are fresh, but stand on something foreign. They lead Snakemake to what is to be mended.
-        It then takes them for changed, and runs their job: that finds them in the store, as they are.
+        Carried are those that are fresh, but stand on something that is to be mended. They lead Snakemake to it. It
+        then takes them for changed, and runs their job: that finds them in the store, as they are.
         """
         forced = self._is_forced(job)
         fresh = [name for name, artifact in job.artifacts.items() if artifact.state is State.FRESH and not forced]
         work = [name for name in job.artifacts if name not in fresh]
-        carried = [name for name in fresh if job.artifacts[name].stands_on_foreign]
+        carried = [name for name in fresh if self.ways.of(job.artifacts[name].path)]
         if forced:
             self._forced |= {artifact.path for artifact in job.artifacts.values()}
         if not work and not carried:
@@ -148,20 +158,33 @@ class Snakefile:
         return [*files_of(job.inputs, *(job.each.get(name, {}) for name in names)), *job.reads]
 
     def _inputs(self, job: Job, work: list[str], carried: list[str]) -> list[str]:
-        """Of what is to be made, all inputs and the file of the future; of what is carried, the way to the foreign."""
+        """Of what is to be made, all inputs and the file of the future; of what is carried, the ways to be gone."""
         inputs = [*self._all_inputs(job, work), self.future] if work else []
-        for path in self._all_inputs(job, carried) if carried else []:
-            found = self.graph.artifacts[self.graph.owner[path]]
-            if found.is_foreign or found.stands_on_foreign:
-                inputs.append(path)
+        ways = {way for name in carried for way in self.ways.of(job.artifacts[name].path)}
+        inputs += [path for path in self._all_inputs(job, carried) if self.graph.owner[path] in ways]
         return list(dict.fromkeys(inputs))
 
     def _prepare(self, job: Job, names: list[str]) -> None:
-        """Before a run: what is to be replaced gets a second name in the store."""
+        """Before a run: what is to be replaced gets a second name in the store, and what DVC has comes there too."""
         for name in names:
             artifact = job.artifacts[name]
-            if artifact.found is not None and artifact.found.is_whole and not artifact.is_foreign:
+            if is_put_away(artifact, job):
+                self._to_put_away.append(artifact.path)
+            elif artifact.found is not None and artifact.found.is_whole and not artifact.is_foreign:
                 self._to_park.append(artifact.path)
+            if artifact.state is not State.FRESH and self._kept(artifact) == DVC:
+                stamp = self.versioned.stamp(artifact.path, artifact.key)
+                if stamp is not None:
+                    self.versioned.copy(stamp, self.graph.work / "versioned")
+                    self.store.keep(stamp, self.graph.work / "versioned")
+
+    def _kept(self, artifact: Artifact) -> str:
+        """Where the wanted version of an artifact lies that is not in its place; empty where nowhere."""
+        if artifact.state is State.FRESH or not self.main:
+            return ""
+        if self.store.stamp(artifact.key) is not None:
+            return STORE
+        return DVC if self.versioned.stamp(artifact.path, artifact.key) is not None else ""
 
     def _mend_times(self, job: Job, names: list[str], inputs: list[str]) -> None:
         """Times that lie: Snakemake takes 0 for none, and refuses outputs that are older than inputs of tomorrow."""
@@ -193,7 +216,7 @@ class Snakefile:
         preflight: says whether a run can do what it is to do. Raises BadInput where not; a dry run warns.
         """
         if os.environ.get(dump.VARIABLE):
-            dump.write(Path(os.environ[dump.VARIABLE]), self.graph)
+            dump.write(Path(os.environ[dump.VARIABLE]), self.graph, self._kept)
         if self.runs:
             self._check_plan()
         self._check_room(preflight)
@@ -204,16 +227,17 @@ class Snakefile:
     def _check_room(self, preflight: todo.Preflight) -> None:
         if not (self.runs or self.tries) or any(getattr(self.asked, name, None) for name in todo.NARROWED):
             return
-        work, carried = ({name: each[part] for name, each in self._decided.items()} for part in (0, 1))
-        found = todo.of_targets(self.graph, getattr(self.asked, "targets", None) or (), work, carried, self._is_stored)
+        work = {name: each[0] for name, each in self._decided.items()}
+        targets = getattr(self.asked, "targets", None) or ()
+        found = todo.of_targets(self.graph, targets, work, self.ways, self._is_kept)
         problem = preflight(found, self.cores) if found else None
         if problem is not None and self.runs:
             raise problem
         if problem is not None:
             print(f"warning: a run would be refused: {problem}", file=sys.stderr)
 
-    def _is_stored(self, key: str) -> bool:
-        return not self._forced and self.store.stamp(key) is not None
+    def _is_kept(self, artifact: Artifact) -> bool:
+        return not self._forced and bool(self._kept(artifact))
 
     def _check_plan(self) -> None:
         stage = os.environ.get(STAGE_VARIABLE, "")
@@ -227,6 +251,8 @@ class Snakefile:
     def _park(self) -> None:
         for path in self._to_park:
             self._park_one(path, leave=True)
+        for path in self._to_put_away:
+            self._park_one(path, leave=False)
         tops = dict.fromkeys(Path(job.folder).parts[0] for job in self.graph.jobs.values() if not job.paths)
         for top in tops:
             for stamp in sorted((self.graph.root / top).rglob("*.stamp")):
