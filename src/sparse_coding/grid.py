@@ -5,11 +5,15 @@ a cell. Its name is a function of its own settings, so it stays when the grid gr
 """
 
 import math
+import re
 from dataclasses import dataclass
 from itertools import product
 
 from sparse_coding import sites
 from sparse_coding.params import Architecture, Baseline, Baselines, Nearest, Params
+
+OWN_SITE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")  # what an imported site may be called: files bear the name
+OWN_SITE_WANTED = "letters, digits, `_` and `-`"
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,9 @@ from sparse_coding.params.section import (
     Positive,
     Section,
     Share,
+    distinct,
     filled_and_distinct,
+    named_apart,
     setting,
 )
 from sparse_coding.params.toy import Toy
@@ -101,6 +103,7 @@ class Grid(Section):
     only: tuple[Only, ...] = setting((), "Parts of the product to train; empty means all of it.")
 
     _lists = field_validator("sites", "architectures", "ratios", "l1", "k", "seeds")(filled_and_distinct)
+    _names = field_validator("ratios", "l1")(named_apart)
 
 
 class Activations(Section):
@@ -196,6 +199,8 @@ class Baselines(Section):
     nmf_iterations: Count = setting(100, "Iterations in which each row takes part, in visits of 20.", unit="iterations")
     nmf_encode_iterations: Count = setting(100, "Iterations of NMF's non-negative least squares.", unit="iterations")
     seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of ICA, NMF and random directions.")
+
+    _lists = field_validator("methods", "topk", "topk_methods")(distinct)
 
 
 class Evaluation(Section):

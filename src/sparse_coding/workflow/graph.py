@@ -131,6 +131,8 @@ class Graph:
 
         Where `settings` has `members`, they are those of `outputs`, and an artifact's key sees only its own.
         """
+        if name in self.jobs:
+            raise BadInput(name, "two jobs of this name", "one: what the second makes would take the first one's place")
         job = Job(
             name, stage, step, folder, settings, free or {}, {}, inputs or {}, each or {}, leaves, reads, paths or {},
             local, computes, apart,
