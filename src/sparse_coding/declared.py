@@ -126,8 +126,10 @@ def baselines(params: Params, site: str) -> Declared:
 
 def empty_graph(root: Path, looks: bool = True) -> Graph:
     """The graph of a checkout, without jobs yet. looks: whether it is asked what lies on disk."""
-    source = Source(Path(sparse_coding.__file__).parent.parent, "sparse_coding", ignore=slices.SCHEMA)
-    return Graph(root=root, work=root / WORK, source=source, libraries=LIBRARIES, looks=looks)
+    work = root / WORK
+    package = Path(sparse_coding.__file__).parent.parent
+    source = Source(package, "sparse_coding", ignore=slices.SCHEMA, memory=work / "hashes" / "source.json")
+    return Graph(root=root, work=work, source=source, libraries=LIBRARIES, looks=looks)
 
 
 def declare(graph: Graph, settings: Any, **declared: Any) -> Job:

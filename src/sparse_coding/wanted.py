@@ -8,9 +8,7 @@ from pathlib import Path
 
 from sparse_coding import declared, grid, hub_lock, params_file
 from sparse_coding.params import Params
-from sparse_coding.workflow import stamps
 from sparse_coding.workflow.causes import differences
-from sparse_coding.workflow.graph import Graph
 from sparse_coding.workflow.stamps import Record, Stamp
 
 SOURCE = "source"
