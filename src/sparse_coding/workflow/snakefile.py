@@ -14,7 +14,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sparse_coding.atomic import write_text
 from sparse_coding.errors import BadInput
@@ -45,6 +45,18 @@ class RuleParts:
         self.name, self.job, self.input, self.output, self.order = job.name, job, input, output, order
 
 
+class Decision(NamedTuple):
+    """What is done of a job: the names of its artifacts that are made, and carried; the order; what it waits for."""
+
+    work: list[str]
+    carried: list[str]
+    order: str
+    inputs: list[str]
+
+
+NOTHING = Decision([], [], "", [])
+
+
 class Snakefile:
     """The jobs of a Snakefile, declared one after another, and what the command line asks of them.
 
@@ -64,7 +76,7 @@ class Snakefile:
         targets = getattr(self.asked, "targets", None)
         self.ways = Ways(whole=not targets or WHOLE in targets)
         self._decisions = graph.work / "decisions.json"
-        self._decided: dict[str, tuple[list[str], list[str], str]] = {}
+        self._decided: dict[str, Decision] = {}
         self._forced: set[str] = set()
         self._to_park: list[str] = []
         self._to_put_away: list[str] = []
@@ -77,7 +89,8 @@ class Snakefile:
         """Take the lock of a run, and make the file of the future."""
         self.future = str(self.graph.work.relative_to(self.graph.root) / f"changed.{os.getpid()}")
         if not self.main:
-            self.future, self._decided = json.loads(self._decisions.read_bytes())
+            self.future, decided = json.loads(self._decisions.read_bytes())
+            self._decided = {name: Decision(*each) for name, each in decided.items()}
             return
         try:
             if self.runs:
@@ -109,18 +122,18 @@ class Snakefile:
         for artifact in job.artifacts.values():
             self.ways.add(artifact.path, artifact.inputs, mend(artifact, job, bool(self._kept(artifact))))
         # A parse by a job of this run, on a cluster say, must see what the run decided, and not what is there by now.
-        work, carried, order = self._decide(job) if self.main else self._decided.get(job.name, ([], [], ""))
-        names = [*work, *carried]
+        decided = self._decide(job) if self.main else self._decided.get(job.name, NOTHING)
+        names = [*decided.work, *decided.carried]
         chosen = names if names and not self.shows else list(job.artifacts)
         output = [file for each in chosen for file in _all_files(job, each)]
         self._beside += [file for each in job.artifacts if each not in chosen for file in _all_files(job, each)]
-        inputs = self._all_inputs(job, list(job.artifacts)) if self.shows else self._inputs(job, work, carried)
+        inputs = self._all_inputs(job, list(job.artifacts)) if self.shows else decided.inputs
         if names and self.main:
             self._mend_times(job, names, inputs)
-        return RuleParts(job, inputs, output, order)
+        return RuleParts(job, inputs, output, decided.order)
 
-    def _decide(self, job: Job) -> tuple[list[str], list[str], str]:
-        """The artifacts of a job that are to be made, those that are carried, and the order for both.
+    def _decide(self, job: Job) -> Decision:
+        """What is to be made of a job, what is carried, and the order for both.
 
         Carried are those that are fresh, but stand on something that is to be mended. They lead Snakemake to it. It
         then takes them for changed, and runs their job: that finds them in the store, as they are.
@@ -132,14 +145,15 @@ class Snakefile:
         if forced:
             self._forced |= {artifact.path for artifact in job.artifacts.values()}
         if not work and not carried:
-            return [], [], ""
+            return NOTHING
         names = [*work, *carried]
         order = orders.order_of(self.graph, job, names, forced, self.watched)
         file = orders.path_of(self.graph, order)
         if self.runs:
             orders.write(file, order)
             self._prepare(job, names)
-        self._decided[job.name] = work, carried, str(file.relative_to(self.graph.root))
+        inputs = self._inputs(job, work, carried)
+        self._decided[job.name] = Decision(work, carried, str(file.relative_to(self.graph.root)), inputs)
         return self._decided[job.name]
 
     def _is_forced(self, job: Job) -> bool:
@@ -174,8 +188,7 @@ class Snakefile:
                 self._to_park.append(artifact.path)
             if artifact.state is not State.FRESH and self._kept(artifact) == DVC:
                 stamp = self.versioned.stamp(artifact.path, artifact.key)
-                if stamp is not None:
-                    self.versioned.copy(stamp, self.graph.work / "versioned")
+                if stamp is not None and self.versioned.copy(stamp, self.graph.work / "versioned"):
                     self.store.keep(stamp, self.graph.work / "versioned")
 
     def _kept(self, artifact: Artifact) -> str:
@@ -227,7 +240,7 @@ class Snakefile:
     def _check_room(self, preflight: todo.Preflight) -> None:
         if not (self.runs or self.tries) or any(getattr(self.asked, name, None) for name in todo.NARROWED):
             return
-        work = {name: each[0] for name, each in self._decided.items()}
+        work = {name: each.work for name, each in self._decided.items()}
         targets = getattr(self.asked, "targets", None) or ()
         found = todo.of_targets(self.graph, targets, work, self.ways, self._is_kept)
         problem = preflight(found, self.cores) if found else None

@@ -4,6 +4,7 @@ What was deleted or replaced in a checkout comes back from there, by key like fr
 stages back, with what of them is right. Read only, through DVC's own classes, which take no lock for it.
 """
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from functools import cached_property
@@ -37,13 +38,21 @@ class Versioned:
             return None
         return stamp if all(self._place(file) is not None for file in stamp.files) else None
 
-    def copy(self, stamp: Stamp, folder: Path) -> None:
-        """Copy the files of an artifact below `folder`, as they lie below the root."""
-        for file in stamp.files:
+    def copy(self, stamp: Stamp, folder: Path) -> bool:
+        """Copy the files of an artifact below `folder`, as they lie below the root; whether all are those of the stamp.
+
+        DVC does not look at what lies in its cache before it uses it.
+        """
+        for file, sha256 in stamp.files.items():
             place = self._place(file)
-            if place is not None:
-                with whole_file(folder / file) as temporary:
-                    shutil.copyfile(place, temporary)
+            if place is None:
+                return False
+            with whole_file(folder / file) as temporary:
+                shutil.copyfile(place, temporary)
+            with (folder / file).open("rb") as copied:
+                if hashlib.file_digest(copied, "sha256").hexdigest() != sha256:
+                    return False
+        return True
 
     def _place(self, file: str) -> Path | None:
         """Where the cache has a file of the checkout."""
