@@ -7,6 +7,7 @@ Settings come from params.yaml alone. One file a stage, in the order in which da
 decided by content (docs/freshness.md), never by time stamps.
 """
 
+import sys
 from pathlib import Path
 
 import sparse_coding
@@ -14,6 +15,7 @@ from sparse_coding import grid, hub_lock, leaves, params_file, slices
 from sparse_coding.slices import toy
 from sparse_coding.errors import BadInput
 from sparse_coding.forecast import preflight
+from sparse_coding.workflow import parked
 from sparse_coding.workflow.graph import Graph
 from sparse_coding.workflow.snakefile import Snakefile
 from sparse_coding.workflow.source import Source
@@ -77,3 +79,5 @@ onstart:
 
 onsuccess:
     WORK.succeeded()
+    if said := parked.line(WORK.store.folder):
+        print(said, file=sys.stderr)
