@@ -7,6 +7,7 @@ Settings come from params.yaml alone. One file a stage, in the order in which da
 decided by content (docs/freshness.md), never by time stamps.
 """
 
+import sys
 from pathlib import Path
 
 from sparse_coding import declared, grid, hub_lock, leaves, params_file, slices
@@ -14,6 +15,7 @@ from sparse_coding.declared import TOKENS, activations_of, step
 from sparse_coding.slices import toy
 from sparse_coding.errors import BadInput
 from sparse_coding.forecast import preflight
+from sparse_coding.workflow import parked
 from sparse_coding.workflow.snakefile import Snakefile
 
 if config:
@@ -70,3 +72,5 @@ onstart:
 
 onsuccess:
     WORK.succeeded()
+    if said := parked.line(WORK.store.folder):
+        print(said, file=sys.stderr)

@@ -1,5 +1,6 @@
 """Names that people type: files and targets that the workflow does not know are refused with the nearest it has."""
 
+import os
 from argparse import Namespace
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
@@ -25,9 +26,9 @@ def check_targets(graph: Graph, asked: Namespace) -> None:
     stages = list(dict.fromkeys(job.stage for job in graph.jobs.values()))
     known = {ALL, *stages, *graph.jobs, *graph.owner}
     for option in OPTIONS:
-        for target in getattr(asked, option, None) or ():
-            if str(target) not in known and not _is_from_outside(graph.root, str(target)):
-                raise BadInput("target", repr(str(target)), _what_there_is(graph, str(target), known, stages))
+        for target in map(os.path.normpath, getattr(asked, option, None) or ()):
+            if target not in known and not _is_from_outside(graph.root, target):
+                raise BadInput("target", repr(target), _what_there_is(graph, target, known, stages))
 
 
 def _is_from_outside(root: Path, target: str) -> bool:
@@ -40,7 +41,8 @@ def _what_there_is(graph: Graph, target: str, known: Collection[str], stages: li
     needed = {path for artifact in graph.artifacts.values() for path in artifact.inputs}
     ends = [path for path in graph.artifacts if path not in needed]
     more = f" and {len(ends) - SHOWN} more" if len(ends) > SHOWN else ""
-    near = nearest(target, known)
+    name = Path(target).name
+    near = name if name in stages else nearest(target, known)  # results/plots: the stage of that name
     first = f"{near} (the nearest), or " if near else ""
     return f"{first}one of {', '.join(ends[:SHOWN])}{more}; or a stage: {', '.join([ALL, *stages])}"
 

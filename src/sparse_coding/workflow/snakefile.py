@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from sparse_coding.atomic import write_text
 from sparse_coding.errors import BadInput
-from sparse_coding.workflow import dump, locks, orders, stamps, todo
+from sparse_coding.workflow import asked, dump, locks, orders, stamps, todo
 from sparse_coding.workflow.graph import Artifact, Graph, Job, State, files_of
 from sparse_coding.workflow.mending import Ways, is_put_away, mend
 from sparse_coding.workflow.source import Source
@@ -228,6 +228,8 @@ class Snakefile:
 
         preflight: says whether a run can do what it is to do. Raises BadInput where not; a dry run warns.
         """
+        if self.main:
+            asked.check_targets(self.graph, self.asked)
         if os.environ.get(dump.VARIABLE):
             dump.write(Path(os.environ[dump.VARIABLE]), self.graph, self._kept)
         if self.runs:
