@@ -18,6 +18,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.workflow import canonical
 
 FORMAT = "stamp 1"
+WANTED = "a stamp as a step wrote it; a run of what it stands beside makes it again"
 Record = dict[str, Any]
 Environment = dict[str, str]
 
@@ -63,8 +64,10 @@ def read(path: Path) -> Stamp | None:
         return Stamp(**found)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except IsADirectoryError:
+        raise BadInput(path, "a folder", WANTED) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(path, f"a damaged stamp ({error})", "a stamp as a step wrote it; remove it") from None
+        raise BadInput(path, f"a damaged stamp ({error})", WANTED) from None
 
 
 def environment(libraries: tuple[str, ...]) -> Environment:
