@@ -61,7 +61,10 @@ def read(path: Path) -> Stamp | None:
         found = json.loads(path.read_bytes())
         if found.pop("format") != FORMAT:
             raise ValueError("another format")
-        return Stamp(**found)
+        stamp = Stamp(**found)
+        if not isinstance(stamp.record["makes"], str) or not isinstance(stamp.files, dict):
+            raise ValueError("no record of what it stands beside")
+        return stamp
     except (FileNotFoundError, NotADirectoryError):
         return None
     except IsADirectoryError:
