@@ -1,6 +1,8 @@
 """What people hand to a dictionary works, or is refused in one line that names it."""
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -243,3 +245,43 @@ def test_gradients_reach_vectors_and_parameters(dictionary):
     used = ["decoder", "gain"] if dictionary.activation == "nnls" else list(wanting)
     assert all(float(wanting[name].grad.abs().sum()) > 0 for name in used)
     assert float(x.grad.abs().sum()) > 0
+
+
+WITHOUT_A_CHECKER = """
+import torch
+from sparse_coding import Dictionary
+
+parts = [torch.ones(3, 4), torch.zeros(3), torch.ones(3, 4), torch.zeros(4), torch.ones(3)]
+d = Dictionary(*parts)
+spoiled = [[*parts[:at], parts[at][:1], *parts[at + 1 :]] for at in range(5)]
+calls = [
+    *(lambda each=each: Dictionary(*each) for each in spoiled),
+    lambda: d.encode([[0.0] * 4]),
+    lambda: d.encode(torch.tensor(1.0)),
+    lambda: d.encode_features(torch.ones(4), "five"),
+    lambda: d.decode(None),
+    lambda: d.with_gain(2.0),
+]
+for call in calls:
+    try:
+        print("accepted", call())
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+
+
+def test_what_people_see_who_have_no_checker_of_types():
+    """Parts of other lengths, a centre [1] say, would broadcast."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT_A_CHECKER], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    wanted = [
+        *[r"BadInput Dictionary: found encoder \[.*\], bias \[.*\], .*; wanted \[n_feat, d_act\], \[n_feat\], .*"] * 5,
+        r"BadInput encode: found a list; wanted a tensor or a numpy array \[\.\.\., 4\]",
+        r"BadInput encode: found shape \[\]; wanted \[\.\.\., 4\]",
+        r"BadInput encode_features: features: found a str; wanted numbers of features, or a mask",
+        r"BadInput decode: found a NoneType; wanted a tensor or a numpy array \[\.\.\., 3\]",
+        r"BadInput with_gain: found a float; wanted a tensor or a numpy array \[\.\.\., 3\]",
+    ]
+    assert len(lines) == len(wanted)
+    for line, message in zip(lines, wanted, strict=True):
+        assert re.fullmatch(message, line), line

@@ -51,6 +51,11 @@ class Dictionary(Provenance):
     iterations: int | None = None
 
     def __post_init__(self) -> None:
+        shapes = [tuple(getattr(self, name).shape) for name in TENSORS]
+        n_feat, d_act = self.decoder.shape[0], self.decoder.shape[-1]
+        if shapes != [(n_feat, d_act), (n_feat,), (n_feat, d_act), (d_act,), (n_feat,)]:  # others might broadcast
+            found = ", ".join(f"{name} {list(shape)}" for name, shape in zip(TENSORS, shapes, strict=True))
+            raise BadInput("Dictionary", found, "[n_feat, d_act], [n_feat], [n_feat, d_act], [d_act], [n_feat]")
         if self.activation == "topk" and (self.k is None or self.k < 1):
             raise BadInput("Dictionary", f"topk with k {self.k}", "a k of at least 1")
 
@@ -156,10 +161,16 @@ def nonnegative_least_squares(
 ) -> Float[Tensor, "batch n_feat"]:
     """argmin over codes >= 0 of ||x - codes @ atoms||^2, by FISTA (Beck & Teboulle 2009).
 
-    A fixed number of iterations: a row's codes do not depend on the rows beside it.
+    A fixed number of iterations: a row's codes do not depend on the rows beside it. At least in float32: with the few
+    digits of shorter formats the steps lead elsewhere.
     """
+    if torch.finfo(x.dtype).bits < 32:
+        return nonnegative_least_squares(x.float(), atoms.float(), iterations).to(x.dtype)
     gram, target = atoms @ atoms.T, x @ atoms.T
-    step = 1 / torch.linalg.eigvalsh(gram.double())[-1].to(x.dtype)
+    if not len(atoms):
+        return target
+    largest = torch.linalg.eigvalsh(gram.double())[-1].to(x.dtype)
+    step = 1 / largest.clamp(min=torch.finfo(x.dtype).tiny)  # atoms that are all 0 leave the codes at 0
     gram, target = gram.mul_(step), target.mul_(step)
     codes = torch.zeros_like(target)
     ahead, momentum = codes, 1.0

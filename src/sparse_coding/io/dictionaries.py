@@ -91,7 +91,7 @@ def _says_it_is_one(path: Path) -> bool:
 
 def _is_signed(directions: Tensor) -> bool:
     """Whether the second half of the rows is the first one with the other sign."""
-    if len(directions) % 2:
+    if not len(directions) or len(directions) % 2:
         return False
     first, second = directions.chunk(2)
     return torch.equal(first, -second)
