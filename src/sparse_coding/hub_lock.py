@@ -130,9 +130,15 @@ def resolve(params: Params, path: Path = LOCK) -> Lock:
 
 
 def _read(path: Path) -> Lock:
+    wanted = "what `sparse_coding lock` writes"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        lock = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    except IsADirectoryError:
+        raise BadInput(path, "a folder", wanted) from None
     except ValueError as error:
-        raise BadInput(path, f"damaged JSON ({error})", "what `sparse_coding lock` writes") from None
+        raise BadInput(path, f"damaged JSON ({error})", wanted) from None
+    if not isinstance(lock, dict) or not all(isinstance(entries, dict) for entries in lock.values()):
+        raise BadInput(path, "JSON of another kind", wanted)
+    return lock
