@@ -92,10 +92,25 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         r"params\.yaml: dataset\.corpus: found someone/texts, no file or folder here, and not in hub\.lock\.json at "
         r"revision main; wanted a local path, or a name on the hub after `sparse_coding lock`",
     ),
-    "an empty corpus": ({"dataset": {"corpus": "nothing"}}, r"nothing: found no files; wanted a folder with files"),
+    "an empty corpus": (
+        {"dataset": {"corpus": "nothing"}},
+        r"nothing: found no file that could be a corpus; wanted a \.txt, \.md, \.jsonl",
+    ),
+    "no such column": (
+        {"dataset": {"corpus": "rows.jsonl"}},
+        r"params\.yaml: dataset\.text_field: found text; wanted one of body, id: the columns of rows\.jsonl",
+    ),
     "no vectors to import": (
         {"grid": {"sites": ["mine"]}, "activations": {"imported": {"mine": "nowhere"}}},
-        r"nowhere: found no such folder; wanted a folder with files",
+        r"nowhere: found no such folder; wanted a folder of \.npy, \.safetensors or \.pt files",
+    ),
+    "no vectors to hold out": (
+        {
+            "grid": {"sites": ["mine"]},
+            "activations": {"imported": {"mine": "nowhere"}},
+            "dataset": {"held_out_share": 0},
+        },
+        r"params\.yaml: dataset\.held_out_share: found 0; wanted a share above 0: evaluation of mine reads vectors",
     ),
 }
 
@@ -107,6 +122,7 @@ def workspace(tmp_path_factory) -> Path:
     make_tiny_model(folder / "models" / "tiny", layers=3)
     write_texts(folder / "texts", ["a text"])
     (folder / "nothing").mkdir()
+    (folder / "rows.jsonl").write_text('{"id": 1, "body": "a text"}\n')
     (folder / "results").mkdir()
     (folder / "results" / "older.txt").write_bytes(OLD)
     return folder

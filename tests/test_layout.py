@@ -37,6 +37,11 @@ NOT_IN_DVC = {"transformer", "toy"}  # what `dvc repro` should not make for ever
 NO_TORCH = (
     "errors",
     "atomic",
+    "lfs",
+    "folders",
+    "corpus_files",
+    "corpus_columns",
+    "vector_files",
     "sites",
     "params",
     "params_file",
