@@ -235,6 +235,7 @@ def _spliced_columns(spliced: Spliced | None) -> dict[str, Any]:
         return {}
     references = spliced.references
     return {
+        "loss_kind": "next_token",
         **_with_interval("ce", spliced.ce),
         "ce_clean": references.ce(references.clean).value,
         "ce_mean_ablated": references.ce(references.mean_ablated).value,
