@@ -11,6 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from sparse_coding.atomic import write_text
 from sparse_coding.errors import BadInput
+from sparse_coding.lm.tokens import n_ids
 from sparse_coding.params.transformer import TRAINED, Transformer
 
 END_OF_TEXT = "<|endoftext|>"
@@ -54,7 +55,7 @@ def chosen(settings: Transformer, folder: Path) -> Chosen:
     """What `choose` kept in `folder`."""
     origin = json.loads((folder / _ORIGIN).read_text(encoding="utf-8"))
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return Chosen(tokenizer, origin, settings.vocabulary if origin == TRAINED else len(tokenizer))
+    return Chosen(tokenizer, origin, settings.vocabulary if origin == TRAINED else n_ids(tokenizer))
 
 
 def content(settings: Transformer) -> list[str]:

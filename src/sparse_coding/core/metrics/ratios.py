@@ -44,6 +44,11 @@ class Ratio:
         low, high = np.quantile(above / below, [0.025, 0.975])
         return float(low), float(high)
 
+    def columns(self, name: str) -> dict[str, float | None]:
+        """`name`, `<name>_low` and `<name>_high`: the value and its interval, as tables have them."""
+        low, high = self.interval()
+        return {name: self.value, f"{name}_low": low, f"{name}_high": high}
+
 
 @lru_cache(maxsize=8)
 def _draws(n_clusters: int) -> NDArray[np.float64]:
