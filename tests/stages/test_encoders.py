@@ -220,18 +220,32 @@ def test_masked_loss_of_an_encoder_with_a_head_equals_plain_transformers(archite
     assert "sees later tokens: no next-token loss, but that of masked tokens" in world.said
 
 
+def test_a_loss_that_is_no_finite_number_is_left_empty_and_said(tmp_path):
+    """A head that masks words which the text has: their loss is infinite."""
+    folder = make_encoder(tmp_path / "model", "bert", head=True)
+    network = AutoModelForMaskedLM.from_pretrained(folder)
+    network.cls.predictions.bias.data[5:] = -torch.inf
+    network.save_pretrained(folder)
+    world = make_world(tmp_path, folder, ("layer1_residual",))
+    row = world.rows["layer1_residual"]["halved"]
+    assert (row["loss_kind"], row["ce"], row["ce_clean"], row["loss_recovered"]) == ("masked", None, None, None)
+    assert 0 < row["fvu"] < 1
+    assert row["kl"] > 0
+    assert "evaluation layer1_residual: halved: no finite ce, " in world.said
+
+
 def test_masks_are_seeded_and_of_a_block_alone():
     special = torch.zeros(6, 40, dtype=torch.bool)
     special[:, 0] = special[2, 20:] = True
     tokens = torch.arange(240).reshape(6, 40)
-    whole = held_out_text.masked(tokens, special, special, 999).counted
-    assert torch.equal(whole, held_out_text.masked(tokens, special, special, 7).counted)
-    assert torch.equal(whole[:4], held_out_text.masked(tokens[:4], special[:4], special[:4], 999).counted)
+    whole = held_out_text.masked(tokens, special, special, 999).hidden
+    assert torch.equal(whole, held_out_text.masked(tokens, special, special, 7).hidden)
+    assert torch.equal(whole[:4], held_out_text.masked(tokens[:4], special[:4], special[:4], 999).hidden)
     assert whole.sum(1).tolist() == [6, 6, 3, 6, 6, 6]
     assert len({tuple(row) for row in whole.tolist()}) == 6
     short = torch.ones(1, 9, dtype=torch.bool)
     short[0, 4] = False
-    assert held_out_text.masked(tokens[:1, :9], short, short, 999).counted.nonzero().tolist() == [[0, 4]]
+    assert held_out_text.masked(tokens[:1, :9], short, short, 999).hidden.nonzero().tolist() == [[0, 4]]
 
 
 def test_an_encoder_without_a_mask_token_has_final_states_instead(tmp_path):

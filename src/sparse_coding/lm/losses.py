@@ -48,13 +48,13 @@ def _text(model: LanguageModel, site: Site, corpus: Tokens, n_blocks: int) -> tu
     special, mask_id = is_special(tokens, corpus.special), model.tokenizer.mask_token_id
     is_causal = model.is_causal()
     if model.has_head and is_causal:
-        return "next_token", held_out_text.next_token(tokens, special)
+        return "next_token", held_out_text.plain(tokens, special)
     if model.has_head and mask_id is not None and mask_id < model.n_vocabulary:
         _say(site, f"{model.name} sees later tokens: no next-token loss, but that of masked tokens")
         return "masked", held_out_text.masked(tokens, special, padding, mask_id)
     lacks = "no mask token" if model.has_head else "no head that predicts tokens"
     _say(site, f"{model.name} has {lacks}: no loss, but what its final hidden states lose")
-    return "none", held_out_text.unpredicted(tokens, special, None if is_causal else padding)
+    return "none", held_out_text.plain(tokens, special, None if is_causal else padding)
 
 
 def _say(site: Site, words: str) -> None:

@@ -53,7 +53,7 @@ def splice(
     """
 
     def undisturbed(logits: Tensor, batch: HeldOutText) -> tuple[Clean, Tensor]:
-        clean = Clean(logits, batch.targets, batch.counted)
+        clean = Clean(logits, batch.tokens, batch.special, batch.hidden)
         return clean, clean.cross_entropy
 
     conditions = [mean_ablation(mean), zero_ablation, *replacements]
@@ -81,7 +81,7 @@ def splice_states(
     centre = _mean_state(model, text, batch_blocks, threads)
 
     def undisturbed(states: Tensor, batch: HeldOutText) -> tuple[CleanStates, Tensor]:
-        clean = CleanStates(states, batch.counted, centre)
+        clean = CleanStates(states, ~batch.special, centre)
         return clean, clean.variance
 
     conditions = [mean_ablation(mean), *replacements]
@@ -95,12 +95,12 @@ def _mean_state(model: LanguageModel, text: HeldOutText, batch_blocks: int, thre
     def of_batch(own: LanguageModel, batch: HeldOutText) -> Tensor:
         states = own.outputs(batch.read, padding=batch.padding, states=True)
         return torch.stack(
-            [row[kept].sum(dim=0, dtype=torch.float64) for row, kept in zip(states, batch.counted, strict=True)]
+            [row[kept].sum(dim=0, dtype=torch.float64) for row, kept in zip(states, ~batch.special, strict=True)]
         )
 
     batches = list(text.batches(batch_blocks))
     by_block = torch.cat(list(over_batches(model, of_batch, batches, min(threads, len(batches)))))
-    return by_block.sum(dim=0) / text.counted.sum()
+    return by_block.sum(dim=0) / (~text.special).sum()
 
 
 def _sums(

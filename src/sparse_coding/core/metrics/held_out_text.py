@@ -1,10 +1,8 @@
-"""Which positions of held-out blocks a splice is measured at, and what the model is to say there.
+"""Held-out blocks as a model reads them when its predictions or its states are measured.
 
-Three kinds. `next_token`: a position counts if the token after it is text, that is, not a special token (BOS,
-separators); the last position of a block predicts nothing. `masked`: of the text tokens of each block, MASKED_SHARE,
-at least one, are hidden behind the mask token, all of them, and predicted (Devlin et al. 2019 leave a tenth of them
-as they are, and put another word for a tenth: here nothing is trained, so each prediction is one of a hidden word).
-`none`: a model without predictions; every text token counts, and nothing is predicted.
+A causal model reads them as they are. An encoder reads them with MASKED_SHARE of the text tokens of each block, at
+least one, hidden behind the mask token, and predicts these. (Devlin et al. 2019 leave a tenth of them as they are, and
+put another word for a tenth. That is for training; here each prediction is one of a hidden word.)
 """
 
 from collections.abc import Iterator
@@ -20,31 +18,32 @@ MASK_SEED = 0  # one choice of masks for all dictionaries and conditions
 
 @dataclass(frozen=True, eq=False)
 class HeldOutText:
-    """Blocks as the model reads them, [block, token] each.
+    """Blocks, [block, token] each.
 
-    read: ids that go in; targets: ids that are to be predicted where `counted`; special: tokens that keep their
-    vectors; padding: tokens that nothing attends to, None where no mask is needed.
+    read: ids that go in; tokens: ids that stand there; special: where these are no text; hidden: where the mask token
+    is read in their place, None where it is nowhere; padding: what nothing attends to, None where no mask is needed.
     """
 
     read: Int[Tensor, "block token"]
-    targets: Int[Tensor, "block token"]
-    counted: Bool[Tensor, "block token"]
+    tokens: Int[Tensor, "block token"]
     special: Bool[Tensor, "block token"]
+    hidden: Bool[Tensor, "block token"] | None
     padding: Bool[Tensor, "block token"] | None
 
     def batches(self, size: int) -> Iterator["HeldOutText"]:
         """`size` blocks at a time."""
+        parts = (self.read, self.tokens, self.special, self.hidden, self.padding)
         for first in range(0, len(self.read), size):
-            some = slice(first, first + size)
-            padding = None if self.padding is None else self.padding[some]
-            yield HeldOutText(self.read[some], self.targets[some], self.counted[some], self.special[some], padding)
+            yield HeldOutText(*(None if part is None else part[first : first + size] for part in parts))  # type: ignore[arg-type]
 
 
-def next_token(tokens: Int[Tensor, "block token"], special: Bool[Tensor, "block token"]) -> HeldOutText:
-    """What a causal model reads and predicts. Padding stands behind the text, where nothing sees it."""
-    counted = torch.zeros_like(special)
-    counted[:, :-1] = ~special[:, 1:]
-    return HeldOutText(tokens, tokens.roll(-1, dims=1), counted, special, None)
+def plain(
+    tokens: Int[Tensor, "block token"],
+    special: Bool[Tensor, "block token"],
+    padding: Bool[Tensor, "block token"] | None = None,
+) -> HeldOutText:
+    """Blocks as they are. A causal model needs no `padding`: it stands behind the text, where nothing sees it."""
+    return HeldOutText(tokens, tokens, special, None, padding)
 
 
 def masked(
@@ -53,18 +52,9 @@ def masked(
     padding: Bool[Tensor, "block token"],
     mask_id: int,
 ) -> HeldOutText:
-    """What an encoder reads and predicts: the same tokens of a block are hidden whatever stands in other blocks."""
+    """Blocks with hidden tokens: the same ones of a block whatever stands after it."""
     hidden = _chosen(special)
-    return HeldOutText(tokens.masked_fill(hidden, mask_id), tokens, hidden, special, padding)
-
-
-def unpredicted(
-    tokens: Int[Tensor, "block token"],
-    special: Bool[Tensor, "block token"],
-    padding: Bool[Tensor, "block token"] | None,
-) -> HeldOutText:
-    """What a model without predictions reads: its states at all text tokens count."""
-    return HeldOutText(tokens, tokens, ~special, special, padding)
+    return HeldOutText(tokens.masked_fill(hidden, mask_id), tokens, special, hidden, padding)
 
 
 def _chosen(special: Bool[Tensor, "block token"]) -> Bool[Tensor, "block token"]:

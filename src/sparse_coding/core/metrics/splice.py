@@ -6,15 +6,18 @@ vectors that dictionaries are made for. Sums are float64, by block.
 """
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sparse_coding.core.metrics.ratios import Ratio, Sums
 
+LARGEST_EXPONENT = math.log(sys.float_info.max)
 Replace = Callable[[Tensor], Tensor]  # vectors at the site [..., d_act] -> what goes on in their place
 
 
@@ -40,14 +43,14 @@ def zero_ablation(x: Float[Tensor, "*batch d_act"]) -> Float[Tensor, "*batch d_a
 
 def perplexity(cross_entropy: float | None) -> float | None:
     """exp(cross_entropy), of nats per token; None where there is none, or where no number of 64 bits is as large."""
-    try:
-        return None if cross_entropy is None else math.exp(cross_entropy)
-    except OverflowError:
-        return None
+    return None if cross_entropy is None or cross_entropy > LARGEST_EXPONENT else math.exp(cross_entropy)
 
 
 class Clean:
     """What the undisturbed model predicts in a batch of blocks, kept to compare spliced passes with.
+
+    A position counts if the token after it is text, that is, none of `special`; the last one of a block predicts
+    nothing. With `hidden`, as in an encoder, these positions count, and each predicts its own of `tokens`.
 
     n_tokens [block]: counted positions; cross_entropy [block]: sum over them of -log p(their token), nats.
     """
@@ -55,9 +58,11 @@ class Clean:
     def __init__(
         self,
         logits: Float[Tensor, "block token vocabulary"],
-        targets: Int[Tensor, "block token"],
-        counted: Bool[Tensor, "block token"],
+        tokens: Int[Tensor, "block token"],
+        special: Bool[Tensor, "block token"],
+        hidden: Bool[Tensor, "block token"] | None = None,
     ) -> None:
+        targets, counted = (tokens[:, 1:], ~special[:, 1:]) if hidden is None else (tokens, hidden)
         self._counted = counted
         self._targets = [row[kept] for row, kept in zip(targets, counted, strict=True)]
         self._log_probs = [self._predicted(rows, block) for block, rows in enumerate(logits)]
@@ -86,7 +91,7 @@ class Clean:
         return torch.stack(losses), torch.stack(divergences)
 
     def _predicted(self, logits: Float[Tensor, "token vocabulary"], block: int) -> Float[Tensor, "counted vocabulary"]:
-        return logits[self._counted[block]].log_softmax(dim=-1)
+        return logits[: self._counted.shape[1]][self._counted[block]].log_softmax(dim=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,4 +146,5 @@ class Spliced:
         return self._recovered(self.references.zero_ablated)
 
     def _recovered(self, ablated: Sums) -> Ratio:
-        return Ratio(ablated - self.cross_entropy, ablated - self.references.clean)
+        with np.errstate(invalid="ignore"):  # of infinite losses
+            return Ratio(ablated - self.cross_entropy, ablated - self.references.clean)
