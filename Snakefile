@@ -13,7 +13,7 @@ import sparse_coding
 from sparse_coding import grid, hub_lock, leaves, params_file, slices
 from sparse_coding.slices import toy
 from sparse_coding.errors import BadInput
-from sparse_coding.forecast import preflight
+from sparse_coding.forecast import fits, model_folder, preflight
 from sparse_coding.workflow.graph import Graph
 from sparse_coding.workflow.snakefile import Snakefile
 from sparse_coding.workflow.source import Source
@@ -26,7 +26,9 @@ if config:
 
 try:
     PARAMS = hub_lock.pinned(params_file.load(Path("params.yaml")))
+    model_folder.check(PARAMS)
     leaves.check(PARAMS)
+    fits.check(PARAMS)
     WORK = Snakefile(
         workflow,
         Graph(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
@@ -76,23 +76,18 @@ def make_encoder(folder: Path, architecture: str, head: bool = False) -> Path:
     torch.manual_seed(0)
     kind = AutoModelForMaskedLM if head else AutoModel
     _enlarge(kind.from_config(ENCODERS[architecture])).save_pretrained(folder)
-    names = {
+    special = {
+        "unk_token": "<unk>",
         "pad_token": "<pad>",
         "cls_token": "<s>",
         "sep_token": "</s>",
         "mask_token": "<mask>",
-        "unk_token": "<unk>",
     }
-    words = Tokenizer(models.WordPiece(unk_token="<unk>"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    special = [
-        names["unk_token"],
-        names["pad_token"],
-        *(names[each] for each in ("cls_token", "sep_token", "mask_token")),
-    ]
-    trainer = trainers.WordPieceTrainer(vocab_size=VOCABULARY, special_tokens=special, show_progress=False)
-    words.train_from_iterator([TEXT * 20], trainer)
-    PreTrainedTokenizerFast(tokenizer_object=words, **names).save_pretrained(folder)
+    split = pre_tokenizers.Whitespace()
+    known = [*special.values(), *sorted({word for word, _ in split.pre_tokenize_str(TEXT)})]
+    words = Tokenizer(models.WordLevel({word: number for number, word in enumerate(known)}, unk_token="<unk>"))
+    words.pre_tokenizer = split
+    PreTrainedTokenizerFast(tokenizer_object=words, **special).save_pretrained(folder)
     return folder
 
 

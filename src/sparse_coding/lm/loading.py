@@ -19,6 +19,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from sparse_coding import leaves, params
 from sparse_coding.errors import BadInput
+from sparse_coding.forecast.model_folder import refuse_pointers
 from sparse_coding.lm.places import Place, places
 from sparse_coding.lm.refusing import WANTED, quiet, refusing, refusing_unknown
 
@@ -188,12 +189,16 @@ def _is_head(network: PreTrainedModel, names: set[str]) -> bool:
 
 
 def _source(model: params.Model) -> str:
-    """A folder's whole path, or a hub name. Raises BadInput for what can be neither, or is a folder without model."""
+    """A folder's whole path, or a hub name. Raises BadInput for what can be neither, or is a folder without model.
+
+    Or one with a pointer of git-lfs in the place of a file.
+    """
     folder = Path(model.name).expanduser()
     place = f"model {model.name}"
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise BadInput(place, "a folder without config.json", "a language model in Hugging Face format")
+        refuse_pointers(folder)
         return str(folder.resolve())
     if not _HUB_NAME.fullmatch(model.name):
         raise BadInput(place, "no such folder", WANTED)

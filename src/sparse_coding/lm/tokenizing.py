@@ -11,6 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from sparse_coding.atomic import write_text
 from sparse_coding.errors import BadInput
+from sparse_coding.forecast.model_folder import refuse_pointers
 from sparse_coding.lm.tokens import n_ids
 from sparse_coding.params.transformer import TRAINED, Transformer
 
@@ -97,6 +98,7 @@ def _made(settings: Transformer, texts: list[str]) -> tuple[PreTrainedTokenizerB
 def _loaded(settings: Transformer) -> PreTrainedTokenizerBase:
     place, folder = "transformer.tokenizer", Path(settings.tokenizer).expanduser()
     source = str(folder) if folder.is_dir() else settings.tokenizer
+    refuse_pointers(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             source, revision=settings.tokenizer_revision, local_files_only=folder.is_dir()
