@@ -14,7 +14,7 @@ from sparse_coding import declared, grid, hub_lock, leaves, params_file, slices
 from sparse_coding.declared import TOKENS, activations_of, step
 from sparse_coding.slices import toy
 from sparse_coding.errors import BadInput
-from sparse_coding.forecast import preflight
+from sparse_coding.forecast import fits, model_folder, preflight
 from sparse_coding.workflow import parked
 from sparse_coding.workflow.snakefile import Snakefile
 
@@ -26,7 +26,9 @@ if config:
 
 try:
     PARAMS = hub_lock.pinned(params_file.load(Path("params.yaml")))
+    model_folder.check(PARAMS)
     leaves.check(PARAMS)
+    fits.check(PARAMS)
     WORK = Snakefile(
         workflow,
         declared.empty_graph(Path.cwd()),

@@ -87,6 +87,9 @@ def _row(site: str, about: dict, variant: str, l0: float, fvu: float, recovered:
     for name, half in (("l0", 0.02 * l0), ("fvu", 0.02 * fvu + 0.002), ("loss_recovered", 0.006)):
         row |= {f"{name}_low": row[name] - half, f"{name}_high": row[name] + half}
     row |= {"mse": fvu, "cosine": 1 - fvu / 2, "alive": row["n_feat"] - row["dead"], "alive_share": 1e-4}
+    row |= {column: None for column in tables.EVALUATION.names if column.startswith("final_")} | {
+        "loss_kind": "next_token"
+    }
     row |= {"kl": 1 - recovered, "kl_low": None, "kl_high": None, "ce_low": None, "ce_high": None}
     row |= {
         "perplexity": float(np.exp(row["ce"])),
@@ -100,7 +103,9 @@ def imported(site: str = "layer2_residual") -> pd.DataFrame:
     """The evaluation of activations that come without a model: nothing of the loss is known."""
     table = evaluation(site)
     nothing = [
-        field.name for field in tables.EVALUATION if field.name.startswith(("ce", "kl", "perpl", "loss", "n_tok"))
+        field.name
+        for field in tables.EVALUATION
+        if field.name.startswith(("ce", "kl", "perpl", "loss", "final", "n_tok"))
     ]
     table[nothing] = None
     return table

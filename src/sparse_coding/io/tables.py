@@ -37,6 +37,8 @@ def _with_interval(names: str, required: bool = True) -> list[pa.Field]:
 
 
 # One row a dictionary and variant ("plain", "gain_refit"). What needs a language model is null on imported sites.
+# `loss_kind` says what ce, kl and loss_recovered are of: "next_token", or "masked" for an encoder with a head; "none"
+# for one without, which has the final_ columns in their place.
 EVALUATION = pa.schema(
     [
         *_columns(TEXT, "site name kind variant"),
@@ -49,10 +51,13 @@ EVALUATION = pa.schema(
         *_columns(NUMBER, "mse cosine"),
         *_columns(WHOLE, "dead alive"),
         *_columns(NUMBER, "alive_share"),
+        *_columns(TEXT, "loss_kind", required=False),
         *_with_interval("ce", required=False),
         *_columns(NUMBER, "ce_clean ce_mean_ablated ce_zero_ablated perplexity", required=False),
         *_with_interval("kl loss_recovered", required=False),
         *_columns(NUMBER, "loss_recovered_zero", required=False),
+        *_with_interval("final_fvu final_cosine", required=False),
+        *_columns(NUMBER, "final_fvu_mean_ablated", required=False),
         *_columns(WHOLE, "n_vectors"),
         *_columns(WHOLE, "n_tokens", required=False),
     ]

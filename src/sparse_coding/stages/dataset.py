@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
+from sparse_coding import leaves
 from sparse_coding.errors import BadInput
 from sparse_coding.io import tokens as tokens_file
 from sparse_coding.io.tokens import Blocks, Tokens, is_text
 from sparse_coding.lm import corpora
 from sparse_coding.lm.corpora.documents import SIDES
 from sparse_coding.lm.corpora.windows import share_in
-from sparse_coding.lm.loading import longest_context, tokenizer_of
+from sparse_coding.lm.loading import tokenizer_of
 from sparse_coding.lm.tokens import (
     Counted,
     Document,
@@ -97,7 +98,7 @@ def _check_lengths(settings: DatasetSlice, framing: Framing) -> None:
     path = Path(settings.model.name).expanduser() / "config.json"
     if not path.is_file():
         return
-    longest = longest_context(json.loads(path.read_text(encoding="utf-8")))
+    longest = leaves.longest_context(json.loads(path.read_text(encoding="utf-8")))
     if longest is None:
         return
     (key, most), bos, dataset = longest, framing.bos is not None, settings.dataset
