@@ -8,7 +8,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from sparse_coding import vouched
+from sparse_coding import vouched, wanted
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, gains, tables
@@ -27,6 +27,7 @@ def load_dictionary(
     l0: float | None = None,
     ratio: float | None = None,
     gain_refit: bool = False,
+    stale: bool = False,
     results: str | os.PathLike[str] | None = None,
 ) -> Dictionary:
     """A dictionary with `encode`, `decode` and `atoms`, from its file or chosen from the evaluated ones.
@@ -35,6 +36,8 @@ def load_dictionary(
     several fit, `l0`: the one whose L0 on held-out vectors is nearest is taken, if it is within a factor of 2. `ratio`
     narrows the choice.
     gain_refit: with its codes multiplied by the gains that stage evaluation fitted against shrinkage.
+    stale: a choice also among dictionaries of other settings or inputs than params.yaml asks for, or measured before
+    they were replaced; without it these are refused.
     results: the results folder; without it the one that `path` lies in, else `results`.
 
     The dictionary knows its `name`, `site`, `kind`, `variant`, `l0`, `fvu` and `path`, as far as its file and the
@@ -54,6 +57,8 @@ def load_dictionary(
     folder = Path(results or "results").expanduser()
     rows = _rows(folder, site)
     row = _nearest(_narrowed(rows, site, architecture, ratio), l0)
+    if not stale:
+        _check_wanted(folder, row)
     return _loaded(
         _Chosen(_place(folder, row), folder, [each for each in rows if each["name"] == row["name"]]), gain_refit
     )
@@ -71,6 +76,11 @@ class _Chosen:
     def evaluation(self) -> Path:
         """The folder of its evaluation."""
         return self.results / "evaluation" / self.rows[0]["site"]
+
+    @property
+    def table(self) -> Path:
+        """The table of the site."""
+        return _table(self.results, self.rows[0]["site"])
 
     @property
     def row_file(self) -> Path:
@@ -103,6 +113,8 @@ def _loaded(chosen: _Chosen, gain_refit: bool) -> Dictionary:
     variant = "gain_refit" if gain_refit else "plain"
     row = next((row for row in chosen.rows if row["variant"] == variant), {})
     measured = row if row and _is_measured(chosen, stamp) else {}
+    if row and not measured:
+        print(f"{chosen.table}: its L0 and FVU are those of another version of {chosen.path}", file=sys.stderr)
     return replace(
         dictionary,
         name=row.get("name", chosen.path.stem),
@@ -125,6 +137,19 @@ def _checked(path: Path, artifact: Path | None = None) -> Stamp | None:
     return stamp
 
 
+def _check_wanted(results: Path, row: Row) -> None:
+    """Raise BadInput where what lies there is not what params.yaml asks for, or not what the table speaks of."""
+    path = _place(results, row)
+    stamp = vouched.check_bytes(path) if path.is_file() else None
+    if stamp is None:
+        return
+    wanted.check(path, results, row["site"], stamp)
+    chosen = _Chosen(path, results, [row])
+    if not _is_measured(chosen, stamp):
+        made = "the one that lies there: run `snakemake evaluation`, or load it with stale=True"
+        raise BadInput(chosen.table, f"the L0 of another version of {path.name}", made)
+
+
 def _check_row(chosen: _Chosen, made: Row) -> None:
     """Raise BadInput where a file says that it is something else than its name in the table."""
     named = made | {"kind": _kind(made)}
@@ -141,13 +166,9 @@ def _kind(made: Row) -> str | None:
 
 
 def _is_measured(chosen: _Chosen, stamp: Stamp | None) -> bool:
-    """Whether the rows are of this file and not of another version of it; a line says where they are not."""
-    table = _table(chosen.results, chosen.rows[0]["site"])
-    row_stamp, table_stamp = (stamps.read(Path(stamps.path_of(str(path)))) for path in (chosen.row_file, table))
-    if vouched.is_made_from(row_stamp, stamp) and vouched.is_made_from(table_stamp, row_stamp):
-        return True
-    print(f"{table}: its L0 and FVU are those of another version of {chosen.path}", file=sys.stderr)
-    return False
+    """Whether the rows are of this file and not of another version of it."""
+    row_stamp, table_stamp = (stamps.read(Path(stamps.path_of(str(path)))) for path in (chosen.row_file, chosen.table))
+    return vouched.is_made_from(row_stamp, stamp) and vouched.is_made_from(table_stamp, row_stamp)
 
 
 def _of_path(path: Path, results: str | os.PathLike[str] | None, needed: bool) -> _Chosen:

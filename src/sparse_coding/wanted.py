@@ -4,14 +4,40 @@ The stamp beside a dictionary carries the records of all that it was made from, 
 held against those that the rules would declare now.
 """
 
+import os
+import sys
+from contextlib import chdir, nullcontext
 from pathlib import Path
 
 from sparse_coding import declared, grid, hub_lock, params_file
-from sparse_coding.params import Params
+from sparse_coding.errors import BadInput
 from sparse_coding.workflow.causes import differences
 from sparse_coding.workflow.stamps import Record, Stamp
 
-SOURCE = "source"
+SHOWN = 3  # differences that are named; why names all
+
+
+def check(path: Path, results: Path, site: str, stamp: Stamp) -> None:
+    """Hold the dictionary `path` at `site`, which `stamp` vouches for, against the checkout that `results` lies in.
+
+    Nothing is done where that is no checkout. Where only code is newer, a line on stderr says so. Raises BadInput where
+    it was made with other settings or inputs than params.yaml asks for, naming both.
+    """
+    root = Path(os.path.abspath(results)).parent
+    if results.name != "results" or not all((root / file).exists() for file in ("params.yaml", "Snakefile")):
+        return
+    with nullcontext() if root == Path.cwd() else chdir(root):  # params.yaml names files from there
+        wanted = Wanted(root, site)
+    found = wanted.differences(stamp.artifact, stamp)
+    if found:
+        more = f"; {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise BadInput(
+            path,
+            f"a dictionary of other settings or inputs than those of params.yaml ({'; '.join(found[:SHOWN])}{more})",
+            "what params.yaml asks for: run `snakemake`, or load this one with stale=True",
+        )
+    if wanted.has_newer_code(stamp.artifact, stamp):
+        print(f"{path}: made by earlier code; `sparse_coding why {stamp.artifact}` says which", file=sys.stderr)
 
 
 class Wanted:
@@ -23,7 +49,7 @@ class Wanted:
     def __init__(self, root: Path, site: str) -> None:
         self.root, self.graph = root, declared.empty_graph(root, looks=False)
         params = hub_lock.pinned(params_file.load(root / "params.yaml"))
-        if site in _sites(params):
+        if site in grid.sites_with_controls(params):
             declared.up_to_dictionaries(self.graph, params, site)
 
     def differences(self, artifact: str, stamp: Stamp) -> list[str]:
@@ -48,7 +74,3 @@ class Wanted:
             else:
                 found.append(f"{name} was changed")
         return found
-
-
-def _sites(params: Params) -> list[str]:
-    return grid.sites_with_controls(params)
