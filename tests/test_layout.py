@@ -53,6 +53,7 @@ NO_TORCH = (
     "hub_lock",
     "forecast",
     "workflow",
+    "vouched",
 )
 HEAVY = {"torch", "transformers", "transformer_lens", "numpy", "pandas", "h5py", "sklearn", "datasets"}
 MODELS = {"transformers", "transformer_lens"}

@@ -19,7 +19,9 @@ def save(path: Path, gain: Tensor, dictionary: Path) -> None:
     """Write the gains, [n_feat], of the dictionary in the file `dictionary`. The bytes depend on both alone."""
     header = {"format": FORMAT, "dictionary_sha256": _sha256(dictionary)}
     with whole_file(path) as temporary:
-        save_file({"gain": gain.contiguous()}, temporary, {"sparse_coding": json.dumps(header, sort_keys=True)})
+        save_file(
+            {"gain": gain.detach().cpu().contiguous()}, temporary, {"sparse_coding": json.dumps(header, sort_keys=True)}
+        )
 
 
 def load(path: Path, dictionary: Path) -> Tensor:
