@@ -126,7 +126,7 @@ class ActivationsFile(Header):
 def open_activations(path: Path) -> Iterator[ActivationsFile]:
     """Open activations for reading. Raises BadInput where the file is missing, cut short, changed or foreign.
 
-    Vectors are checked later, block by block, as they are read.
+    And where its vectors do not vary. Vectors are checked later, block by block, as they are read.
     """
     check_is_file(path, _WANTED)
     try:
@@ -161,6 +161,8 @@ def _header(path: Path, file: h5py.File) -> tuple[Header, float]:
         raise BadInput(path, f"an incomplete header ({error})", _WANTED) from None
     if header.dtype not in STORED_DTYPES or header.block_rows < 1:
         raise BadInput(path, f"dtype {header.dtype!r}, block_rows {header.block_rows}", _WANTED)
+    if not 0 < mean_norm < math.inf:  # an earlier version wrote such files
+        raise BadInput(path, f"vectors of {header.site} that do not vary", "vectors that differ from one another")
     return header, mean_norm
 
 
