@@ -37,7 +37,9 @@ NOT_IN_DVC = {"transformer", "toy"}  # what `dvc repro` should not make for ever
 NO_TORCH = (
     "errors",
     "atomic",
+    "lfs",
     "sites",
+    "model_files",
     "params",
     "params_file",
     "grid",
