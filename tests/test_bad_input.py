@@ -50,7 +50,8 @@ def output(tmp_path: Path) -> Path:
 PARAMS: dict[str, Any] = {
     "grid": {"sites": ["layer2_residual"]},
     "model": {"name": "models/tiny"},
-    "dataset": {"corpus": "texts"},
+    "dataset": {"corpus": "texts", "context": 64, "fragment_tokens": 32},
+    "baselines": {"topk": [4]},
 }
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown key": (

@@ -43,6 +43,7 @@ NO_TORCH = (
     "corpus_columns",
     "vector_files",
     "sites",
+    "model_files",
     "params",
     "params_file",
     "strict_yaml",

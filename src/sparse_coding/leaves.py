@@ -4,8 +4,7 @@ Read without torch or transformers, at every parse of the Snakefile.
 """
 
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,6 @@ MODEL_FILES = ("model.safetensors", "config.json", "generation_config.json", "to
 MODEL_PROSE = ("README.md", "loss_curve.png", "training.json")  # what stage transformer writes for people
 WEIGHTS = "model.safetensors"
 EMBEDDED_CORPUS = "pydocs"
-_LONGEST_CONTEXT = ("max_position_embeddings", "n_positions")  # what a configuration calls it
-_WITH_HEAD = re.compile("LMHead|For(CausalLM|MaskedLM|PreTraining|ConditionalGeneration)")
 PROMPTS = "prompts"
 EMBEDDED_LOCK = Path(__file__).parent / "lm" / "corpora" / "pydocs.lock.json"
 
@@ -172,21 +169,6 @@ def width_of(config: dict[str, Any], location: str) -> int | None:
     if location == "attn" and (d_head := first_of(config, "head_dim")) is not None:
         return d_head * (first_of(config, "num_attention_heads") or 1)
     return d_model
-
-
-def longest_context(config: Mapping[str, Any]) -> tuple[str, int] | None:
-    """What a model's config.json calls its longest context, and the tokens of that; None where it does not say."""
-    key = next((key for key in _LONGEST_CONTEXT if config.get(key) is not None), None)
-    if key is None:
-        return None
-    # RoBERTa counts places from the number of its padding token on, and keeps a vector for each number before.
-    unused = config.get("pad_token_id", 1) + 1 if config.get("model_type") == "roberta" else 0
-    return key, config[key] - unused
-
-
-def names_a_head(architecture: str) -> bool:
-    """Whether a class of transformers, as a config.json names it, predicts tokens: most sentence encoders do not."""
-    return _WITH_HEAD.search(architecture) is not None
 
 
 def model_config(params: Params) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from typing import Any
 from sparse_coding import grid, leaves, sites
 from sparse_coding.errors import BadInput
 from sparse_coding.forecast import imported, shapes
+from sparse_coding.model_files import longest_context
 from sparse_coding.params import Params
 
 PLACE = "params.yaml"
@@ -25,7 +26,7 @@ def _check_lengths(params: Params) -> None:
         return
     longest = None
     with suppress(BadInput):  # its config is not on this machine
-        longest = leaves.longest_context(shapes.config_of(params))
+        longest = longest_context(shapes.config_of(params))
     if longest is None:
         return
     (key, most), own = longest, params.dataset

@@ -12,11 +12,10 @@ from typing import Any
 
 from sparse_coding import grid, leaves
 from sparse_coding.errors import BadInput
-from sparse_coding.lfs import refuse_pointer
+from sparse_coding.model_files import names_a_head, refuse_pointers
 from sparse_coding.params import Params
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"  # the first that is there is read
-_TEXTS = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".py")  # what else transformers reads of a folder
 _WANTED = "whole weights"
 _SHOWN = 3
 _CONSTANTS = re.compile(r".*\.inv_freq|(attn|attention)\.(bias|masked_bias)")  # that older versions wrote down
@@ -73,13 +72,6 @@ def check(params: Params) -> None:
         raise BadInput(
             f"model {params.model.name}", f"weights without {len(missing)} of its tensors ({names})", _WANTED
         )
-
-
-def refuse_pointers(folder: Path) -> None:
-    """Raise BadInput where a file that is read of a model's folder is a pointer of git-lfs."""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.suffix in _TEXTS or (path.suffix == ".safetensors" and path.name.startswith("model")):
-            refuse_pointer(path)
 
 
 def tensors(folder: Path) -> set[str]:
@@ -140,7 +132,7 @@ def _missing(config: dict[str, Any], found: set[str]) -> list[str]:
 def _head(config: dict[str, Any], family: _Family) -> list[str]:
     """The tensor of the head, where config.json names a class that has one, and it is not the embedding."""
     is_tied = family.tied is not None and config.get("tie_word_embeddings", family.tied)
-    has_head = any(map(leaves.names_a_head, config.get("architectures") or ()))
+    has_head = any(map(names_a_head, config.get("architectures") or ()))
     return [family.head] if has_head and not is_tied else []
 
 

@@ -17,11 +17,11 @@ from accelerate import dispatch_model, infer_auto_device_map
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-from sparse_coding import leaves, params
+from sparse_coding import params
 from sparse_coding.errors import BadInput
-from sparse_coding.forecast.model_folder import refuse_pointers
 from sparse_coding.lm.places import Place, places
 from sparse_coding.lm.refusing import WANTED, quiet, refusing, refusing_unknown
+from sparse_coding.model_files import longest_context, names_a_head, refuse_pointers
 
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -59,7 +59,7 @@ def load(model: params.Model, random_seed: int | None = None) -> Loaded:
     refused = refusing(model, "weights that cannot be loaded", "whole weights in safetensors format")
     with quiet(), refused, refusing_unknown(model), torch.random.fork_rng(devices=[]):
         named, known = _classes(model)
-        weights = _Weights(model, random_seed, whole=any(map(leaves.names_a_head, named)))
+        weights = _Weights(model, random_seed, whole=any(map(names_a_head, named)))
         bridge = TransformerBridge.boot_transformers(
             _source(model),
             {"architectures": [*named, *known]},
@@ -77,7 +77,7 @@ def load(model: params.Model, random_seed: int | None = None) -> Loaded:
     with refusing(model, "a device map that does not fit", "module -> device for every module, or auto"):
         network = _placed(network.eval(), model)
     block = bridge.adapter.get_component_mapping()["blocks"]
-    longest = leaves.longest_context(network.config.get_text_config().to_dict())
+    longest = longest_context(network.config.get_text_config().to_dict())
     sizes = bridge.cfg.n_layers, bridge.cfg.d_vocab, None if longest is None else longest[1]
     return Loaded(network, str(block.name), places(block), *sizes, tokenizer, weights.has_head)
 

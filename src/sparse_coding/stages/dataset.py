@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from sparse_coding import leaves
 from sparse_coding.errors import BadInput
 from sparse_coding.io import tokens as tokens_file
 from sparse_coding.io.tokens import Blocks, Tokens, is_text
@@ -35,6 +34,7 @@ from sparse_coding.lm.tokens import (
     vocabulary,
     with_first,
 )
+from sparse_coding.model_files import longest_context
 from sparse_coding.params import Dataset
 from sparse_coding.slices import DatasetSlice
 
@@ -98,7 +98,7 @@ def _check_lengths(settings: DatasetSlice, framing: Framing) -> None:
     path = Path(settings.model.name).expanduser() / "config.json"
     if not path.is_file():
         return
-    longest = leaves.longest_context(json.loads(path.read_text(encoding="utf-8")))
+    longest = longest_context(json.loads(path.read_text(encoding="utf-8")))
     if longest is None:
         return
     (key, most), bos, dataset = longest, framing.bos is not None, settings.dataset
