@@ -74,5 +74,5 @@ onstart:
 
 onsuccess:
     WORK.succeeded()
-    if said := parked.line(WORK.store.folder):
+    if said := parked.line(WORK.keeping.store.folder):
         print(said, file=sys.stderr)

@@ -55,6 +55,8 @@ NO_TORCH = (
     "forecast",
     "workflow",
     "vouched",
+    "declared",
+    "wanted",
 )
 HEAVY = {"torch", "transformers", "transformer_lens", "numpy", "pandas", "h5py", "sklearn", "datasets"}
 MODELS = {"transformers", "transformer_lens"}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sparse_coding import wanted
+from sparse_coding.errors import BadInput
 from sparse_coding.workflow import dump
 from sparse_coding.workflow.stamps import Stamp
 from tests.workspace import ROOT, make_workspace, write_params
@@ -115,6 +116,25 @@ def test_newer_code_is_no_other_setting(asked, declared_by_rules):
     now = asked()
     assert now.differences(NAME, older) == []
     assert now.has_newer_code(NAME, older)
+
+
+def test_a_checkout_is_asked_from_anywhere_and_no_other_folder_is(
+    checkout, declared_by_rules, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    path, stamp = checkout / NAME, stamp_of(declared_by_rules, NAME)
+    wanted.check(path, checkout / "results", "layer2_residual", stamp)
+    older = Stamp("0" * 32, stamp.record | {"source": "0" * 32}, {}, upstream=stamp.upstream)
+    assert capsys.readouterr().err == ""
+    wanted.check(path, checkout / "results", "layer2_residual", older)
+    assert "made by earlier code" in capsys.readouterr().err
+    with pytest.raises(BadInput, match="found no stamp, so nothing says what it was made with"):
+        wanted.check(path, checkout / "results", "layer2_residual", None)
+    write_params(checkout, PARAMS | {"dictionaries": {"steps": 7}})
+    with pytest.raises(BadInput, match=r"training.steps: 1000 -> 7.*stale=True"):
+        wanted.check(path, checkout / "results", "layer2_residual", stamp)
+    write_params(checkout, PARAMS)
+    wanted.check(tmp_path / NAME, tmp_path / "results", "layer2_residual", None)
 
 
 def test_it_takes_no_time_and_no_torch(checkout):

@@ -14,18 +14,21 @@ from sparse_coding.errors import BadInput
 from sparse_coding.workflow.causes import differences
 from sparse_coding.workflow.stamps import Record, Stamp
 
+AGAIN = "run `snakemake`, or load this one with stale=True"
 SHOWN = 3  # differences that are named; why names all
 
 
-def check(path: Path, results: Path, site: str, stamp: Stamp) -> None:
+def check(path: Path, results: Path, site: str, stamp: Stamp | None) -> None:
     """Hold the dictionary `path` at `site`, which `stamp` vouches for, against the checkout that `results` lies in.
 
     Nothing is done where that is no checkout. Where only code is newer, a line on stderr says so. Raises BadInput where
-    it was made with other settings or inputs than params.yaml asks for, naming both.
+    it was made with other settings or inputs than params.yaml asks for, naming both, and where nothing says with which.
     """
     root = Path(os.path.abspath(results)).parent
     if results.name != "results" or not all((root / file).exists() for file in ("params.yaml", "Snakefile")):
         return
+    if stamp is None:
+        raise BadInput(path, "no stamp, so nothing says what it was made with", f"its stamp beside it: {AGAIN}")
     with nullcontext() if root == Path.cwd() else chdir(root):  # params.yaml names files from there
         wanted = Wanted(root, site)
     found = wanted.differences(stamp.artifact, stamp)
@@ -34,7 +37,7 @@ def check(path: Path, results: Path, site: str, stamp: Stamp) -> None:
         raise BadInput(
             path,
             f"a dictionary of other settings or inputs than those of params.yaml ({'; '.join(found[:SHOWN])}{more})",
-            "what params.yaml asks for: run `snakemake`, or load this one with stale=True",
+            f"what params.yaml asks for: {AGAIN}",
         )
     if wanted.has_newer_code(stamp.artifact, stamp):
         print(f"{path}: made by earlier code; `sparse_coding why {stamp.artifact}` says which", file=sys.stderr)

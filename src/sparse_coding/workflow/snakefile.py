@@ -20,10 +20,9 @@ from sparse_coding.atomic import write_text
 from sparse_coding.errors import BadInput
 from sparse_coding.workflow import asked, dump, locks, orders, stamps, todo
 from sparse_coding.workflow.graph import Artifact, Graph, Job, State, files_of
-from sparse_coding.workflow.mending import Ways, is_put_away, mend
+from sparse_coding.workflow.keeping import Keeping
+from sparse_coding.workflow.mending import Ways, mend
 from sparse_coding.workflow.source import Source
-from sparse_coding.workflow.store import Store
-from sparse_coding.workflow.versioned import Versioned
 
 FUTURE, PAST = 4_000_000_000, 86_400  # the years 2096 and 1970; at exactly 0 Snakemake would see no time at all
 SHOWS = (  # what is about the whole graph, also where there is nothing to do
@@ -35,7 +34,6 @@ NO_RUN = (
 )  # fmt: skip
 STAGE_VARIABLE = "DVC_STAGE"  # set by DVC for the commands that it runs
 WHOLE = "all"  # the rule of the default target
-STORE, DVC = "the store", "DVC's cache"
 
 
 class RuleParts:
@@ -71,15 +69,12 @@ class Snakefile:
         self.shows = any(getattr(self.asked, name, None) for name in SHOWS)
         self.tries = self.main and not self.shows and bool(getattr(self.asked, "dryrun", False))
         self.watched = {name: orders.watch(graph.root / name) for name in watched}
-        self.store = Store(graph.root, graph.work / "store", graph.hashes)
-        self.versioned = Versioned(graph.root)
+        self.keeping = Keeping(graph)
         targets = getattr(self.asked, "targets", None)
         self.ways = Ways(whole=not targets or WHOLE in targets)
         self._decisions = graph.work / "decisions.json"
         self._decided: dict[str, Decision] = {}
         self._forced: set[str] = set()
-        self._to_park: list[str] = []
-        self._to_put_away: list[str] = []
         self._beside: list[str] = []
         if getattr(self.asked, "touch", False):
             raise BadInput("--touch", "a wish to make files look new", "nothing: freshness is decided by content")
@@ -120,7 +115,7 @@ class Snakefile:
         """Declare a job, as Graph.job; what its rule says."""
         job = self.graph.job(name, **declared)
         for artifact in job.artifacts.values():
-            self.ways.add(artifact.path, artifact.inputs, mend(artifact, job, bool(self._kept(artifact))))
+            self.ways.add(artifact.path, artifact.inputs, mend(artifact, job, self._is_kept(artifact)))
         # A parse by a job of this run, on a cluster say, must see what the run decided, and not what is there by now.
         decided = self._decide(job) if self.main else self._decided.get(job.name, NOTHING)
         names = [*decided.work, *decided.carried]
@@ -151,7 +146,7 @@ class Snakefile:
         file = orders.path_of(self.graph, order)
         if self.runs:
             orders.write(file, order)
-            self._prepare(job, names)
+            self.keeping.prepare(job, names)
         inputs = self._inputs(job, work, carried)
         self._decided[job.name] = Decision(work, carried, str(file.relative_to(self.graph.root)), inputs)
         return self._decided[job.name]
@@ -177,27 +172,6 @@ class Snakefile:
         ways = {way for name in carried for way in self.ways.of(job.artifacts[name].path)}
         inputs += [path for path in self._all_inputs(job, carried) if self.graph.owner[path] in ways]
         return list(dict.fromkeys(inputs))
-
-    def _prepare(self, job: Job, names: list[str]) -> None:
-        """Before a run: what is to be replaced gets a second name in the store, and what DVC has comes there too."""
-        for name in names:
-            artifact = job.artifacts[name]
-            if is_put_away(artifact, job):
-                self._to_put_away.append(artifact.path)
-            elif artifact.found is not None and artifact.found.is_whole and not artifact.is_foreign:
-                self._to_park.append(artifact.path)
-            if artifact.state is not State.FRESH and self._kept(artifact) == DVC:
-                stamp = self.versioned.stamp(artifact.path, artifact.key)
-                if stamp is not None and self.versioned.copy(stamp, self.graph.work / "versioned"):
-                    self.store.keep(stamp, self.graph.work / "versioned")
-
-    def _kept(self, artifact: Artifact) -> str:
-        """Where the wanted version of an artifact lies that is not in its place; empty where nowhere."""
-        if artifact.state is State.FRESH or not self.main:
-            return ""
-        if self.store.stamp(artifact.key) is not None:
-            return STORE
-        return DVC if self.versioned.stamp(artifact.path, artifact.key) is not None else ""
 
     def _mend_times(self, job: Job, names: list[str], inputs: list[str]) -> None:
         """Times that lie: Snakemake takes 0 for none, and refuses outputs that are older than inputs of tomorrow."""
@@ -231,28 +205,31 @@ class Snakefile:
         if self.main:
             asked.check_targets(self.graph, self.asked)
         if os.environ.get(dump.VARIABLE):
-            dump.write(Path(os.environ[dump.VARIABLE]), self.graph, self._kept)
+            dump.write(Path(os.environ[dump.VARIABLE]), self.graph, self.keeping.place)
         if self.runs:
             self._check_plan()
         self._check_room(preflight)
         if self.runs:
             write_text(self._decisions, json.dumps([self.future, self._decided]))
-            self._park()
+            self.keeping.park()
 
     def _check_room(self, preflight: todo.Preflight) -> None:
         if not (self.runs or self.tries) or any(getattr(self.asked, name, None) for name in todo.NARROWED):
             return
         work = {name: each.work for name, each in self._decided.items()}
         targets = getattr(self.asked, "targets", None) or ()
-        found = todo.of_targets(self.graph, targets, work, self.ways, self._is_kept)
+        found = todo.of_targets(self.graph, targets, work, self.ways, self._comes_back)
         problem = preflight(found, self.cores) if found else None
         if problem is not None and self.runs:
             raise problem
         if problem is not None:
             print(f"warning: a run would be refused: {problem}", file=sys.stderr)
 
+    def _comes_back(self, artifact: Artifact) -> bool:
+        return not self._forced and self._is_kept(artifact)
+
     def _is_kept(self, artifact: Artifact) -> bool:
-        return not self._forced and bool(self._kept(artifact))
+        return self.main and bool(self.keeping.place(artifact))
 
     def _check_plan(self) -> None:
         stage = os.environ.get(STAGE_VARIABLE, "")
@@ -262,26 +239,6 @@ class Snakefile:
         if json.loads(self.keys.read_bytes()).get(stage) != keys[stage]:
             raise BadInput(self.keys.name, f"a plan of {stage} for other settings, code or inputs",
                            "what it was made for; nothing was recorded: run `dvc repro` again")  # fmt: skip
-
-    def _park(self) -> None:
-        for path in self._to_park:
-            self._park_one(path, leave=True)
-        for path in self._to_put_away:
-            self._park_one(path, leave=False)
-        tops = dict.fromkeys(Path(job.folder).parts[0] for job in self.graph.jobs.values() if not job.paths)
-        for top in tops:
-            for stamp in sorted((self.graph.root / top).rglob("*.stamp")):
-                artifact = stamp.relative_to(self.graph.root).as_posix().removesuffix(".stamp")
-                if artifact not in self.graph.artifacts:
-                    self._park_one(artifact, leave=False)
-
-    def _park_one(self, artifact: str, leave: bool) -> None:
-        try:
-            stamp = stamps.read(self.graph.root / stamps.path_of(artifact))
-            if stamp is not None and stamp.is_whole and stamp.artifact == artifact:
-                self.store.park(stamp, leave)
-        except (BadInput, FileNotFoundError):
-            return  # nothing that could come back
 
     def started(self) -> None:
         """To be called by onstart: the plan stands, and no output has to look newer than the future any more."""
