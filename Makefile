@@ -1,4 +1,5 @@
-# make plot    the main job: dictionaries of the default model, and the figure that compares them
+# make install the environment, .venv; the other targets see to it themselves
+# make plot    the main job: dictionaries of the first site of params.yaml, and the figure that compares them
 # make test    the whole test suite
 # make help    the other commands
 
@@ -7,10 +8,12 @@ VENV := .venv
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help plot test lint format preset docs bench refresh clean lock
+.PHONY: help install plot test lint format preset docs bench refresh clean lock
 
-plot: $(VENV)/.installed
-	$(RUN)/snakemake --cores all results/plots/layer2_residual.png
+install: $(VENV)/.installed
+
+plot: install
+	@target=$$($(RUN)/python -m sparse_coding.next_steps) && set -x && $(RUN)/snakemake --cores all $$target
 	@$(RUN)/python -m sparse_coding.closing
 
 # Two workers, each with whole files, in their order: what a file makes for all its tests is made once, and the long
@@ -28,7 +31,7 @@ format: $(VENV)/.test-installed
 	$(RUN)/ruff format
 
 # Show what a preset changes, then copy it over params.yaml (the old one is kept as params.yaml.before).
-preset: $(VENV)/.installed
+preset: install
 	@$(RUN)/python -m sparse_coding.presets "$(NAME)"
 
 # Pages that are made: the reference of all settings from the schema, and what reruns when, by trying it.
@@ -59,7 +62,7 @@ build/bench/.installed: benchmarks/requirements.txt
 	touch $@
 
 # Bring vendored/, the DVC remote inside the repository, up to date with the default run. Commit what it changes.
-refresh: $(VENV)/.installed
+refresh: install
 	@git diff --quiet HEAD -- params.yaml || { echo "params.yaml is not the committed one"; exit 1; }
 	$(RUN)/dvc repro
 	$(RUN)/dvc gc --workspace --cloud --remote vendored --force
@@ -67,7 +70,7 @@ refresh: $(VENV)/.installed
 	@du -sh vendored
 
 # Show what finished work is kept in .work though params.yaml does not ask for it, and ask before it is deleted.
-clean: $(VENV)/.installed
+clean: install
 	@$(RUN)/sparse_coding clean
 
 # Renew the requirements*.txt from the .in files, in environments of their own.
@@ -92,10 +95,11 @@ $(VENV)/.test-installed: requirements-test.txt $(VENV)/.installed
 	touch $@
 
 help:
-	@echo "make plot               train dictionaries on the default model and draw results/plots/layer2_residual.png"
+	@echo "make install            make the environment .venv, or bring it up to date"
+	@echo "make plot               train the dictionaries of the first site of params.yaml, and draw its figure"
 	@echo "make test               run the whole test suite"
 	@echo "make lint               ruff, format check, mypy"
 	@echo "make clean              show what finished work is kept for later, and ask before it is deleted"
 	@echo "make preset NAME=tiny   show what a preset changes and copy it over params.yaml"
-	@echo "make docs               renew docs/params.md from the schema"
+	@echo "make docs               renew docs/params.md and docs/what-reruns.md"
 	@echo "snakemake --cores 8     all sites (inside the environment, or .venv/bin/snakemake)"

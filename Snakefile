@@ -7,16 +7,16 @@ Settings come from params.yaml alone. One file a stage, in the order in which da
 decided by content (docs/freshness.md), never by time stamps.
 """
 
+import sys
 from pathlib import Path
 
-import sparse_coding
-from sparse_coding import grid, hub_lock, leaves, params_file, slices
+from sparse_coding import declared, grid, hub_lock, leaves, params_file, slices
+from sparse_coding.declared import TOKENS, activations_of, step
 from sparse_coding.slices import toy
 from sparse_coding.errors import BadInput
-from sparse_coding.forecast import preflight
-from sparse_coding.workflow.graph import Graph
+from sparse_coding.forecast import fits, model_folder, preflight
+from sparse_coding.workflow import parked
 from sparse_coding.workflow.snakefile import Snakefile
-from sparse_coding.workflow.source import Source
 
 if config:
     raise WorkflowError(
@@ -26,15 +26,12 @@ if config:
 
 try:
     PARAMS = hub_lock.pinned(params_file.load(Path("params.yaml")))
+    model_folder.check(PARAMS)
     leaves.check(PARAMS)
+    fits.check(PARAMS)
     WORK = Snakefile(
         workflow,
-        Graph(
-            root=Path.cwd(),
-            work=Path.cwd() / ".work",
-            source=Source(Path(sparse_coding.__file__).parent.parent, "sparse_coding", ignore=slices.SCHEMA),
-            libraries=("torch", "numpy", "scipy", "scikit-learn", "transformers", "transformer-lens", "h5py"),
-        ),
+        declared.empty_graph(Path.cwd()),
         watched=["params.yaml", "hub.lock.json"],
     )
 except BadInput as error:
@@ -77,3 +74,5 @@ onstart:
 
 onsuccess:
     WORK.succeeded()
+    if said := parked.line(WORK.keeping.store.folder):
+        print(said, file=sys.stderr)

@@ -7,17 +7,7 @@ The control sites random_<site> come from the same model with random weights, so
 
 
 for name, random_weights, sites in grid.passes(PARAMS):
-    job = work(
-        name,
-        slices.activations(PARAMS, random_weights, sites),
-        stage="activations",
-        step=step("activations"),
-        folder="results/activations",
-        outputs={site: [f"{site}.h5"] for site in sites},
-        inputs={"tokens": TOKENS},
-        **from_model(weights=not random_weights),
-        local=True,
-    )
+    job = work(**declared.activations(PARAMS, name, random_weights, sites))
 
     rule:
         name:
@@ -38,20 +28,10 @@ for name, random_weights, sites in grid.passes(PARAMS):
             "{STEP} {params.order:q} --threads {threads} 2> {log:q}"
 
 
-for site, folder in PARAMS.activations.imported.items():
+for site in PARAMS.activations.imported:
 
     if site in PARAMS.grid.sites:
-        job = work(
-            f"activations_imported_{site}",
-            slices.import_activations(PARAMS, site),
-            stage="activations",
-            step=step("import_activations"),
-            folder="results/activations",
-            outputs={site: [f"{site}.h5"]},
-            leaves=(leaves.imported(folder),),
-            paths={"folder": folder},
-            local=True,
-        )
+        job = work(**declared.imported(PARAMS, site))
 
         rule:
             name:

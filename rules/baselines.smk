@@ -5,16 +5,7 @@ out: results/baselines/<site>/<method>.safetensors, and <method>_top<k>.safetens
 """
 
 for site in PARAMS.grid.sites:
-    names = grid.baseline_names(PARAMS.baselines)
-    job = work(
-        f"baselines_{site}",
-        slices.baselines(PARAMS, site),
-        stage="baselines",
-        step=step("baselines"),
-        folder=f"results/baselines/{site}",
-        outputs={name: [f"{name}.safetensors"] for name in names},
-        inputs={"activations": activations_of(site)},
-    )
+    job = work(**declared.baselines(PARAMS, site))
 
     rule:
         name:

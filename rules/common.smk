@@ -3,17 +3,12 @@
 import sys
 
 STEP = f"{sys.executable} -m sparse_coding.workflow"
-TOKENS = "results/dataset/tokens.h5"
 SUMMARY = "results/evaluation/summary.csv"
 LEDGER = ".work/llm/ledger.sqlite"
 
 
 wildcard_constraints:
     site="[a-z0-9_]+",
-
-
-def step(stage):
-    return f"sparse_coding.stages.{stage}"
 
 
 def shared_threads(jobs):
@@ -24,14 +19,10 @@ def shared_threads(jobs):
     return -(-(workflow.cores or 1) // max(jobs, 1))
 
 
-def work(name, settings, **declared):
+def work(name, settings, **more):
     """Declare a job; settings that change no result are kept out of its key."""
     deciding, free = slices.split(settings)
-    return WORK.job(name, settings=deciding, free=free, **declared)
-
-
-def activations_of(site):
-    return f"results/activations/{site}.h5"
+    return WORK.job(name, settings=deciding, free=free, **more)
 
 
 def member_file(site, name):
@@ -58,10 +49,3 @@ def figure(site):
 def control_of(site):
     """The random-weights control of a site, as a list of one or none."""
     return [control for control in [grid.control_site(PARAMS, site)] if control]
-
-
-def from_model(weights=True):
-    """The model, as what a job depends on: files from outside, or what stage transformer makes."""
-    if leaves.makes_model(PARAMS):
-        return {"reads": (leaves.made_weights(PARAMS),)}
-    return {"leaves": (leaves.tokenizer(PARAMS), *([leaves.weights(PARAMS)] if weights else []))}

@@ -5,18 +5,7 @@ out: results/dataset/tokens.h5 (stays on this machine)
 """
 
 if grid.harvested_sites(PARAMS):
-    model = from_model(weights=False)
-    job = work(
-        "dataset_tokens",
-        slices.dataset(PARAMS),
-        stage="dataset",
-        step=step("dataset"),
-        folder="results/dataset",
-        outputs={"tokens": ["tokens.h5"]},
-        reads=model.get("reads", ()),
-        leaves=(*model.get("leaves", ()), leaves.corpus(PARAMS)),
-        local=True,
-    )
+    job = work(**declared.dataset(PARAMS))
 
     rule:
         name:

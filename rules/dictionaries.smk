@@ -8,15 +8,7 @@ A job trains those members of its cell that are not there.
 for site in grid.sites_with_controls(PARAMS):
 
     for cell in grid.cells(PARAMS, site):
-        job = work(
-            f"dictionaries_{site}_{cell.name}".replace(".", "p"),
-            slices.dictionaries(PARAMS, cell),
-            stage="dictionaries",
-            step=step("dictionaries"),
-            folder=f"results/dictionaries/{site}",
-            outputs={name: [f"{name}.safetensors", f"{name}.log.jsonl"] for name in cell.member_names},
-            inputs={"activations": activations_of(site)},
-        )
+        job = work(**declared.dictionaries(PARAMS, cell))
 
         rule:
             name:

@@ -27,7 +27,7 @@ for site in PARAMS.grid.sites:
         },
         inputs={"activations": activations_of(site)} | ({} if imported else {"tokens": TOKENS}),
         each={name: {"dictionaries": dictionary_file(site, row)} for name, row in settings.members.items()},
-        **({} if imported else from_model()),
+        **({} if imported else declared.from_model(PARAMS)),
     )
 
     rule:

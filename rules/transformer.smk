@@ -7,16 +7,7 @@ an hour or so for the default, which is why its model is committed. A killed run
 """
 
 if leaves.makes_model(PARAMS):
-    job = work(
-        "transformer",
-        slices.transformer(PARAMS),
-        stage="transformer",
-        step=step("transformer"),
-        folder=f"models/{PARAMS.transformer.name}",
-        outputs={"model": [*leaves.MODEL_FILES, *leaves.MODEL_PROSE]},
-        leaves=leaves.training(PARAMS),
-        paths={"checkpoints": f".work/transformer/{PARAMS.transformer.name}"},
-    )
+    job = work(**declared.transformer(PARAMS))
 
     rule:
         name:

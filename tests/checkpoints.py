@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
+    AutoModel,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
     BertConfig,
@@ -17,6 +19,8 @@ from transformers import (
     Olmo2Config,
     OPTConfig,
     PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
     Qwen2Config,
     RobertaConfig,
 )
@@ -62,12 +66,36 @@ def make_checkpoint(folder: Path, architecture: str, seed: int = 0) -> Path:
         network = AutoModelForMaskedLM.from_config(ENCODERS[architecture])
     else:
         network = AutoModelForCausalLM.from_config(CONFIGS[architecture])
+    _enlarge(network).save_pretrained(folder)
+    train_tokenizer([TEXT * 20], VOCABULARY).save_pretrained(folder)
+    return folder
+
+
+def make_encoder(folder: Path, architecture: str, head: bool = False) -> Path:
+    """Write an encoder as people share them: with a mask token, and most of them without a head that predicts."""
+    torch.manual_seed(0)
+    kind = AutoModelForMaskedLM if head else AutoModel
+    _enlarge(kind.from_config(ENCODERS[architecture])).save_pretrained(folder)
+    special = {
+        "unk_token": "<unk>",
+        "pad_token": "<pad>",
+        "cls_token": "<s>",
+        "sep_token": "</s>",
+        "mask_token": "<mask>",
+    }
+    split = pre_tokenizers.Whitespace()
+    known = [*special.values(), *sorted({word for word, _ in split.pre_tokenize_str(TEXT)})]
+    words = Tokenizer(models.WordLevel({word: number for number, word in enumerate(known)}, unk_token="<unk>"))
+    words.pre_tokenizer = split
+    PreTrainedTokenizerFast(tokenizer_object=words, **special).save_pretrained(folder)
+    return folder
+
+
+def _enlarge(network: PreTrainedModel) -> PreTrainedModel:
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.ndim > 1:
                 parameter.mul_(6)
             else:
                 parameter.add_(torch.randn_like(parameter) / 10)
-    network.save_pretrained(folder)
-    train_tokenizer([TEXT * 20], VOCABULARY).save_pretrained(folder)
-    return folder
+    return network

@@ -50,7 +50,8 @@ def output(tmp_path: Path) -> Path:
 PARAMS: dict[str, Any] = {
     "grid": {"sites": ["layer2_residual"]},
     "model": {"name": "models/tiny"},
-    "dataset": {"corpus": "texts"},
+    "dataset": {"corpus": "texts", "context": 64, "fragment_tokens": 32},
+    "baselines": {"topk": [4]},
 }
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown key": (
@@ -92,10 +93,25 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         r"params\.yaml: dataset\.corpus: found someone/texts, no file or folder here, and not in hub\.lock\.json at "
         r"revision main; wanted a local path, or a name on the hub after `sparse_coding lock`",
     ),
-    "an empty corpus": ({"dataset": {"corpus": "nothing"}}, r"nothing: found no files; wanted a folder with files"),
+    "an empty corpus": (
+        {"dataset": {"corpus": "nothing"}},
+        r"nothing: found no file that could be a corpus; wanted a \.txt, \.md, \.jsonl",
+    ),
+    "no such column": (
+        {"dataset": {"corpus": "rows.jsonl"}},
+        r"params\.yaml: dataset\.text_field: found text; wanted one of body, id: the columns of rows\.jsonl",
+    ),
     "no vectors to import": (
         {"grid": {"sites": ["mine"]}, "activations": {"imported": {"mine": "nowhere"}}},
-        r"nowhere: found no such folder; wanted a folder with files",
+        r"nowhere: found no such folder; wanted a folder of \.npy, \.safetensors or \.pt files",
+    ),
+    "no vectors to hold out": (
+        {
+            "grid": {"sites": ["mine"]},
+            "activations": {"imported": {"mine": "nowhere"}},
+            "dataset": {"held_out_share": 0},
+        },
+        r"params\.yaml: dataset\.held_out_share: found 0; wanted a share above 0: evaluation of mine reads vectors",
     ),
 }
 
@@ -107,6 +123,7 @@ def workspace(tmp_path_factory) -> Path:
     make_tiny_model(folder / "models" / "tiny", layers=3)
     write_texts(folder / "texts", ["a text"])
     (folder / "nothing").mkdir()
+    (folder / "rows.jsonl").write_text('{"id": 1, "body": "a text"}\n')
     (folder / "results").mkdir()
     (folder / "results" / "older.txt").write_bytes(OLD)
     return folder
@@ -200,7 +217,7 @@ def test_a_model_folder_without_tokenizer(tmp_path, output):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (cut_short, rf"{SITE}\.h5: found a file that HDF5 cannot read .*; wanted .*not cut short"),
+        (cut_short, rf"{SITE}\.h5: found a damaged file .*; wanted .*not cut short"),
         (
             lambda path: flip(path, vectors_offset(path)),
             rf"{SITE}\.h5: train: block 0: found bytes that were changed; wanted the bytes that were written",
@@ -237,7 +254,7 @@ def test_damaged_tokens(damage, message, tmp_path, output):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (cut_short, r"\.safetensors: found a damaged file .*; wanted a dictionary that sparse_coding wrote"),
+        (cut_short, r"\.safetensors: found a damaged file .*; wanted the file of a dictionary that sparse_c"),
         (lambda path: flip(path, -20), r"\.safetensors: found bytes that were changed .*; wanted its own checksum"),
     ],
 )

@@ -47,12 +47,34 @@ def results(tmp_path):
 def test_what_was_made(results):
     text = closing(results=results)
     assert str(results / "plots/layer2_residual.png") in text
-    assert "4 dictionaries with 1 baselines" in text
+    counted = "4 dictionaries with 1 baselines at layer2_residual; beside them a control"
+    assert counted in text
     assert "better (L0 9.0, FVU 0.40, loss recovered 73%)" in text
     assert 'load_dictionary("results/dictionaries/layer2_residual/better.safetensors")' in text
     assert all(
         command in text for command in ("snakemake --cores all", "make preset NAME=tiny", "grid.l1", "make test")
     )
+
+
+def test_the_site_is_that_of_params(results, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    off = "autointerp: {random_weights: null}\n"
+    (tmp_path / "params.yaml").write_text(f"grid: {{sites: [layer2_residual], l1: [0.1]}}\n{off}")
+    assert "4 dictionaries with 1 baselines at layer2_residual.\n" in closing()
+    (tmp_path / "params.yaml").write_text("grid: {sites: [layer3_mlp]}\n")
+    with pytest.raises(BadInput, match=r"results/plots/layer3_mlp\.png: found no such file"):
+        closing()
+
+
+def test_an_imported_site_has_a_table_and_no_figure(results, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (results / "evaluation/layer2_residual").rename(results / "evaluation/mine")
+    (tmp_path / "params.yaml").write_text("grid: {sites: [mine]}\nactivations: {imported: {mine: vectors}}\n")
+    text = closing()
+    assert text.startswith(
+        "\nMade: results/evaluation/mine/table.parquet\n  It compares 4 dictionaries with 1 baselines"
+    )
+    assert ".png" not in text
 
 
 def test_without_a_language_model_no_loss_is_told(results):

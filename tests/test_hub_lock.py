@@ -167,6 +167,16 @@ def test_a_damaged_lock_is_named():
     hub_lock.LOCK.write_text('{"models": ')
     with pytest.raises(BadInput, match=r"hub\.lock\.json: found damaged JSON .*; wanted what `sparse_coding lock` wr"):
         hub_lock.pinned(some_params(**HUB))
+    for other in ("[]", '{"models": []}', "3"):
+        hub_lock.LOCK.write_text(other)
+        with pytest.raises(
+            BadInput, match=r"hub\.lock\.json: found JSON of another kind; wanted what `sparse_coding l"
+        ):
+            hub_lock.pinned(some_params(**HUB))
+    hub_lock.LOCK.unlink()
+    hub_lock.LOCK.mkdir()
+    with pytest.raises(BadInput, match=r"hub\.lock\.json: found a folder; wanted what `sparse_coding lock` writes"):
+        hub_lock.pinned(some_params(**HUB))
 
 
 def test_the_command_asks_the_hub_and_params_are_pinned_from_then_on(endpoint):

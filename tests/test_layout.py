@@ -37,15 +37,26 @@ NOT_IN_DVC = {"transformer", "toy"}  # what `dvc repro` should not make for ever
 NO_TORCH = (
     "errors",
     "atomic",
+    "lfs",
+    "folders",
+    "corpus_files",
+    "corpus_columns",
+    "vector_files",
     "sites",
+    "model_files",
     "params",
     "params_file",
+    "strict_yaml",
     "grid",
+    "grid_checks",
     "slices",
     "leaves",
     "hub_lock",
     "forecast",
     "workflow",
+    "vouched",
+    "declared",
+    "wanted",
 )
 HEAVY = {"torch", "transformers", "transformer_lens", "numpy", "pandas", "h5py", "sklearn", "datasets"}
 MODELS = {"transformers", "transformer_lens"}

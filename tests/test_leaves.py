@@ -118,9 +118,9 @@ def test_a_corpus_in_the_home_folder_is_its_files(project, monkeypatch):
 
 def test_an_empty_or_missing_folder_is_named(project):
     (project / "empty").mkdir()
-    with pytest.raises(BadInput, match="empty: found no files; wanted a folder with files"):
+    with pytest.raises(BadInput, match=r"empty: found no file that could be a corpus; wanted a \.txt, \.md, "):
         leaves.corpus(some_params(dataset={"corpus": "empty"}))
-    with pytest.raises(BadInput, match="nowhere: found no such folder; wanted a folder with files"):
+    with pytest.raises(BadInput, match=r"nowhere: found no such folder; wanted a folder of \.npy"):
         leaves.imported("nowhere")
 
 

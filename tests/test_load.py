@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
@@ -20,6 +21,8 @@ MEMBERS = [
     ("tied_r4_l1-0.002_s0", "tied", 4.0, 9.0),
     ("pca", "pca", None, 64.0),
     ("pca_top8", "pca", None, 8.0),
+    ("topk_r4_k4_s0", "topk", 4.0, 4.0),
+    ("topk_r4_k17_s0", "topk", 4.0, 17.0),
 ]
 
 
@@ -58,7 +61,11 @@ def chosen(dictionary: Dictionary) -> str:
         ("tied", 8, None, "tied_r4_l1-0.002_s0"),
         ("tied", 13, None, "tied_r1_l1-0.001_s0"),
         ("tied", 13, 4, "tied_r4_l1-0.002_s0"),
-        ("tied", 99, 4, "tied_r4_l1-0.001_s0"),  # not the refitted row of L0 100
+        ("tied", 39, 4, "tied_r4_l1-0.001_s0"),
+        ("tied", 40, 4, "tied_r4_l1-0.001_s0"),  # twice its L0
+        ("tied", 4.5, 4, "tied_r4_l1-0.002_s0"),  # half
+        ("topk", 10, None, "topk_r4_k17_s0"),  # 4 is nearer, and not within a factor of 2
+        ("tied", np.float32(13), None, "tied_r1_l1-0.001_s0"),
         ("tied", None, 1, "tied_r1_l1-0.001_s0"),
         ("pca", 10, None, "pca_top8"),
         ("pca", 40, None, "pca"),
@@ -94,6 +101,19 @@ def test_gain_refit_by_path_and_by_choice(results: Path, monkeypatch: pytest.Mon
         ({"site": SITE, "architecture": "tyed"}, "architecture: found 'tyed'; wanted one of tied, pca"),
         ({"site": SITE, "architecture": "tied", "ratio": 3}, "ratio: found 3; wanted one of 1, 4"),
         ({"site": SITE, "architecture": "pca", "ratio": 3}, "ratio: found 3; wanted one of none"),
+        ({"site": SITE, "architecture": "tied", "l0": 1000}, r"l0: found 1000; .* factor of 2 of .* 9.0, 12.0, 20.0$"),
+        ({"site": SITE, "architecture": "tied", "l0": 4.4}, r"l0: found 4.4; .* factor of 2 of .* 9.0, 12.0, 20.0$"),
+        # not the refitted row of L0 100
+        (
+            {"site": SITE, "architecture": "tied", "l0": 99, "ratio": 4},
+            r"l0: found 99; .* factor of 2 of .* 9.0, 20.0$",
+        ),
+        ({"site": SITE, "architecture": "tied", "l0": 50, "ratio": 1}, r"l0: found 50; .* that there is: 12.0$"),
+        *(
+            ({"site": SITE, "architecture": "tied", name: wrong}, f"{name}: found {wrong!r}; wanted a number above 0")
+            for name in ("l0", "ratio")
+            for wrong in (0, -3.5, float("nan"), float("inf"), True, "10")
+        ),
         ({"site": SITE, "architecture": "tied"}, r"l0: found none; wanted a number: .* 9.0, 12.0, 20.0"),
         ({"site": SITE, "architecture": "pca", "l0": 8, "gain_refit": True}, "gain_refit: found none for pca_top8"),
         ({"site": SITE}, "architecture=None"),

@@ -1,12 +1,18 @@
 """The command line of the commands and stages: what it takes, and how it says no."""
 
 import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
 
 import pyarrow.parquet as pq
 import pytest
 
 from sparse_coding.__main__ import COMMANDS, STAGES, main
 from sparse_coding.io import tables
+from tests.workspace import ROOT
 
 
 def refused(capsys, *arguments: str) -> str:
@@ -49,6 +55,58 @@ def test_an_unknown_command_is_refused_with_those_there_are(capsys):
     line = refused(capsys, "train")
     assert "invalid choice: 'train'" in line
     assert all(name in line for name in (*COMMANDS, *STAGES))
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("wy", "why"), ("inspct", "inspect"), ("dictionarys", "dictionaries")])
+def test_a_typing_mistake_gets_the_nearest(capsys, typed, meant):
+    assert f"invalid choice: {typed!r} (did you mean {meant}? choose from" in refused(capsys, typed, "all")
+
+
+def test_help_lists_every_command_with_a_sentence_and_stages_apart(capsys):
+    with pytest.raises(SystemExit) as leaving:
+        main(["--help"])
+    assert leaving.value.code == 0
+    commands, _, stages = capsys.readouterr().out.partition("\nCommands:\n")[2].partition("\nStages")
+    for part, names in ((commands, COMMANDS), (stages, STAGES)):
+        found = dict(re.findall(r"^  (\w+) +([A-Z].+\.)$", part, re.MULTILINE))
+        assert list(found) == list(names)
+        assert all(len(sentence.split()) > 3 for sentence in found.values())
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as leaving:
+        main(["--version"])
+    assert leaving.value.code == 0
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert capsys.readouterr().out == f"sparse_coding {version}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["forecast", "--cores", "0"], "error: forecast: --cores: found 0; wanted at least 1"),
+        (["forecast", "--cores", "-2"], "error: forecast: --cores: found -2; wanted at least 1"),
+        (["forecast", "--l0", "-1"], "error: forecast: --l0: found -1; wanted more than 0"),
+        (["forecast", "--l0", "nan"], "error: forecast: --l0: found nan; wanted more than 0"),
+        (["dictionaries", "--threads", "0"], "error: dictionaries: --threads: found 0; wanted at least 1"),
+    ],
+)
+def test_numbers_that_cannot_be_meant_are_refused(capsys, arguments, message):
+    assert refused(capsys, *arguments) == message
+
+
+@pytest.mark.parametrize(
+    "arguments", [["sparse_coding", "--help"], ["sparse_coding", "clean"], ["sparse_coding.reference"]]
+)
+def test_a_reader_who_leaves_is_no_error(arguments, tmp_path):
+    """As `| head` does; the pipe is closed before anything is written."""
+    command = [sys.executable, "-m", *arguments]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(command, cwd=tmp_path, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(write)
+    assert done.stderr == ""
+    assert done.returncode == (0 if "--help" in arguments else 141)  # argparse forgives by itself
 
 
 def test_no_command_at_all_is_refused(capsys):

@@ -56,7 +56,7 @@ def test_the_shipped_file_states_defaults_and_narrows_the_grid():
 
 
 @given(
-    st.lists(st.floats(1e-6, 1), min_size=1, unique=True),
+    st.lists(st.floats(1e-6, 1), min_size=1, unique_by=lambda value: f"{value:g}"),
     st.lists(st.integers(1, 500), min_size=1, unique=True),
     st.lists(st.integers(0, 2**31), min_size=1, unique=True),
 )

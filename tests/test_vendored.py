@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sparse_coding.io import dictionaries
 from sparse_coding.load import load_dictionary
 from sparse_coding.workflow import stamps
 from sparse_coding.workflow.causes import Causes
@@ -107,6 +108,22 @@ def test_two_lines_load_a_dictionary(clone, monkeypatch):
     monkeypatch.chdir(clone)
     dictionary = load_dictionary(site="layer2_residual", architecture="tied", l0=10)
     assert dictionary.atoms.shape[1] == 128
+    assert dictionary.l0 == pytest.approx(10, rel=0.2)
+    assert f"{dictionary.name}, layer2_residual, tied, [512, 128], L0 " in str(dictionary)
+
+
+def test_each_file_knows_what_it_is_and_keeps_its_bytes_when_it_is_written_again(clone, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(clone)
+    paths = sorted(Path("results").glob("*/*/*.safetensors"))
+    assert len(paths) > 70
+    for path in paths:
+        found, (dictionary, settings) = load_dictionary(path), dictionaries.load_with_settings(path)
+        assert (found.name, found.site, found.path) == (path.stem, path.parent.name, str(path))
+        is_control = path.parent.name.startswith("random_")  # which is not evaluated
+        assert (found.l0 is None) == (found.fvu is None) == is_control
+        dictionaries.save(tmp_path / "again", dictionary, settings)
+        assert (tmp_path / "again").read_bytes() == path.read_bytes()
+    assert capsys.readouterr().err == ""
 
 
 def test_the_closing_words_name_the_figure_that_was_pulled(clone):

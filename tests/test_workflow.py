@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparse_coding import grid, params_file, slices
+from sparse_coding.errors import BadInput
 from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import open_activations
@@ -448,6 +449,59 @@ def test_a_step_that_is_killed_in_the_middle_of_a_cell_loses_one_member_at_most(
     assert len(undisturbed) == 6
     for name, content in undisturbed.items():
         assert (folder / f"results/dictionaries/{SITE}" / name).read_bytes() == content
+
+
+@pytest.fixture
+def disturbed(made, tmp_path, monkeypatch) -> Project:
+    """A copy of the finished line, in which the test then stands."""
+    shutil.copytree(made, tmp_path / "project", symlinks=True)
+    monkeypatch.chdir(tmp_path / "project")
+    return Project(tmp_path / "project")
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {file: content for file, (_, _, content) in seen(folder).items()}
+
+
+def test_a_kill_under_other_settings_and_a_revert_leave_no_other_dictionaries(disturbed, made):
+    folder, target = disturbed.folder, f"results/dictionaries/{SITE}/{MEMBERS[0]}.safetensors"
+    write_params(folder, TINY | {"dictionaries": TINY["dictionaries"] | {"steps": 61}})
+    started = disturbed.start("snakemake", "--cores", "2")
+    while not ((stamp := stamps.read(folder / f"{target}.stamp")) and steps_of(stamp) == 61):
+        assert started.process.poll() is None, started.wait().said
+        time.sleep(0.02)
+    os.killpg(started.process.pid, signal.SIGKILL)
+    started.wait()
+    write_params(folder, TINY)
+    with pytest.raises(BadInput, match=r"training.steps: 61 -> 60"):
+        load_dictionary(site=SITE, architecture="tied", l0=mean_l0(folder, MEMBERS[0]))
+    assert "training.steps: 61 -> 60" in disturbed.sparse_coding("why", "all").said
+    assert disturbed.snakemake().code == 0
+    assert contents(folder) == contents(made)
+    assert disturbed.sparse_coding("why", "all").said == "all: fresh. Nothing would run.\n"
+    load_dictionary(site=SITE, architecture="tied", l0=mean_l0(folder, MEMBERS[0]))
+
+
+def test_copies_deletions_and_another_grid_and_back(disturbed, made):
+    folder = disturbed.folder / f"results/dictionaries/{SITE}"
+    for end in (".safetensors", ".safetensors.stamp"):
+        shutil.copy2(folder / f"{MEMBERS[0]}{end}", folder / f"{MEMBERS[1]}{end}")
+        (folder / f"{MEMBERS[3]}{end}").unlink()
+    shutil.copy2(disturbed.folder / f"results/baselines/{SITE}/pca.safetensors", folder / f"{MEMBERS[4]}.safetensors")
+    write_params(disturbed.folder, TINY | {"grid": TINY["grid"] | {"l1": [0.001]}})
+    assert disturbed.snakemake("dictionaries").code == 0
+    write_params(disturbed.folder, TINY)
+    assert disturbed.snakemake().code == 0
+    assert contents(disturbed.folder) == contents(made)
+
+
+def steps_of(stamp: stamps.Stamp) -> int:
+    return stamp.record["settings"]["training"]["steps"]
+
+
+def mean_l0(folder: Path, name: str) -> float:
+    rows = read(folder / f"results/evaluation/{SITE}/table.parquet")
+    return next(row["l0"] for row in rows if row["name"] == name and row["variant"] == "plain")
 
 
 def entries(folder: Path, steps: int) -> list[tuple[stamps.Stamp, Path]]:

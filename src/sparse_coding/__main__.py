@@ -11,13 +11,17 @@ import sys
 import types
 import typing
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from sparse_coding.ending_quietly import ending_quietly
 from sparse_coding.errors import BadInput, exit_code
+from sparse_coding.listing import listed
 from sparse_coding.params import Section
 from sparse_coding.params_file import first_problem
+from sparse_coding.workflow.asked import nearest
 
 STAGES = (
     "dataset",
@@ -40,19 +44,33 @@ STAGES = (
 
 # What one types: the function in commands.py.
 COMMANDS = {name: name for name in ("why", "inspect", "plan", "forecast", "lock", "clean")} | {"import": "import_"}
+ALL = (*COMMANDS, *STAGES)
+ABOUT = "Ask about the workflow, which `make plot` or Snakemake runs; import vectors; call a stage by hand."
+COUNTS = ("cores", "threads")  # arguments of which there must be one at least
 GIVEN_BY_WORKFLOW = ("done", "environments")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command or stage; 0 when it is done, 2 when something cannot be used, with one line that says why."""
-    parser = argparse.ArgumentParser(prog="sparse_coding", description=__doc__.split("\n")[0])
-    parser.add_argument("command", choices=(*COMMANDS, *STAGES), metavar="command", help=_listed())
-    parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="see `<command> --help`")
+    return ending_quietly(lambda: _run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    parser = _Parser(prog="sparse_coding", description=ABOUT)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {metadata.version('sparse_coding')}")
+    parser.add_argument("command", metavar="command", help="one of those below")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="its arguments")
     chosen = parser.parse_args(arguments)
+    if chosen.command not in ALL:
+        near = nearest(chosen.command, ALL)
+        maybe = f"did you mean {near}? " if near else ""
+        parser.error(f"invalid choice: {chosen.command!r} ({maybe}choose from {', '.join(ALL)})")
     run = _function(chosen.command)
     try:
         said = run(**_parse(chosen.command, run, chosen.rest))
     except (BadInput, OSError, ArithmeticError) as error:
+        if isinstance(error, BrokenPipeError) and chosen.command in COMMANDS:  # in a stage it would be a connection
+            raise
         print(f"error: {chosen.command}: {error}", file=sys.stderr)
         return exit_code(error)
     if said:
@@ -60,8 +78,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _listed() -> str:
-    return f"one of {', '.join(COMMANDS)}; or a stage: {', '.join(STAGES)}"
+class _Parser(argparse.ArgumentParser):
+    def format_help(self) -> str:
+        """The usual help, then what there is, with a sentence each."""
+        return super().format_help() + listed(COMMANDS, STAGES)
 
 
 def _function(command: str) -> Callable[..., str | None]:
@@ -87,7 +107,7 @@ def _parse(command: str, run: Callable[..., str | None], rest: list[str]) -> dic
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             dest=name,
-            type=_settings(kind) if name == "settings" else kind,
+            type=_settings(kind) if name == "settings" else _count(name) if name in COUNTS else kind,
             nargs="*" if several else None,
             required=not optional,
             default=parameter.default if optional else None,
@@ -102,6 +122,16 @@ def _kind(hint: object) -> tuple[type, bool]:
     if typing.get_origin(hint) is list:
         return typing.get_args(hint)[0], True
     return typing.cast(type, hint), False
+
+
+def _count(name: str) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if int(text) < 1:
+            raise BadInput(f"--{name}", text, "at least 1")
+        return int(text)
+
+    parse.__name__ = "int"  # argparse names it where `text` is no number
+    return parse
 
 
 def _settings(kind: type[Section]) -> Callable[[str], object]:

@@ -1,44 +1,68 @@
 """The last words of `make plot`: what was made, how to use it, and what to try next.
 
-python -m sparse_coding.closing [site]
+python -m sparse_coding.closing [site]     the site of `make plot` where none is given
 """
 
 import sys
 from pathlib import Path
 from typing import Any
 
+from sparse_coding import grid, next_steps, params_file
+from sparse_coding.ending_quietly import ending_quietly
 from sparse_coding.errors import BadInput
 from sparse_coding.io import tables
+from sparse_coding.params import Params
 
-SITE = "layer2_residual"
 L0 = 8.0
 AROUND = 1.5  # as a factor: FVU falls as L0 grows, so a wide range would only choose the largest L0
 
 Row = dict[str, Any]
 
 
-def closing(site: str = SITE, results: Path = Path("results")) -> str:
-    """What stands in `results` for `site`, as text for a terminal.
+def closing(site: str | None = None, results: Path = Path("results")) -> str:
+    """What stands in `results` for `site`, as text for a terminal; None: for that of `make plot`.
 
     Raises BadInput, naming the command that makes it, where the figure or the table is missing.
     """
+    site = site or next_steps.first_site(params_file.load(next_steps.PARAMS))
     figure = results / "plots" / f"{site}.png"
-    if not figure.exists():
+    if not figure.exists() and not _is_imported(site):
         raise BadInput(figure, "no such file", f"the figure: make it with `snakemake --cores all {figure}`")
     table = results / "evaluation" / site / "table.parquet"
     rows = tables.read(table, tables.EVALUATION).to_pylist()
     plain = [row for row in rows if row["variant"] == "plain"]
     learned = [row for row in plain if row["ratio"] is not None]
-    parts = [
-        f"\nMade: {figure}",
-        f"  It compares {len(learned)} dictionaries with {len(plain) - len(learned)} baselines at {site}.",
-        f"  What it shows, in words: {figure.with_suffix('.txt')}",
-        f"  Tables: {table}, {results / 'autointerp' / site / 'table.parquet'}",
-    ]
+    params = params_file.load(next_steps.PARAMS)
+    parts = [*_made(site, results), f"  {_counted(len(learned), len(plain) - len(learned), site, params)}"]
     chosen = best(learned)
     if chosen is not None:
         parts += [_described(chosen), _how_to_load(chosen)]
-    return "\n".join([*parts, _next_commands()])
+    return "\n".join([*parts, f"\n{next_steps.after_run(params)}"])
+
+
+def _is_imported(site: str) -> bool:
+    """Whether the site has tables only: no model, no text, so nothing to interpret and no figure."""
+    return next_steps.PARAMS.exists() and site in params_file.load(next_steps.PARAMS).activations.imported
+
+
+def _made(site: str, results: Path) -> list[str]:
+    figure, table = results / "plots" / f"{site}.png", results / "evaluation" / site / "table.parquet"
+    if _is_imported(site):
+        return [f"\nMade: {table}"]
+    return [
+        f"\nMade: {figure}",
+        f"  What it shows, in words: {figure.with_suffix('.txt')}",
+        f"  Tables: {table}, {results / 'autointerp' / site / 'table.parquet'}",
+    ]
+
+
+def _counted(learned: int, others: int, site: str, params: Params) -> str:
+    control = " beside them a control, trained on the model with random weights." if _has_control(site, params) else ""
+    return f"It compares {learned} dictionaries with {others} baselines at {site}{';' if control else '.'}{control}"
+
+
+def _has_control(site: str, params: Params) -> bool:
+    return site in params.grid.sites and grid.control_site(params, site) is not None
 
 
 def best(rows: list[Row]) -> Row | None:
@@ -63,20 +87,11 @@ Use it, in .venv/bin/python:
   dictionary = load_dictionary("{row["path"]}")"""
 
 
-def _next_commands() -> str:
-    return """
-Try next (with .venv/bin before snakemake, or inside the environment):
-  snakemake --cores all      all sites of params.yaml, and results/evaluation/summary.csv
-  make preset NAME=tiny      a smaller grid, to try changes in about a minute
-  edit grid.l1 in params.yaml, then make plot: what depends on it runs again
-  make test                  the whole test suite"""
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Print it; 2, with one line on stderr, where nothing was made."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        print(closing(given[0] if given else SITE))
+        print(closing(given[0] if given else None))
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -84,4 +99,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ending_quietly(main))

@@ -3,6 +3,7 @@
 Each takes what its arguments say and returns what is to be printed.
 """
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from sparse_coding import grid, hub_lock, importing, leaves, params_file
 from sparse_coding.errors import BadInput
 from sparse_coding.forecast import jobs, page, shapes
 from sparse_coding.forecast.vectors import Sizes
-from sparse_coding.workflow import dump, explain
+from sparse_coding.workflow import asked, dump, explain
 from sparse_coding.workflow import plan as plans
 from sparse_coding.workflow.hashes import Hashes
 from sparse_coding.workflow.store import Store
@@ -25,8 +26,13 @@ def why(target: str) -> str:
 
 
 def inspect(file: str) -> str:
-    """What FILE was made from, by which code and libraries, and whether it is fresh."""
-    return explain.inspect(dump.of_checkout(Path.cwd()), Path.cwd(), file)
+    """What FILE holds, what it was made from, by which code and libraries, and whether it is fresh."""
+    from sparse_coding import contents  # here, as below: it reads tables
+
+    graph = dump.of_checkout(Path.cwd())
+    asked.check_file(Path.cwd(), file, graph["artifacts"])
+    name, lineage = explain.inspect(graph, Path.cwd(), file).split("\n", 1)
+    return "\n".join([name, *contents.of_file(Path(file.removesuffix(".stamp"))), lineage])
 
 
 def plan() -> str:
@@ -35,23 +41,26 @@ def plan() -> str:
     return ""
 
 
-def forecast(cores: int = 0, no_probe: bool = False, l0: float = 0.0) -> str:
+def forecast(cores: int | None = None, no_probe: bool = False, l0: float | None = None) -> str:
     """What a whole run takes: disk, memory, processor time, by stage; and what interpretation by models would cost.
 
     From params.yaml alone, as if nothing were made yet. --cores N: what runs side by side (default: all cores).
     --no-probe: without time, which takes some seconds of trying on this machine. --l0 N: the L0 that training with an
     L1 settles at, instead of a guess; time hangs on it. Pages: docs/scale.md, docs/interpretation.md.
     """
+    cores = (os.cpu_count() or 1) if cores is None else cores
+    for name, value in (("--cores", cores), ("--l0", l0)):
+        if value is not None and not 0 < value < math.inf:
+            raise BadInput(name, f"{value:g}", "more than 0")
     params = hub_lock.pinned(params_file.load(Path("params.yaml")))
     sizes = Sizes(params)
-    cores = cores or os.cpu_count() or 1
     if grid.harvested_sites(params) and not leaves.makes_model(params):
         shapes.fetch(params.model)
     whole = page.page(params, cores)  # before the probes: what is missing is said at once
     if not no_probe:
         from sparse_coding.costs.processor import Costs  # here, as below: it needs torch
 
-        probed = Costs(sizes, l0 or None)
+        probed = Costs(sizes, l0)
         seconds = {name: probed.of_job(job) for name, job in jobs.of_params(params).items()}
         whole = page.page(params, cores, seconds)
     parts = [whole]

@@ -5,12 +5,16 @@ a cell. Its name is a function of its own settings, so it stays when the grid gr
 """
 
 import math
+import re
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import get_args
 
 from sparse_coding import sites
 from sparse_coding.params import Architecture, Baseline, Baselines, Nearest, Params, RandomWeights
+
+OWN_SITE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")  # what an imported site may be called: files bear the name
+OWN_SITE_WANTED = "letters, digits, `_` and `-`"
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,7 @@ def pinned(params: Params, path: Path = LOCK) -> Params:
     """
     lock = _read(path)
     for wanted in on_hub(params):
-        known = wanted.revision if wanted.revision and _COMMIT.fullmatch(wanted.revision) else None
-        commit = known or lock.get(wanted.kind, {}).get(wanted.entry)
+        commit = _commit(wanted, lock)
         if commit is not None:
             pinned_to = {wanted.revision_field: commit} | ({"checkpoint": None} if wanted.section == "model" else {})
             params = _with(params, wanted.section, pinned_to)
@@ -67,6 +66,19 @@ def pinned(params: Params, path: Path = LOCK) -> Params:
             raise BadInput(place, what, "a local path, or a name on the hub after `sparse_coding lock`")
     # Decided: a locked tokenizer that cannot be loaded is an error, on every machine.
     return _with(params, "transformer", {"tokenizer_fallback": False}) if makes_model(params) else params
+
+
+def unlocked(params: Params, path: Path = LOCK) -> list[OnHub]:
+    """What `pinned` would refuse: names on a hub of which the lock does not know the commit."""
+    lock, may_fall_back = _read(path), params.transformer.tokenizer_fallback
+    missing = [wanted for wanted in on_hub(params) if _commit(wanted, lock) is None]
+    return [wanted for wanted in missing if not (wanted.field == "tokenizer" and may_fall_back)]
+
+
+def _commit(wanted: OnHub, lock: Lock) -> str | None:
+    """The commit that is meant: the one that params give, or that of the lock."""
+    given = wanted.revision if wanted.revision and _COMMIT.fullmatch(wanted.revision) else None
+    return given or lock.get(wanted.kind, {}).get(wanted.entry)
 
 
 def _with(params: Params, section: str, changes: dict[str, Any]) -> Params:
@@ -118,9 +130,15 @@ def resolve(params: Params, path: Path = LOCK) -> Lock:
 
 
 def _read(path: Path) -> Lock:
+    wanted = "what `sparse_coding lock` writes"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        lock = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    except IsADirectoryError:
+        raise BadInput(path, "a folder", wanted) from None
     except ValueError as error:
-        raise BadInput(path, f"damaged JSON ({error})", "what `sparse_coding lock` writes") from None
+        raise BadInput(path, f"damaged JSON ({error})", wanted) from None
+    if not isinstance(lock, dict) or not all(isinstance(entries, dict) for entries in lock.values()):
+        raise BadInput(path, "JSON of another kind", wanted)
+    return lock

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sparse_coding import grid, sites
+from sparse_coding import corpus_columns, corpus_files, grid, sites, vector_files
 from sparse_coding.errors import BadInput
+from sparse_coding.folders import visible_files
 from sparse_coding.params import Params
 from sparse_coding.params.transformer import TRAINED
 from sparse_coding.workflow import stamps
@@ -98,30 +99,31 @@ def _corpus_leaf(name: str, revision: str | None) -> Leaf:
         return Leaf(f"corpus {name}", version=json.loads(EMBEDDED_LOCK.read_text(encoding="utf-8"))["sha256"])
     if not path.exists():
         return Leaf(f"corpus {name}", version=revision or "")
-    return Leaf(f"corpus {name}", tuple(folder_files(str(path))) if path.is_dir() else (str(path),))
-
-
-def _is_hidden(file: Path) -> bool:
-    """In a hidden folder too: a downloader of models keeps times in one."""
-    return any(part.startswith(".") for part in file.parts)
+    files, description = corpus_files.read_of(path)
+    return Leaf(f"corpus {name}", tuple(map(str, files)), version=description)
 
 
 def imported(folder: str) -> Leaf:
     """Vectors made elsewhere."""
-    return Leaf(f"vectors {folder}", tuple(folder_files(folder)))
+    return Leaf(f"vectors {folder}", tuple(map(str, vector_files.of(Path(folder)))))
 
 
 def folder_files(folder: str) -> list[str]:
-    """Every file below `folder`, sorted, without what is hidden. Raises BadInput where there is none."""
+    """Every file below `folder`, through links, sorted, without what is hidden. Raises BadInput where there is none."""
     root = Path(folder)
-    files = sorted(str(file) for file in root.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(root)))
+    files = [str(file) for file in visible_files(root)] if root.is_dir() else []
     if not files:
         raise BadInput(folder, "no files" if root.exists() else "no such folder", "a folder with files")
     return files
 
 
 def check(params: Params) -> None:
-    """Hold the grid against a local model's config. Raises BadInput for a layer or ratio it cannot serve."""
+    """Hold the settings against what lies here. Raises BadInput.
+
+    A corpus without the column of its text; a layer or ratio that a local model cannot serve.
+    """
+    _check_corpora(params)
+    _check_imported(params)
     config = model_config(params)
     if config is None or not grid.harvested_sites(params):
         return
@@ -133,6 +135,25 @@ def check(params: Params) -> None:
         width, ratio = width_of(config, site.location), min(params.grid.ratios)
         if width is not None and round(ratio * width) < 1:
             raise BadInput("params.yaml: grid.ratios", f"{ratio:g}", f"at least {1 / width:g}: one feature of {width}")
+
+
+def _check_imported(params: Params) -> None:
+    """Evaluation, the last stage, reads held-out vectors; an import alone may do without."""
+    for site in params.grid.sites:
+        if site in params.activations.imported and not params.dataset.held_out_share:
+            wanted = f"a share above 0: evaluation of {site} reads vectors that are held out"
+            raise BadInput("params.yaml: dataset.held_out_share", "0", wanted)
+
+
+def _check_corpora(params: Params) -> None:
+    own, trained = params.dataset, params.transformer
+    if not grid.harvested_sites(params):
+        return
+    if own.corpus != EMBEDDED_CORPUS:
+        corpus_columns.check(Path(own.corpus).expanduser(), own.text_field, "params.yaml: dataset.text_field")
+    if makes_model(params) and trained.corpus != EMBEDDED_CORPUS:
+        place = "params.yaml: transformer.text_field"
+        corpus_columns.check(Path(trained.corpus).expanduser(), trained.text_field, place)
 
 
 def layers_of(config: dict[str, Any]) -> int | None:

@@ -1,14 +1,22 @@
 """Dictionaries for people: by path, or by what is wanted of them."""
 
+import math
 import os
+import sys
+from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from sparse_coding import vouched, wanted
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, gains, tables
+from sparse_coding.workflow import stamps
+from sparse_coding.workflow.stamps import Stamp
 
 Row = dict[str, Any]
+FACTOR = 2  # how far the L0 of a dictionary may be from the one that was asked for
 
 
 def load_dictionary(
@@ -19,48 +27,201 @@ def load_dictionary(
     l0: float | None = None,
     ratio: float | None = None,
     gain_refit: bool = False,
-    results: str | os.PathLike[str] = "results",
+    stale: bool = False,
+    results: str | os.PathLike[str] | None = None,
 ) -> Dictionary:
     """A dictionary with `encode`, `decode` and `atoms`, from its file or chosen from the evaluated ones.
 
     path: its file. Otherwise `site`, `architecture` (`tied`, `topk`, ..., or a baseline such as `pca`) and, where
-    several fit, `l0`: the one whose L0 on held-out vectors is nearest is taken. `ratio` narrows the choice.
+    several fit, `l0`: the one whose L0 on held-out vectors is nearest is taken, if it is within a factor of 2. `ratio`
+    narrows the choice.
     gain_refit: with its codes multiplied by the gains that stage evaluation fitted against shrinkage.
-    results: the results folder; paths in its tables begin beside it.
+    stale: a choice also among dictionaries of other settings or inputs than params.yaml asks for, or measured before
+    they were replaced; without it these are refused.
+    results: the results folder; without it the one that `path` lies in, else `results`.
 
-    Raises BadInput, saying what there is, where nothing was evaluated yet or nothing fits.
+    The dictionary knows its `name`, `site`, `kind`, `variant`, `l0`, `fvu` and `path`, as far as its file and the
+    tables beside it tell. A file is held against its stamp; where there is none, a line on stderr says so.
+
+    Raises BadInput where a file is damaged or is not that of its stamp; and, saying what there is, where nothing was
+    evaluated yet or nothing fits.
     """
-    folder = Path(results)
     if path is not None:
-        chosen = Path(path)
         if (site, architecture, l0, ratio) != (None, None, None, None):
             raise BadInput("load_dictionary", "a path and a choice", "a path, or site=, architecture=, l0= and ratio=")
-        return _with_gain(chosen, _gain_of_path(chosen, folder)) if gain_refit else dictionaries.load(chosen)
+        return _loaded(_of_path(Path(path).expanduser(), results, needed=gain_refit), gain_refit)
     if site is None or architecture is None:
         raise BadInput("load_dictionary", f"site={site!r}, architecture={architecture!r}", "a path, or both of these")
+    for name, number in (("l0", l0), ("ratio", ratio)):
+        _check_number(name, number)
+    folder = Path(results or "results").expanduser()
     rows = _rows(folder, site)
     row = _nearest(_narrowed(rows, site, architecture, ratio), l0)
-    chosen = folder.parent / row["path"]
-    return _with_gain(chosen, _gain(folder, rows, row)) if gain_refit else dictionaries.load(chosen)
+    if not stale:
+        _check_wanted(folder, row)
+    return _loaded(
+        _Chosen(_place(folder, row), folder, [each for each in rows if each["name"] == row["name"]]), gain_refit
+    )
 
 
-def _with_gain(path: Path, gain: Path) -> Dictionary:
-    return dictionaries.load(path).with_gain(gains.load(gain, path))
+@dataclass(frozen=True)
+class _Chosen:
+    """A file, the results folder it belongs to, and the rows of the evaluation table that are its own."""
+
+    path: Path
+    results: Path
+    rows: list[Row]
+
+    @property
+    def evaluation(self) -> Path:
+        """The folder of its evaluation."""
+        return self.results / "evaluation" / self.rows[0]["site"]
+
+    @property
+    def table(self) -> Path:
+        """The table of the site."""
+        return _table(self.results, self.rows[0]["site"])
+
+    @property
+    def row_file(self) -> Path:
+        """The file that its rows in the table come from."""
+        return self.evaluation / "rows" / f"{self.rows[0]['name']}.json"
+
+    def gain(self) -> Path:
+        """The file of its gains. Raises BadInput where there is none."""
+        if not self.rows:
+            wanted = f"one evaluated in {self.results}"
+            raise BadInput(f"load_dictionary: {self.path}", "a dictionary that was not evaluated", wanted)
+        if not any(row["variant"] == "gain_refit" for row in self.rows):
+            raise BadInput(
+                "load_dictionary: gain_refit",
+                f"none for {self.rows[0]['name']}",
+                "a trained dictionary (tied, untied or topk), and evaluation.gain_refit_rows in params.yaml",
+            )
+        return self.evaluation / "gains" / f"{self.rows[0]['name']}.safetensors"
 
 
-def _sites(results: Path) -> list[str]:
-    """The sites that were evaluated, by name."""
-    found = sorted(table.parent.name for table in results.glob("evaluation/*/table.parquet"))
-    if not found:
-        raise BadInput(results / "evaluation", "nothing evaluated yet", "tables of stage evaluation: run `make plot`")
-    return found
+def _loaded(chosen: _Chosen, gain_refit: bool) -> Dictionary:
+    """The dictionary, with what is known of it."""
+    gain = chosen.gain() if gain_refit else None
+    stamp = _checked(chosen.path)
+    dictionary, made = dictionaries.load_with_settings(chosen.path)
+    _check_row(chosen, made)
+    if gain is not None:
+        _checked(gain, chosen.row_file)
+        dictionary = dictionary.with_gain(gains.load(gain, chosen.path))
+    variant = "gain_refit" if gain_refit else "plain"
+    row = next((row for row in chosen.rows if row["variant"] == variant), {})
+    measured = row if row and _is_measured(chosen, stamp) else {}
+    if row and not measured:
+        print(f"{chosen.table}: its L0 and FVU are those of another version of {chosen.path}", file=sys.stderr)
+    return replace(
+        dictionary,
+        name=row.get("name", chosen.path.stem),
+        site=row.get("site", made.get("site")),
+        kind=row.get("kind", _kind(made)),
+        variant=variant,
+        l0=measured.get("l0"),
+        fvu=measured.get("fvu"),
+        path=str(chosen.path),
+    )
+
+
+def _checked(path: Path, artifact: Path | None = None) -> Stamp | None:
+    """The stamp that vouches for what is to be loaded; where there is none, a line says so. Raises as check_bytes."""
+    if not path.is_file():
+        return None  # whoever reads it says what is there
+    stamp = vouched.check_bytes(path, artifact)
+    if stamp is None:
+        print(f"{path}: there is no stamp beside it, so nothing vouches for what it was made from", file=sys.stderr)
+    return stamp
+
+
+def _check_wanted(results: Path, row: Row) -> None:
+    """Raise BadInput where what lies there is not what params.yaml asks for, or not what the table speaks of."""
+    path = _place(results, row)
+    if not path.is_file():
+        return  # whoever reads it says what is there
+    stamp = vouched.check_bytes(path)
+    wanted.check(path, results, row["site"], stamp)
+    chosen = _Chosen(path, results, [row])
+    if not _is_measured(chosen, stamp):
+        made = "the one that lies there: run `snakemake evaluation`, or load it with stale=True"
+        raise BadInput(chosen.table, f"the L0 of another version of {path.name}", made)
+
+
+def _check_row(chosen: _Chosen, made: Row) -> None:
+    """Raise BadInput where a file says that it is something else than its name in the table."""
+    named = made | {"kind": _kind(made)}
+    for row in chosen.rows:
+        for column in ("site", "kind", "ratio", "l1", "k"):
+            if named.get(column) not in (None, row[column]):
+                raise BadInput(
+                    chosen.path, f"a dictionary of {column} {named[column]}", f"{row[column]}, as the table says"
+                )
+
+
+def _kind(made: Row) -> str | None:
+    return made.get("architecture", made.get("method"))
+
+
+def _is_measured(chosen: _Chosen, stamp: Stamp | None) -> bool:
+    """Whether the rows are of this file and not of another version of it."""
+    row_stamp, table_stamp = (stamps.read(Path(stamps.path_of(str(path)))) for path in (chosen.row_file, chosen.table))
+    return vouched.is_made_from(row_stamp, stamp) and vouched.is_made_from(table_stamp, row_stamp)
+
+
+def _of_path(path: Path, results: str | os.PathLike[str] | None, needed: bool) -> _Chosen:
+    """A file and its rows. Raises BadInput for a table that cannot be used only where one is `needed`."""
+    whole = Path(os.path.abspath(path))  # no link is followed: DVC may have put one in the place of the file
+    own = whole.parent.parent.parent
+    folder = own if results is None and (own / "evaluation").is_dir() else Path(results or "results").expanduser()
+    table = _table(folder, whole.parent.name)
+    try:
+        rows = _read(table) if table.exists() and path.is_file() else []
+    except BadInput as error:
+        if needed:
+            raise
+        print(f"the L0 and FVU of {path} are not known: {error}", file=sys.stderr)
+        rows = []
+    return _Chosen(path, folder, [row for row in rows if _is_same(_place(folder, row), whole)])
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.name == other.name and one.parent.resolve() == other.parent.resolve()
+
+
+def _place(results: Path, row: Row) -> Path:
+    """Where the file of a row lies; paths in tables begin beside the results folder, which may have been renamed."""
+    path = Path(row["path"])
+    return results.joinpath(*path.parts[1:]) if path.parts[0] == "results" else results.parent / path
+
+
+def _table(results: Path, site: str) -> Path:
+    return results / "evaluation" / site / "table.parquet"
+
+
+def _read(table: Path) -> list[Row]:
+    if table.is_file():
+        vouched.check_bytes(table)
+    return tables.read(table, tables.EVALUATION).to_pylist()
 
 
 def _rows(results: Path, site: str) -> list[Row]:
-    known = _sites(results)
+    known = sorted(table.parent.name for table in results.glob("evaluation/*/table.parquet"))
+    if not known:
+        raise BadInput(results / "evaluation", "nothing evaluated yet", "tables of stage evaluation: run `make plot`")
     if site not in known:
         raise BadInput("load_dictionary: site", repr(site), f"one of {', '.join(known)}")
-    return tables.read(results / "evaluation" / site / "table.parquet", tables.EVALUATION).to_pylist()
+    return _read(_table(results, site))
+
+
+def _check_number(name: str, number: object) -> None:
+    if number is None:
+        return
+    is_number = isinstance(number, Real) and not isinstance(number, bool)
+    if not is_number or not 0 < float(number) < math.inf:  # type: ignore[arg-type]
+        raise BadInput(f"load_dictionary: {name}", repr(number), "a number above 0")
 
 
 def _narrowed(rows: list[Row], site: str, architecture: str, ratio: float | None) -> list[Row]:
@@ -77,28 +238,13 @@ def _narrowed(rows: list[Row], site: str, architecture: str, ratio: float | None
 
 
 def _nearest(rows: list[Row], l0: float | None) -> Row:
+    there = ", ".join(f"{l0:.1f}" if l0 >= 1 else f"{l0:.2g}" for l0 in sorted(row["l0"] for row in rows))
     if l0 is None:
         if len(rows) > 1:
-            there = ", ".join(f"{row['l0']:.1f}" for row in sorted(rows, key=lambda row: row["l0"]))
             raise BadInput("load_dictionary: l0", "none", f"a number: there are dictionaries of L0 {there}")
         return rows[0]
-    return min(rows, key=lambda row: abs(row["l0"] - l0))
-
-
-def _gain(results: Path, rows: list[Row], row: Row) -> Path:
-    if not any(other["name"] == row["name"] and other["variant"] == "gain_refit" for other in rows):
-        raise BadInput(
-            "load_dictionary: gain_refit",
-            f"none for {row['name']}",
-            "a trained dictionary (tied, untied or topk), and evaluation.gain_refit_rows in params.yaml",
-        )
-    return results / "evaluation" / row["site"] / "gains" / f"{row['name']}.safetensors"
-
-
-def _gain_of_path(path: Path, results: Path) -> Path:
-    for site in _sites(results):
-        rows = _rows(results, site)
-        for row in rows:
-            if (results.parent / row["path"]).resolve() == path.resolve():
-                return _gain(results, rows, row)
-    raise BadInput(f"load_dictionary: {path}", "a dictionary that was not evaluated", f"one evaluated in {results}")
+    near = [row for row in rows if row["l0"] <= FACTOR * l0 and l0 <= FACTOR * row["l0"]]
+    if not near:
+        wanted = f"a number within a factor of {FACTOR} of an L0 that there is: {there}"
+        raise BadInput("load_dictionary: l0", f"{l0:g}", wanted)
+    return min(near, key=lambda row: abs(row["l0"] - l0))

@@ -1,47 +1,57 @@
 """Read params.yaml, and say what is wrong with it in one line."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from sparse_coding import sites
+from sparse_coding import grid_checks, strict_yaml
 from sparse_coding.errors import BadInput
 from sparse_coding.params import Autointerp, Params, Section
+from sparse_coding.strict_yaml import Place, Read
 
 
 def load(path: Path) -> Params:
     """Read and check a params file. Raises BadInput naming the file, the field, the value and what is wanted."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        read = strict_yaml.read(path)
     except FileNotFoundError:
         raise BadInput(path, "no such file", "a params file; `make preset NAME=tiny` makes one") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(path, f"text that is not YAML ({' '.join(str(error).split())})", "YAML") from None
+    raw = read.value
     if not isinstance(raw, dict):
         raise BadInput(path, f"{type(raw).__name__} {raw!r}", "sections such as grid: and dataset:")
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
+        place = error.errors()[0]["loc"]
+        for list_ in (place, place[:-1]):
+            if list_ in read.commas:
+                raise strict_yaml.comma(path, list_, read.commas[list_]) from None
         raise first_problem(path, error, Params) from None
-    _check_sites(path, params)
+    _check_numbers(path, read, params)
+    grid_checks.check(path, params)
     _check_llm(path, params.autointerp)
     return params
 
 
-def _check_sites(path: Path, params: Params) -> None:
-    for name in params.grid.sites:
-        if name in params.activations.imported:
-            continue
-        try:
-            site = sites.parse(name)
-        except BadInput:
-            wanted = f"{sites.WANTED}, or a name under activations.imported"
-            raise BadInput(f"{path}: grid.sites", repr(name), wanted) from None
-        if site.random_weights:
-            wanted = f"{site.trained.name}: its control comes with autointerp.random_weights"
-            raise BadInput(f"{path}: grid.sites", repr(name), wanted)
+def _check_numbers(path: Path, read: Read, params: Params) -> None:
+    """What pydantic takes for a number, and a person may not have meant as that one."""
+    taken = dict(_leaves(params.model_dump()))
+    for place, value in _leaves(read.value):
+        if isinstance(value, bool) and type(taken.get(place)) in (int, float):
+            raise BadInput(strict_yaml.dotted(path, place), str(value).lower(), "a number")
+    for place, text in read.commas.items():
+        if isinstance(taken.get((*place, 0)), float):  # lists of whole numbers, such as seeds, may well begin with 0
+            raise strict_yaml.comma(path, place, text)
+
+
+def _leaves(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
+    if isinstance(value, dict | list | tuple):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(inner, (*place, key))
+    else:
+        yield place, value
 
 
 def _check_llm(path: Path, autointerp: Autointerp) -> None:
@@ -65,8 +75,12 @@ def first_problem(source: object, error: ValidationError, model: type[Section]) 
     place = ": ".join(str(part) for part in (source, ".".join(map(str, first["loc"]))) if part)
     if first["type"] == "extra_forbidden":
         return BadInput(place, f"an unknown key (value {first['input']!r})", _known_keys(model, first["loc"]))
-    wanted = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return BadInput(place, repr(first["input"]), wanted.replace("valid tuple", "list"))
+    wanted = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ").replace("valid tuple", "list")
+    if first["type"] == "string_type":
+        wanted += ", in quotes"
+    if isinstance(first["input"], str) and "," in first["input"]:
+        wanted += "; decimals with a point"
+    return BadInput(place, repr(first["input"]), wanted)
 
 
 def _known_keys(model: Any, location: tuple) -> str:

@@ -8,7 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from sparse_coding import params_file
+from sparse_coding import next_steps, params_file
+from sparse_coding.ending_quietly import ending_quietly
 from sparse_coding.errors import BadInput
 
 FOLDER = Path("presets")
@@ -42,9 +43,11 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(difference or "params.yaml holds this preset already.")
-    print("\nNext: .venv/bin/snakemake --cores all    (the old file is params.yaml.before)")
+    if TARGET.with_name(f"{TARGET.name}.before").exists():
+        print(f"\nThe old file is {TARGET}.before.")
+    print(f"\n{next_steps.after_preset(params_file.load(TARGET))}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ending_quietly(main))

@@ -1,5 +1,6 @@
 """docs/params.md, made from the schema: every section, field, unit, default and source."""
 
+import sys
 import types
 import typing
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from sparse_coding.ending_quietly import ending_quietly
 from sparse_coding.params import Params
 
 HEADER = """# Settings: params.yaml
@@ -55,5 +57,11 @@ def _plain(value: Any) -> str:
     return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Print it."""
     print(page(), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(ending_quietly(main))

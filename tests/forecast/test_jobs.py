@@ -14,9 +14,22 @@ from tests.workspace import make_workspace
 
 SITE = "layer1_residual"
 PARAMS = {
-    "grid": {"sites": [SITE, "layer0_mlp"], "architectures": ["tied", "topk"], "ratios": [0.5, 2], "l1": [0.001]},
+    "grid": {
+        "sites": [SITE, "layer0_mlp"],
+        "architectures": ["tied", "topk"],
+        "ratios": [0.5, 2],
+        "l1": [0.001],
+        "k": [4, 8, 16],
+    },
     "model": {"name": "models/tiny"},
-    "dataset": {"corpus": "texts", "context": 32, "train_tokens": 6000, "held_out_tokens": 1500, "fragments": 150},
+    "dataset": {
+        "corpus": "texts",
+        "context": 32,
+        "train_tokens": 6000,
+        "held_out_tokens": 1500,
+        "fragments": 150,
+        "fragment_tokens": 32,
+    },
     "autointerp": {"members": "all"},
     "toy": {"ratios": [0.25, 2], "l1": [0.1], "conditions": ["independent"]},
 }

@@ -90,7 +90,7 @@ def test_imported_vectors_say_their_shape_in_their_heads(tmp_path):
     assert sizes.width("mine") == 5
     assert sizes.rows("mine").all == 18
     (tmp_path / "one.npy").unlink()
-    (tmp_path / "two.safetensors").unlink()
+    (tmp_path / "two.safetensors").rename(tmp_path / "two.pt")
     with pytest.raises(BadInput, match=r"no \.npy or \.safetensors"):
         imported.rows_and_width(str(tmp_path))
 

@@ -1,10 +1,15 @@
 """Blocks and fragments: nothing is lost, nothing is invented, nothing is used twice."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
 
+from sparse_coding.interp.token_texts import TokenTexts
 from sparse_coding.io.tokens import NO_DOCUMENT, PADDING
 from sparse_coding.lm import tokenizing
 from sparse_coding.lm.tokens import (
@@ -13,6 +18,7 @@ from sparse_coding.lm.tokens import (
     cut_fragments,
     encode,
     encoded,
+    n_ids,
     one_each,
     pack,
     pack_until,
@@ -152,13 +158,28 @@ def test_the_vocabulary_spells_the_text(tokenizer) -> None:
 
 
 def test_a_tokenizer_that_marks_word_starts_keeps_its_spaces() -> None:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import decoders, models, pre_tokenizers
 
     words = {"<unk>": 0, "\u2581a": 1, "\u2581the": 2, "s": 3}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
     tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
     assert vocabulary(PreTrainedTokenizerFast(tokenizer_object=tokenizer)) == ["<unk>", " a", " the", "s"]
+
+
+@pytest.mark.parametrize("unused", [5, 300])
+def test_a_vocabulary_with_holes_has_a_text_for_each_id(tokenizer, unused) -> None:
+    """Its last tokens stand above the number of tokens, as in ConvBERT."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    words = state["model"]["vocab"]
+    for word in sorted(words, key=words.get)[-15:]:
+        words[word] += unused
+    holed = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(state)))
+    found, whole = vocabulary(holed), vocabulary(tokenizer)
+    assert len(found) == n_ids(holed) == len(holed) + unused
+    assert found == [*whole[:-15], *[""] * unused, *whole[-15:]]
+    largest = np.array([[len(found) - 1, len(found) - 16]])
+    texts = TokenTexts(found)
+    assert [texts.texts[number] for number in texts.fold(largest)[0]] == [whole[-1].strip().casefold(), ""]
 
 
 def test_with_first_puts_a_column_before() -> None:

@@ -122,6 +122,24 @@ def test_more_features_leave_the_first_ones_as_they_are(inputs, outcome, tmp_pat
         assert len(rows_of(more, described.name)) == 20
 
 
+def test_one_feature_is_scored_as_it_is_among_others(inputs, outcome, tmp_path):
+    _, rows = outcome
+    assert {described.kind for described in DESCRIBED} >= {"tied", "topk"}
+    one = run(inputs, tmp_path, features=1)
+    for described in DESCRIBED:
+        for condition in ("plain", "shuffled_null"):
+            found, first = (rows_of(each, described.name, condition)[:1] for each in (one, rows))
+            assert [_about(row) for row in found] == [_about(row) | {"wanted": 1} for row in first]
+            # A product with one row is summed in another order.
+            assert [row["top"] or 0 for row in found] == pytest.approx([row["top"] or 0 for row in first], rel=1e-4)
+            assert len(rows_of(one, described.name, condition)) == len(first)
+
+
+def _about(row: dict) -> dict:
+    """A row without its scores; the explanation has rounded ones."""
+    return {name: value for name, value in row.items() if name not in ("top", "random", "top_and_random")}
+
+
 def test_files_that_do_not_belong_together(inputs, tmp_path):
     with pytest.raises(BadInput, match=r"dictionaries: found .* wanted in this order"):
         _run_with(inputs, tmp_path, paths=["topk_r4_k8_s0", "tied_r4_l1-0.002_s0"])

@@ -183,6 +183,24 @@ def test_a_stream_is_as_long_as_it_must_be_whatever_is_asked(folder: Path, tmp_p
         make(folder, tmp_path / "c", streaming=True, train_tokens=10**6)
 
 
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("n_documents", [1, 2])
+def test_one_or_two_large_documents_are_enough(
+    folder: Path, tmp_path: Path, n_documents: int, streaming: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random = np.random.default_rng(0)
+    (tmp_path / "corpus").mkdir()
+    for index in range(n_documents):
+        text = "\n".join(" ".join(random.choice(WORDS, 12)) for _ in range(1500))
+        (tmp_path / "corpus" / f"{index}.txt").write_text(text)
+    tokens = make(folder, tmp_path, corpus=str(tmp_path / "corpus"), streaming=streaming)
+    assert tokens.is_text(tokens.train.tokens).sum() >= 1500
+    assert tokens.is_text(tokens.held_out.tokens).sum() >= 200
+    assert len(tokens.fragments) == 20
+    assert tokens.leak < 0.05
+    assert f"{n_documents} large of {n_documents} document(s) cut into" in capsys.readouterr().err
+
+
 def test_a_block_a_document_is_padded_and_padding_is_no_text(folder: Path, tmp_path: Path) -> None:
     tokens = make(folder, tmp_path, packing="documents")
     for blocks, wanted in ((tokens.train, 1500), (tokens.held_out, 200)):

@@ -12,8 +12,10 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
+from sparse_coding import leaves
 from sparse_coding.__main__ import main
 from sparse_coding.errors import BadInput
+from sparse_coding.forecast import imported
 from sparse_coding.io.activations import open_activations
 from sparse_coding.params import Activations, Params
 from sparse_coding.slices import ImportSlice
@@ -78,6 +80,12 @@ def bad_value(value: float) -> np.ndarray:
         ({"a.npy": np.zeros((2, 3, 4))}, r"a.npy: found shape \[2, 3, 4\]"),
         ({"a.npy": np.zeros((5, 6), dtype=int)}, "a.npy: found .*int64"),
         ({"a.npy": np.array([["x"]], dtype=object)}, "a.npy: found a file that numpy cannot read"),
+        ({"a.npy": b"version https://git-lfs.github.com/spec/v1\n"}, "a.npy: found a pointer of git-lfs"),
+        ({"a.safetensors": b"version https://git-lfs.github.com/spec/v1\n"}, "a.safetensors: found a pointer of git-"),
+        ({"a.pt": b"version https://git-lfs.github.com/spec/v1\n"}, "a.pt: found a pointer of git-lfs"),
+        ({"a.npy": np.ones((40, 6))}, "mine: train: found vectors that do not vary: all 36 are the same"),
+        ({"a.npy": vectors(40).numpy() * 1e-8}, "mine: train: found a rounding error of .* in float16; .*: float32"),
+        ({"a.npy": vectors(4).numpy()}, r"dataset\.held_out_share: found 0\.1, and 4 vectors in 1 file.*given; wanted"),
         ({"a.npy": np.zeros((0, 6))}, r"a.npy: found shape \[0, 6\]"),
         (
             {"a.npy": np.ones((5, 6)), "b.npy": np.ones((5, 7))},
@@ -102,6 +110,74 @@ def test_what_cannot_be_imported_is_named_and_leaves_nothing(folder, tmp_path, f
     with pytest.raises(BadInput, match=message):
         run(folder, tmp_path, held_out_share=0.1, dtype="float16")
     assert [path.name for path in tmp_path.iterdir()] == ["given"]
+
+
+def test_an_archive_that_is_called_npy_is_named(folder, tmp_path):
+    np.savez(folder / "a.npz", a=np.ones((5, 4), np.float32))
+    (folder / "a.npz").rename(folder / "0.npy")
+    with pytest.raises(
+        BadInput, match=r"0\.npy: found an archive of arrays, as np\.savez writes it; wanted a two-dimens"
+    ):
+        run(folder, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["given"]
+
+
+def test_files_below_and_behind_links_are_imported_as_the_key_has_them(folder, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    np.save(tmp_path / "elsewhere" / "10.npy", vectors(4, seed=1).numpy())
+    np.save(tmp_path / "elsewhere" / "9.npy", vectors(4, seed=2).numpy())
+    (folder / "b").symlink_to("../elsewhere")
+    (folder / "a").mkdir()
+    np.save(folder / "a" / "0.npy", vectors(4, seed=3).numpy())
+    (folder / "a" / "1.NPY").write_bytes((folder / "a" / "0.npy").read_bytes())
+    (folder / "README.md").write_text("where they are from")
+    run(folder, tmp_path, held_out_share=0.0)
+    with open_activations(tmp_path / "mine.h5") as file:
+        wanted = [vectors(4, seed=seed) for seed in (3, 3, 2, 1)]
+        assert torch.equal(file.split("train").read(0, 16), torch.cat(wanted))
+    names = [Path(name).relative_to(folder).as_posix() for name in leaves.imported(str(folder)).files]
+    assert names == ["a/0.npy", "a/1.NPY", "b/9.npy", "b/10.npy"]
+    assert imported.rows_and_width(str(folder)) == (16, 6)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "share", "held_out"),
+    [
+        ([10] * 200, 0.05, 100),  # one file a prompt
+        ([3] * 1000, 0.05, 150),
+        ([1] * 400, 0.1, 40),
+        ([10] * 7, 0.05, 0),
+        ([*range(1, 10)] * 20, 0.05, 45),
+    ],
+)
+def test_whole_files_are_held_out_where_files_are_short(folder, tmp_path, sizes, share, held_out):
+    for index, size in enumerate(sizes):
+        np.save(folder / f"{index}.npy", vectors(size, seed=index).numpy())
+    if not held_out:
+        wanted = (
+            r"dataset\.held_out_share: found 0\.05, and 70 vectors in 7 file\(s\) of .*given; wanted more of them, or"
+        )
+        with pytest.raises(BadInput, match=wanted):
+            run(folder, tmp_path, held_out_share=share)
+        return
+    run(folder, tmp_path, held_out_share=share)
+    with open_activations(tmp_path / "mine.h5") as file:
+        train, rest = file.split("train"), file.split("held_out")
+        assert rest.n_rows == pytest.approx(held_out, abs=max(sizes))
+        assert not set(train.document) & set(rest.document)
+        gaps = np.diff(np.unique(rest.document))
+        assert gaps.max() <= 2 * len(sizes) / len(gaps)  # evenly among all
+
+
+def test_short_files_beside_long_ones(folder, tmp_path):
+    sizes = [1000, *[4] * 50, 500]
+    for index, size in enumerate(sizes):
+        np.save(folder / f"{index}.npy", vectors(size, seed=index).numpy())
+    run(folder, tmp_path, held_out_share=0.1)
+    with open_activations(tmp_path / "mine.h5") as file:
+        held = np.bincount(file.split("held_out").document, minlength=52)
+        assert (held[0], held[51], held[1:51].sum()) == (100, 50, 20)
+        assert set(held[1:51].tolist()) == {0, 4}
 
 
 def test_a_missing_folder_is_named(tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import sparse_coding
@@ -130,6 +130,24 @@ def test_a_checkpoint_of_other_settings_is_refused(settings: Transformer, undist
     other = settings.model_copy(update={"lr_adamw": 1e-3})
     with pytest.raises(BadInput, match=r"checkpoint\.safetensors: found a checkpoint of other settings"):
         transformer.run(other, output=tmp_path / "tiny", checkpoints=checkpoints, threads=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"my notes", "a file that is no safetensors file"),
+        (b"", "an empty file"),
+        (save({"weight": torch.ones(1)}), "tensors that are no checkpoint"),
+    ],
+)
+def test_a_checkpoint_that_is_none_is_refused(
+    settings: Transformer, undisturbed: Path, tmp_path: Path, content: bytes, found: str
+) -> None:
+    shutil.copytree(undisturbed.parent / "checkpoints", tmp_path / "checkpoints")
+    (tmp_path / "checkpoints" / "checkpoint.safetensors").write_bytes(content)
+    with pytest.raises(BadInput, match=rf"checkpoint\.safetensors: found {found}; wanted a checkpoint .* moved away"):
+        transformer.run(settings, output=tmp_path / "tiny", checkpoints=tmp_path / "checkpoints", threads=1)
+    assert (tmp_path / "checkpoints" / "checkpoint.safetensors").read_bytes() == content
 
 
 @pytest.mark.parametrize("changed", ["corpus", "tokenizer"])

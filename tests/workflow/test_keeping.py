@@ -1,6 +1,7 @@
 """The store, stamps that were touched, and disks that do not take what is written."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,12 +25,14 @@ def test_clean_shows_the_sum_and_deletes(project):
     assert "Deleted." in project.sparse_coding("clean", "--yes").said
     assert not list(project.folder.glob(".work/store/*/"))
     assert "empty" in project.sparse_coding("clean").said
+    shutil.rmtree(project.folder / ".dvc" / "cache")
     project.set(values=[1, 2, 3])
     assert "round_2" in project.build()
 
 
 def test_a_stamp_that_was_edited_or_deleted_vouches_for_nothing(project):
     before = project.results()
+    shutil.rmtree(project.folder / ".dvc" / "cache")
     project.replace(STAMP, '"shape":"round"', '"shape":"oval"')
     project.replace("results/models/square/square_2.txt.stamp", '"format":"stamp 1"', '"format":"stamp 0"')
     (project.folder / "results/models/square/square_3.txt.stamp").unlink()
@@ -38,6 +41,7 @@ def test_a_stamp_that_was_edited_or_deleted_vouches_for_nothing(project):
     assert all(words in said for words in ("its stamp was edited", "a damaged stamp", "it has no stamp"))
     assert {"round_1", "square_2", "square_3"} <= set(project.build())
     assert project.results() == before
+    assert project.repro() == []
     assert project.is_fresh()
 
 

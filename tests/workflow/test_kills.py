@@ -11,9 +11,9 @@ REST = [HELD, *SCORES, *TAIL]
 
 
 def start_over(project: Project) -> dict[str, bytes]:
-    """The results of an undisturbed run; they and the store are gone."""
+    """The results of an undisturbed run; they, the store and DVC's cache are gone."""
     before = project.results()
-    for folder in ("results", ".work"):
+    for folder in ("results", ".work", ".dvc/cache"):
         for path in sorted((project.folder / folder).rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
     project.forget()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sparse_coding.errors import BadInput
 from sparse_coding.workflow.source import Source
 
 STEP = '''
@@ -113,3 +114,55 @@ def test_ignored_modules_and_what_only_they_import_do_not_count(package):
 def test_a_step_that_is_not_there_is_named(package):
     with pytest.raises(ModuleNotFoundError, match=r"pkg\.nowhere"):
         Source(package, "pkg").files("pkg.nowhere")
+
+
+@pytest.mark.parametrize(
+    ("imported", "found"),
+    [
+        ("from . import other\n", "the relative import `from . import other`"),
+        ("from .other import third\n", "the relative import `from .other import third`"),
+        ("def late():\n    from .. import pkg\n", "the relative import `from .. import pkg`"),
+        ("import importlib\nX = importlib.import_module('.other', 'pkg')\n", r"the import `importlib\.import_module\("),
+        (
+            "import importlib\nX = importlib.import_module(name=STEP)\n",
+            r"the import `importlib\.import_module\(name=STEP",
+        ),
+        ("from importlib import import_module\nX = import_module(f'pkg.{1}')\n", "the import `import_module"),
+        ("from importlib import import_module as load\n", "import_module under another name"),
+        ("X = __import__('other', globals(), locals(), ['third'], 1)\n", "the import `__import__"),
+        ("X = __import__('other', level=1)\n", "the import `__import__"),
+    ],
+)
+def test_an_import_that_cannot_be_followed_is_refused_with_file_and_line(imported, found, package):
+    write(package, "pkg/step.py", STEP + imported)
+    line = len(STEP.splitlines()) + imported.count("\n")
+    with pytest.raises(BadInput, match=rf"pkg/step\.py, line {line}: found {found}.*; wanted `from pkg\.x import y`"):
+        Source(package, "pkg").digest("pkg.step")
+
+
+def test_so_is_one_in_a_module_that_a_step_imports(package):
+    write(package, "pkg/shared.py", "from . import other\ndef half(x):\n    return x / 2\n")
+    with pytest.raises(BadInput, match=r"pkg/shared\.py, line 1: found the relative import"):
+        Source(package, "pkg").digest("pkg.step")
+    Source(package, "pkg").digest("pkg.other")
+
+
+@pytest.mark.parametrize(
+    ("imported", "counts"),
+    [
+        ("import importlib\nX = importlib.import_module('pkg.other')\n", True),
+        ("from importlib import import_module\ndef late():\n    return import_module('pkg.other')\n", True),
+        ("X = __import__('pkg.other')\n", True),
+        ("import importlib\nX = importlib.import_module('othermodule')\n", False),
+    ],
+)
+def test_imports_by_a_name_that_stands_there_are_followed(imported, counts, package):
+    write(package, "pkg/step.py", STEP + imported)
+    assert ("pkg/other.py" in Source(package, "pkg").files("pkg.step")) == counts
+
+
+def test_imports_for_type_checkers_may_be_of_any_kind(package):
+    write(
+        package, "pkg/step.py", STEP + "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from . import other\n"
+    )
+    assert "pkg/other.py" not in Source(package, "pkg").files("pkg.step")

@@ -57,6 +57,12 @@ def test_a_file_that_is_no_stamp_is_named(tmp_path, text):
         stamps.read(tmp_path / "x.stamp")
 
 
+def test_a_folder_in_the_place_of_a_stamp_is_named(tmp_path):
+    (tmp_path / "x.stamp").mkdir()
+    with pytest.raises(BadInput, match=r"x\.stamp: found a folder; wanted a stamp as a step wrote it"):
+        stamps.read(tmp_path / "x.stamp")
+
+
 def test_what_is_kept_is_published_whole_with_its_stamp(store, tmp_path):
     write(tmp_path / "making")
     stamp = stamp_of()

@@ -8,27 +8,37 @@ the activations. A signed baseline such as PCA holds each direction twice, as +d
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from sparse_coding.core import given
 from sparse_coding.core.finder import largest_codes
+from sparse_coding.core.given import Indices, Vectors
 from sparse_coding.core.products import is_plain, linear
+from sparse_coding.core.provenance import Provenance
+from sparse_coding.errors import BadInput
 
 SPARSE = 0.2  # share of features that TopK may keep for a screen to pay
 
 Activation = Literal["relu", "topk", "nnls"]
+TENSORS = ("encoder", "bias", "decoder", "centre", "gain")
 
 
-@dataclass(frozen=True, eq=False)
-class Dictionary:
+@dataclass(frozen=True, eq=False, repr=False)
+class Dictionary(Provenance):
     """Features of an activation space: how to find them in a vector, and how to put the vector together again.
 
     encoder: [n_feat, d_act]; bias: [n_feat]; decoder: [n_feat, d_act], unit rows; centre: [d_act]; gain: [n_feat].
     activation: "relu"; "topk", the `k` largest of the ReLU; "nnls", non-negative least squares against the
-    decoder in `iterations` steps, for which encoder and bias count for nothing.
+    decoder in `iterations` steps, for which encoder and bias count for nothing. The rest (`name`, `site`, `l0`, ...) is
+    what core.provenance says, and enters no number.
+
+    Vectors and codes may be tensors or numpy arrays of any floating-point numbers; they are taken in the number format
+    of the dictionary, and what comes out is a tensor in that format. BadInput is raised where they are something else,
+    have another width, or are on another device.
     """
 
     encoder: Float[Tensor, "n_feat d_act"]
@@ -39,6 +49,22 @@ class Dictionary:
     activation: Activation = "relu"
     k: int | None = None
     iterations: int | None = None
+
+    def __post_init__(self) -> None:
+        shapes = [tuple(getattr(self, name).shape) for name in TENSORS]
+        n_feat, d_act = self.decoder.shape[0], self.decoder.shape[-1]
+        if shapes != [(n_feat, d_act), (n_feat,), (n_feat, d_act), (d_act,), (n_feat,)]:  # others might broadcast
+            found = ", ".join(f"{name} {list(shape)}" for name, shape in zip(TENSORS, shapes, strict=True))
+            raise BadInput("Dictionary", found, "[n_feat, d_act], [n_feat], [n_feat, d_act], [d_act], [n_feat]")
+        if self.activation == "topk" and (self.k is None or self.k < 1):
+            raise BadInput("Dictionary", f"topk with k {self.k}", "a k of at least 1")
+
+    def __repr__(self) -> str:
+        measured = [f"{name} {value:.3g}" for name, value in (("L0", self.l0), ("FVU", self.fvu)) if value is not None]
+        variant = None if self.variant == "plain" else self.variant
+        kind = self.kind or (f"topk, k {self.k}" if self.activation == "topk" else self.activation)
+        parts = [self.name, self.site, kind, variant, f"[{self.n_feat}, {self.d_act}]", *measured, self.path]
+        return f"Dictionary({', '.join(part for part in parts if part)})"
 
     @property
     def n_feat(self) -> int:
@@ -55,8 +81,18 @@ class Dictionary:
         """The directions of the features, unit rows."""
         return self.decoder
 
-    def encode(self, x: Float[Tensor, "*batch d_act"]) -> Float[Tensor, "*batch n_feat"]:
-        """The codes of `x`: how much of each atom is in it, at least 0."""
+    def to(self, *target: Any, **options: Any) -> "Dictionary":
+        """The same dictionary on another device or in another floating-point format, as `torch.Tensor.to`."""
+        moved = {name: getattr(self, name).to(*target, **options) for name in TENSORS}
+        if not moved["centre"].is_floating_point():
+            raise BadInput("to", str(moved["centre"].dtype), "a format of floating-point numbers")
+        if self.encoder is self.decoder:  # tied: one tensor stays one
+            moved["encoder"] = moved["decoder"]
+        return replace(self, **moved)
+
+    def encode(self, x: Vectors) -> Float[Tensor, "*batch n_feat"]:
+        """The codes [*batch, n_feat] of `x` [*batch, d_act]: how much of each atom is in it, at least 0."""
+        x = given.vectors("encode", x, self.d_act, self.centre)
         rows = (x - self.centre).reshape(-1, self.d_act)
         if self.activation == "nnls":
             codes = nonnegative_least_squares(rows, self.decoder, self.iterations or 100)
@@ -67,20 +103,22 @@ class Dictionary:
         codes = codes * self.gain if codes.requires_grad else codes.mul_(self.gain)
         return codes.reshape(*x.shape[:-1], self.n_feat)
 
-    def encode_features(
-        self, x: Float[Tensor, "*batch d_act"], features: Int[Tensor, " chosen"]
-    ) -> Float[Tensor, "*batch chosen"]:
-        """The codes of some features, in the order of `features`: those columns of `encode(x)`.
+    def encode_features(self, x: Vectors, features: Indices) -> Float[Tensor, "*batch _"]:
+        """The codes of some features of `x` [*batch, d_act]: those columns of `encode(x)`, in the order of `features`.
+
+        features: their numbers, also several times the same, counted from the end where they are negative; or a mask
+        [n_feat] of booleans. BadInput is raised for others.
 
         No others are computed where features do not depend on each other, that is for "relu". For "topk" a screen
         spares most of them; of codes that are equal the first are kept, where `encode` may keep others.
         """
-        if self.activation == "topk" and (codes := self._largest_codes(x, features)) is not None:
+        x = given.vectors("encode_features", x, self.d_act, self.centre)
+        chosen = given.indices("encode_features: features", features, self.n_feat, self.centre.device)
+        if self.activation == "topk" and (codes := self._largest_codes(x, chosen)) is not None:
             return codes
         if self.activation != "relu":
-            return self.encode(x)[..., features]
-        parts = (self.encoder, self.bias, self.decoder, self.gain)
-        encoder, bias, decoder, gain = (part[features] for part in parts)
+            return self.encode(x)[..., chosen]
+        encoder, bias, decoder, gain = (part[chosen] for part in (self.encoder, self.bias, self.decoder, self.gain))
         return replace(self, encoder=encoder, bias=bias, decoder=decoder, gain=gain).encode(x)
 
     def _largest_codes(self, x: Tensor, features: Tensor) -> Tensor | None:
@@ -92,17 +130,24 @@ class Dictionary:
         codes = largest_codes(rows, self.encoder, self.bias, k, features)
         return None if codes is None else codes.mul_(self.gain[features]).reshape(*x.shape[:-1], len(features))
 
-    def decode(self, codes: Float[Tensor, "*batch n_feat"]) -> Float[Tensor, "*batch d_act"]:
-        """The vectors that `codes` stand for."""
-        return codes @ self.decoder + self.centre
+    def decode(self, codes: Vectors) -> Float[Tensor, "*batch d_act"]:
+        """The vectors [*batch, d_act] that `codes` [*batch, n_feat] stand for."""
+        return given.vectors("decode", codes, self.n_feat, self.centre) @ self.decoder + self.centre
 
-    def reconstruct(self, x: Float[Tensor, "*batch d_act"]) -> Float[Tensor, "*batch d_act"]:
-        """`x` as the dictionary sees it: decode(encode(x))."""
+    def reconstruct(self, x: Vectors) -> Float[Tensor, "*batch d_act"]:
+        """`x` [*batch, d_act] as the dictionary sees it: decode(encode(x))."""
         return self.decode(self.encode(x))
 
-    def with_gain(self, gain: Float[Tensor, " n_feat"]) -> "Dictionary":
-        """The same features with each code multiplied by its `gain` (see core.metrics.gain_refit)."""
-        return replace(self, gain=self.gain * gain)
+    def with_gain(self, gain: Vectors) -> "Dictionary":
+        """The same features with each code multiplied by its `gain` [n_feat], at least 0 (see core.metrics.gain_refit).
+
+        What was measured of the first dictionary is not known of it.
+        """
+        gain = given.vectors("with_gain", gain, self.n_feat, self.centre)
+        if gain.ndim != 1 or not bool((gain >= 0).all()):
+            found = f"shape {list(gain.shape)}" if gain.ndim != 1 else "a gain below 0, or not a number"
+            raise BadInput("with_gain", found, f"{self.n_feat} gains of at least 0: codes are never negative")
+        return replace(self, gain=self.gain * gain, variant=None, l0=None, fvu=None)
 
 
 def keep_largest(codes: Float[Tensor, "batch n_feat"], k: int) -> Float[Tensor, "batch n_feat"]:
@@ -116,10 +161,16 @@ def nonnegative_least_squares(
 ) -> Float[Tensor, "batch n_feat"]:
     """argmin over codes >= 0 of ||x - codes @ atoms||^2, by FISTA (Beck & Teboulle 2009).
 
-    A fixed number of iterations: a row's codes do not depend on the rows beside it.
+    A fixed number of iterations: a row's codes do not depend on the rows beside it. At least in float32: with the few
+    digits of shorter formats the steps lead elsewhere.
     """
+    if torch.finfo(x.dtype).bits < 32:
+        return nonnegative_least_squares(x.float(), atoms.float(), iterations).to(x.dtype)
     gram, target = atoms @ atoms.T, x @ atoms.T
-    step = 1 / torch.linalg.eigvalsh(gram.double())[-1].to(x.dtype)
+    if not len(atoms):
+        return target
+    largest = torch.linalg.eigvalsh(gram.double())[-1].to(x.dtype)
+    step = 1 / largest.clamp(min=torch.finfo(x.dtype).tiny)  # atoms that are all 0 leave the codes at 0
     gram, target = gram.mul_(step), target.mul_(step)
     codes = torch.zeros_like(target)
     ahead, momentum = codes, 1.0

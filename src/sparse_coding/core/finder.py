@@ -95,12 +95,18 @@ def largest_codes(
 ) -> Float[Tensor, "row chosen"] | None:
     """The codes of some features where the k largest of all features are kept, of equal ones the first.
 
-    float32 on the processor; no feature twice. None where something is not finite.
+    float32 on the processor; features from 0 to n_feat - 1. None where something is not finite.
     """
+    once, columns = np.unique(features.numpy(), return_inverse=True)
+    if len(once) < len(features):
+        codes = largest_codes(x, encoder, bias, k, torch.from_numpy(once))
+        return None if codes is None else codes[:, torch.from_numpy(columns)]
     place = np.full(len(bias), -1)
-    place[features] = np.arange(len(features))
-    weights, by, found = (encoder.contiguous().numpy(), bias.contiguous().numpy()), Screen.fastest(), []
-    for part in x.contiguous().split(AT_ONCE):
+    place[features.numpy()] = np.arange(len(features))  # of numpy: an index of one number in a tensor is a number
+    # Also where no gradient is recorded, numpy takes no tensor that wants one.
+    weights = encoder.detach().contiguous().numpy(), bias.detach().contiguous().numpy()
+    by, found = Screen.fastest(), []
+    for part in x.detach().contiguous().split(AT_ONCE):
         finder = Finder(len(part), x.shape[1], len(bias), len(part) * k)
         given = finder.find(part.numpy(), *weights, k, by)
         if given is None or not bounds.are_finite(given):

@@ -73,7 +73,8 @@ class Vectors:
 
     def read(self, start: int, stop: int) -> Float[Tensor, "vector d_act"]:
         """Vectors number `start` up to `stop`, float32."""
-        blocks = [self._block(number) for number in range(start // BLOCK, -(-stop // BLOCK))]
+        # At least one: of no vectors, too, it is known how wide they are.
+        blocks = [self._block(number) for number in range(start // BLOCK, max(-(-stop // BLOCK), start // BLOCK + 1))]
         first = start // BLOCK * BLOCK
         return torch.from_numpy(np.concatenate(blocks)[start - first : stop - first])
 

@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+from sparse_coding import corpus_files
 from sparse_coding.leaves import EMBEDDED_CORPUS
 from sparse_coding.params import Dataset, Transformer
 
@@ -42,5 +43,4 @@ def _whole(corpus: str, tokens: int) -> int:
         return EMBEDDED_BYTES
     if not path.exists():
         return BYTES_A_TOKEN * tokens
-    files = [path] if path.is_file() else path.rglob("*")
-    return sum(file.stat().st_size for file in files if file.is_file())
+    return sum(file.stat().st_size for file in corpus_files.read_of(path)[0])

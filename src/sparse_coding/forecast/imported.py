@@ -8,6 +8,7 @@ import json
 import struct
 from pathlib import Path
 
+from sparse_coding import vector_files
 from sparse_coding.errors import BadInput
 
 _NPY = b"\x93NUMPY"
@@ -15,7 +16,7 @@ _NPY = b"\x93NUMPY"
 
 def rows_and_width(folder: str) -> tuple[int, int]:
     """Vectors of all files, and their dimensions. Raises BadInput where no file says so without being read whole."""
-    shapes = [shape for path in sorted(Path(folder).rglob("*")) if path.is_file() for shape in _shapes(path)]
+    shapes = [shape for path in vector_files.of(Path(folder)) for shape in _shapes(path)]
     whole = [shape for shape in shapes if len(shape) == 2]
     if not whole:
         raise BadInput(folder, "no .npy or .safetensors with a shape [row, d_act]", "some, to forecast their size")
@@ -24,11 +25,11 @@ def rows_and_width(folder: str) -> tuple[int, int]:
 
 def _shapes(path: Path) -> list[tuple[int, ...]]:
     try:
-        if path.suffix == ".npy":
+        if path.suffix.lower() == ".npy":
             return [_npy(path)]
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             return _safetensors(path)
-    except (ValueError, SyntaxError, KeyError, struct.error):
+    except (ValueError, SyntaxError, LookupError, TypeError, AttributeError, OverflowError, MemoryError, struct.error):
         pass  # the step that reads it says what is wrong
     return []
 

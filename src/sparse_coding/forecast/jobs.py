@@ -35,8 +35,14 @@ class Job:
 
 def of_params(params: Params) -> dict[str, Job]:
     """All jobs, in the order in which data flows."""
+    return {job.name: job for job in every(params)}
+
+
+def every(params: Params) -> Iterator[Job]:
+    """All jobs, in the order in which data flows, whatever their names."""
     parts = (_model, _dataset, _activations, _dictionaries, _baselines, _evaluation, _autointerp, _plots, _toy)
-    return {job.name: job for part in parts for job in part(params)}
+    for part in parts:
+        yield from part(params)
 
 
 def wanted(params: Params) -> dict[str, Job]:

@@ -40,8 +40,7 @@ class ModelShape:
 
 def of_params(params: Params) -> ModelShape:
     """The shape of the model that params name. Raises BadInput where its config is not on this machine."""
-    config = _config(params)
-    config = {**config, **(config.get("text_config") or {})}
+    config = config_of(params)
     first = leaves.first_of
     d_model, layers = first(config, "hidden_size", "n_embd", "d_model"), leaves.layers_of(config)
     if d_model is None or layers is None or config.get("vocab_size") is None:
@@ -52,6 +51,12 @@ def of_params(params: Params) -> ModelShape:
         first(config, "bos_token_id") is not None, config,
     )  # fmt: skip
     return ModelShape(**{**vars(shape), "parameters": _parameters(params, shape)})
+
+
+def config_of(params: Params) -> dict[str, Any]:
+    """The config of the model, or of the text part of one. Raises BadInput where it is not on this machine."""
+    config = _config(params)
+    return {**config, **(config.get("text_config") or {})}
 
 
 def _config(params: Params) -> dict[str, Any]:

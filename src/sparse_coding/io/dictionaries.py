@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -10,12 +11,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sparse_coding.atomic import whole_file
-from sparse_coding.core.dictionary import Dictionary
+from sparse_coding.core.dictionary import TENSORS, Dictionary
 from sparse_coding.errors import BadInput
+from sparse_coding.io.unreadable import SAFETENSORS, check_is_file, what_is
 
 FORMAT = "sparse_coding dictionary 1"
-TENSORS = ("encoder", "bias", "decoder", "centre", "gain")
 DIRECTIONS = ("encoder", "decoder")  # [n_feat, d_act]
+EXAMINED, NAMED = 200, 5  # files of a folder that was given in place of one
 
 
 def save(path: Path, dictionary: Dictionary, settings: dict) -> None:
@@ -49,18 +51,17 @@ def load(path: Path) -> Dictionary:
 
 def load_with_settings(path: Path) -> tuple[Dictionary, dict]:
     """A dictionary and the settings it was saved with. Raises as `load`."""
-    wanted = "a dictionary that sparse_coding wrote"
-    if not path.exists():
-        raise BadInput(path, "no such file", wanted)
+    wanted = "the file of a dictionary that sparse_coding wrote"
+    check_is_file(path, f"{wanted}{_those_in(path)}" if path.is_dir() else wanted)
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("sparse_coding", "{}"))
+            kind = header.get("format") if isinstance(header, dict) else header
+            if kind != FORMAT:
+                raise BadInput(path, f"format {kind!r}", repr(FORMAT))
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, ValueError) as error:
-        raise BadInput(path, f"a damaged file ({error})", wanted + "; remove it and make it again") from None
-    found = header.get("format") if isinstance(header, dict) else header
-    if found != FORMAT:
-        raise BadInput(path, f"format {found!r}", repr(FORMAT))
+        raise BadInput(path, what_is(path, SAFETENSORS, error), wanted) from None
     if header.pop("sha256", None) != _sha256(tensors, header):
         raise BadInput(path, "bytes that were changed after it was written", "its own checksum; make it again")
     tensors.setdefault("encoder", tensors["decoder"])
@@ -70,9 +71,27 @@ def load_with_settings(path: Path) -> tuple[Dictionary, dict]:
     return Dictionary(**tensors, **shape), json.loads(header["settings"])
 
 
+def _those_in(folder: Path) -> str:
+    """Which dictionaries lie in a folder, or in the folders of it: where one was asked for."""
+    near = (path for depth in ("", "*/", "*/*/") for path in sorted(folder.glob(f"{depth}*.safetensors")))
+    those = [path.relative_to(folder).as_posix() for path in islice(near, EXAMINED) if _says_it_is_one(path)]
+    if not those:
+        return "; there is none in this folder"
+    more = f" and {len(those) - NAMED} more" if len(those) > NAMED else ""
+    return f": in this folder are {', '.join(those[:NAMED])}{more}"
+
+
+def _says_it_is_one(path: Path) -> bool:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return FORMAT in (file.metadata() or {}).get("sparse_coding", "")
+    except (SafetensorError, OSError):
+        return False
+
+
 def _is_signed(directions: Tensor) -> bool:
     """Whether the second half of the rows is the first one with the other sign."""
-    if len(directions) % 2:
+    if not len(directions) or len(directions) % 2:
         return False
     first, second = directions.chunk(2)
     return torch.equal(first, -second)
@@ -82,5 +101,5 @@ def _sha256(tensors: dict[str, Tensor], header: dict[str, str]) -> str:
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
-        digest.update(tensors[name].contiguous().numpy().tobytes())
+        digest.update(tensors[name].contiguous().view(torch.uint8).numpy().tobytes())  # numpy has no bfloat16
     return digest.hexdigest()

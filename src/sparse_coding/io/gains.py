@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sparse_coding.atomic import whole_file
 from sparse_coding.errors import BadInput
+from sparse_coding.io.unreadable import SAFETENSORS, check_is_file, what_is
 
 FORMAT = "sparse_coding gain refit 1"
 
@@ -18,23 +19,25 @@ def save(path: Path, gain: Tensor, dictionary: Path) -> None:
     """Write the gains, [n_feat], of the dictionary in the file `dictionary`. The bytes depend on both alone."""
     header = {"format": FORMAT, "dictionary_sha256": _sha256(dictionary)}
     with whole_file(path) as temporary:
-        save_file({"gain": gain.contiguous()}, temporary, {"sparse_coding": json.dumps(header, sort_keys=True)})
+        save_file(
+            {"gain": gain.detach().cpu().contiguous()}, temporary, {"sparse_coding": json.dumps(header, sort_keys=True)}
+        )
 
 
 def load(path: Path, dictionary: Path) -> Tensor:
     """Read the gains of `dictionary`. Raises BadInput where the file is missing, damaged or made for another."""
     wanted = "the gains that stage evaluation wrote"
-    if not path.exists():
-        raise BadInput(path, "no such file", wanted)
+    check_is_file(path, wanted)
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("sparse_coding", "{}"))
-            if header.get("format") != FORMAT:
-                raise BadInput(path, f"format {header.get('format')!r}", repr(FORMAT))
+            kind = header.get("format") if isinstance(header, dict) else header
+            if kind != FORMAT:
+                raise BadInput(path, f"format {kind!r}", repr(FORMAT))
             gain = file.get_tensor("gain")
     except (SafetensorError, OSError, ValueError) as error:
-        raise BadInput(path, f"a damaged file ({error})", wanted + "; make it again") from None
-    if header["dictionary_sha256"] != _sha256(dictionary):
+        raise BadInput(path, what_is(path, SAFETENSORS, error), wanted + "; make it again") from None
+    if header.get("dictionary_sha256") != _sha256(dictionary):
         raise BadInput(path, "gains of another dictionary", f"those of {dictionary}; run stage evaluation again")
     return gain
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from sparse_coding.atomic import whole_file
 from sparse_coding.errors import BadInput
+from sparse_coding.io.unreadable import PARQUET, check_is_file, what_is
 
 Row = Mapping[str, Any]
 
@@ -135,14 +136,13 @@ def _fits(value: object, type_: pa.DataType) -> bool:
 
 def read(path: Path, schema: pa.Schema) -> pa.Table:
     """Read what `write` wrote. Raises BadInput, naming `path`, for a missing, damaged or foreign file."""
-    if not path.exists():
-        raise BadInput(path, "no such file", "a table that sparse_coding wrote")
+    wanted = "a table that sparse_coding wrote"
+    check_is_file(path, wanted)
     try:
         # Without this, pyarrow would add columns that it reads out of the names of folders.
         table = pq.ParquetFile(path).read()
     except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise BadInput(path, f"a damaged file ({reason})", "a table that sparse_coding wrote; make it again") from None
+        raise BadInput(path, what_is(path, PARQUET, error), f"{wanted}; make it again") from None
     _same_names(str(path), table.column_names, schema)
     if not table.schema.equals(schema):
         raise BadInput(path, f"columns of types {table.schema.types}", f"{schema.types}")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sparse_coding.errors import BadInput
 from sparse_coding.io.hdf5 import whole_hdf5
+from sparse_coding.io.unreadable import HDF5, check_is_file, what_is
 
 FORMAT = "sparse_coding tokens 1"
 NO_DOCUMENT = -1  # the document index of a beginning-of-sequence token
@@ -109,17 +110,16 @@ def save(path: Path, tokens: Tokens) -> None:
 def load(path: Path) -> Tokens:
     """Read what `save` wrote. Raises BadInput, naming the file, where it is cut short, edited or something else."""
     wanted = "a token file that stage dataset wrote"
-    if not path.exists():
-        raise BadInput(path, "no such file", wanted)
+    check_is_file(path, wanted)
     try:
         with h5py.File(path, "r") as file:
-            found = file.attrs.get("format")
-            if found != FORMAT:
-                raise BadInput(path, f"format {found!r}", repr(FORMAT))
+            kind = file.attrs.get("format")
+            if not isinstance(kind, str) or kind != FORMAT:
+                raise BadInput(path, f"format {kind!r}", repr(FORMAT))
             tokens, sha256 = _read(file), file.attrs["sha256"]
             derived = {name: file.attrs[name].item() for name in ("context", "fragment_tokens")}
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise BadInput(path, f"a damaged file ({' '.join(str(error).split())})", f"{wanted}; make it again") from None
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+        raise BadInput(path, what_is(path, HDF5, error), f"{wanted}; make it again") from None
     if _sha256(_arrays(tokens), tokens.vocabulary, _attributes(tokens) | derived) != sha256:
         raise BadInput(path, "content that was changed after it was written", "its own checksum; make it again")
     return tokens

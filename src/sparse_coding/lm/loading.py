@@ -7,7 +7,6 @@ after loading.
 
 import copy
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,15 @@ from typing import Any
 
 import torch
 from accelerate import dispatch_model, infer_auto_device_map
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from sparse_coding import params
 from sparse_coding.errors import BadInput
 from sparse_coding.lm.places import Place, places
 from sparse_coding.lm.refusing import WANTED, quiet, refusing, refusing_unknown
+from sparse_coding.model_files import longest_context, names_a_head, refuse_pointers
 
-_LONGEST_CONTEXT = ("max_position_embeddings", "n_positions")  # what a configuration calls it
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -31,7 +31,8 @@ class Loaded:
     """A network, ready for inference, and what is known of it.
 
     blocks: path of the list of blocks in `network`; places: where in a block the locations of a site are; n_context:
-    most tokens of a pass, None where the configuration does not say.
+    most tokens of a pass, None where the configuration does not say; has_head: false where the weights came without
+    one, as those of most sentence encoders do, so that the logits of `network` mean nothing.
     """
 
     network: PreTrainedModel
@@ -41,23 +42,27 @@ class Loaded:
     n_vocabulary: int
     n_context: int | None
     tokenizer: PreTrainedTokenizerBase
+    has_head: bool
 
 
 def load(model: params.Model, random_seed: int | None = None) -> Loaded:
     """The model that `model` names; with `random_seed`, its architecture with freshly initialised weights.
 
-    A local folder is read without any use of the network. Raises BadInput where there is no such model, or it
-    has no tokenizer, or its weights are missing, incomplete or cut short.
+    A local folder is read without any use of the network. Weights may lack the head where the configuration names no
+    class that has one. Raises BadInput where there is no such model, or it has no tokenizer, or its weights are
+    missing, incomplete or cut short.
     """
     # Seconds of import, which a stage that only wants the tokenizer should not pay.
     from transformer_lens.model_bridge import TransformerBridge
 
     tokenizer = tokenizer_of(model)
     refused = refusing(model, "weights that cannot be loaded", "whole weights in safetensors format")
-    weights = _Weights(model, random_seed)
     with quiet(), refused, refusing_unknown(model), torch.random.fork_rng(devices=[]):
+        named, known = _classes(model)
+        weights = _Weights(model, random_seed, whole=any(map(names_a_head, named)))
         bridge = TransformerBridge.boot_transformers(
             _source(model),
+            {"architectures": [*named, *known]},
             device="cpu",
             dtype=getattr(torch, model.dtype),
             revision=model.at,
@@ -74,17 +79,25 @@ def load(model: params.Model, random_seed: int | None = None) -> Loaded:
     block = bridge.adapter.get_component_mapping()["blocks"]
     longest = longest_context(network.config.get_text_config().to_dict())
     sizes = bridge.cfg.n_layers, bridge.cfg.d_vocab, None if longest is None else longest[1]
-    return Loaded(network, str(block.name), places(block), *sizes, tokenizer)
+    return Loaded(network, str(block.name), places(block), *sizes, tokenizer, weights.has_head)
 
 
-def longest_context(config: Mapping[str, Any]) -> tuple[str, int] | None:
-    """What a model's config.json calls its longest context, and the tokens of that; None where it does not say."""
-    key = next((key for key in _LONGEST_CONTEXT if config.get(key) is not None), None)
-    if key is None:
-        return None
-    # RoBERTa counts places from the number of its padding token on, and keeps a vector for each number before.
-    unused = config.get("pad_token_id", 1) + 1 if config.get("model_type") == "roberta" else 0
-    return key, config[key] - unused
+def _classes(model: params.Model) -> tuple[list[str], list[str]]:
+    """The classes that the configuration names, and others of its kind with a head, by which a bridge may know it."""
+    config = AutoConfig.from_pretrained(_source(model), **_found_at(model))
+    named = list(config.architectures or ())
+    kinds = (MODEL_FOR_MASKED_LM_MAPPING_NAMES, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    others = [kind[config.model_type] for kind in kinds if config.model_type in kind]
+    return named, [name for name in others if name not in named]
+
+
+def _found_at(model: params.Model) -> dict[str, Any]:
+    """Where and how transformers is to read the files of a model."""
+    return {
+        "revision": model.at,
+        "trust_remote_code": model.trust_remote_code,
+        "local_files_only": Path(_source(model)).is_dir(),
+    }
 
 
 def _placed(network: PreTrainedModel, model: params.Model) -> PreTrainedModel:
@@ -122,12 +135,7 @@ def tokenizer_of(model: params.Model) -> PreTrainedTokenizerBase:
     """The tokenizer of the model. Raises BadInput where there is no such model, or it has no tokenizer."""
     source = _source(model)
     with quiet(), refusing(model, "no tokenizer that can be loaded", "a tokenizer beside the weights"):
-        tokenizer = AutoTokenizer.from_pretrained(
-            source,
-            revision=model.at,
-            trust_remote_code=model.trust_remote_code,
-            local_files_only=Path(source).is_dir(),
-        )
+        tokenizer = AutoTokenizer.from_pretrained(source, **_found_at(model))
         # Where the files are missing, transformers may make up a tokenizer from the kind of model.
         if len(set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)) < 2:
             raise ValueError("it has no tokens of text")
@@ -137,13 +145,15 @@ def tokenizer_of(model: params.Model) -> PreTrainedTokenizerBase:
 class _Weights:
     """Stands where TransformerBridge takes a model class: gives whole weights, or fresh ones.
 
-    The bridge puts parts of its own into the model that it gets; `network` is the same model without them.
+    The bridge puts parts of its own into the model that it gets; `network` is the same model without them. Only
+    unless `whole` may they lack the head, and `has_head` says whether they have it.
     """
 
     network: PreTrainedModel
+    has_head: bool = True
 
-    def __init__(self, model: params.Model, random_seed: int | None) -> None:
-        self._model, self._seed = model, random_seed
+    def __init__(self, model: params.Model, random_seed: int | None, whole: bool) -> None:
+        self._model, self._seed, self._whole = model, random_seed, whole
 
     def from_pretrained(self, source: str, **options: Any) -> Any:
         """The model for the bridge to change."""
@@ -160,23 +170,35 @@ class _Weights:
         options |= {"use_safetensors": True, "local_files_only": Path(source).is_dir(), "output_loading_info": True}
         loaded: Any = AutoModelForCausalLM.from_pretrained(source, config=config, dtype=torch_dtype, **options)
         weights, info = loaded
-        if info["missing_keys"]:  # which transformers would fill with random numbers
-            missing = ", ".join(sorted(info["missing_keys"])[:3])
-            raise BadInput(
-                f"model {self._model.name}",
-                f"weights without {len(info['missing_keys'])} of the model's tensors ({missing}, ...)",
-                "whole weights",
-            )
+        missing = set(info["missing_keys"])  # which transformers would fill with random numbers
+        if not missing:
+            return weights
+        if self._whole or not _is_head(weights, missing):
+            names = ", ".join(sorted(missing)[:3])
+            found = f"weights without {len(missing)} of the model's tensors ({names}, ...)"
+            raise BadInput(f"model {self._model.name}", found, "whole weights")
+        self.has_head = False
         return weights
 
 
+def _is_head(network: PreTrainedModel, names: set[str]) -> bool:
+    """Whether these tensors are the head, all of it: a head of which some is there is a damaged one."""
+    body = f"{network.base_model_prefix}."
+    head = {name for name, _ in network.named_parameters() if not name.startswith(body)}  # shared ones are the body's
+    return network.base_model is not network and head <= names and not any(name.startswith(body) for name in names)
+
+
 def _source(model: params.Model) -> str:
-    """A folder's whole path, or a hub name. Raises BadInput for what can be neither, or is a folder without model."""
+    """A folder's whole path, or a hub name. Raises BadInput for what can be neither, or is a folder without model.
+
+    Or one with a pointer of git-lfs in the place of a file.
+    """
     folder = Path(model.name).expanduser()
     place = f"model {model.name}"
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise BadInput(place, "a folder without config.json", "a language model in Hugging Face format")
+        refuse_pointers(folder)
         return str(folder.resolve())
     if not _HUB_NAME.fullmatch(model.name):
         raise BadInput(place, "no such folder", WANTED)

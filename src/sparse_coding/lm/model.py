@@ -37,6 +37,7 @@ class LanguageModel:
         """
         self._network, self._blocks, self._places = loaded.network, loaded.blocks, loaded.places
         self.n_layers, self.n_vocabulary, self.n_context = loaded.n_layers, loaded.n_vocabulary, loaded.n_context
+        self.has_head = loaded.has_head
         self.tokenizer, self.name, self._centred_writing = loaded.tokenizer, name, centred_writing
         if centred_writing and self._sees_the_mean():
             found = f"true, and {name} sees the mean over dimensions"
@@ -121,39 +122,85 @@ class LanguageModel:
             raise BadInput(f"site {name}", f"nothing there in a pass of {self.name}", "a place that each pass goes by")
         return {site.name: found[site.name] for site in sites}
 
-    @torch.inference_mode()
     def logits(self, tokens: Int[Tensor, "batch token"]) -> Float[Tensor, "batch token vocabulary"]:
-        """Logits of the next token, at each token."""
-        return self._network(tokens.to(self._device)).logits.to("cpu", torch.float32)
+        """Logits, at each token: of the next one, or in an encoder of its own. Raises BadInput as `outputs`."""
+        return self.outputs(tokens)
+
+    @torch.inference_mode()
+    def outputs(
+        self,
+        tokens: Int[Tensor, "batch token"],
+        padding: Bool[Tensor, "batch token"] | None = None,
+        states: bool = False,
+    ) -> Float[Tensor, "batch token out"]:
+        """Logits; with `states` the final hidden states, after the last norm, which need no head. `padding`: `harvest`.
+
+        Raises BadInput for logits of a model that came without its head, and for states of one that is no body and
+        head.
+        """
+        mask = {} if padding is None else {"attention_mask": (~padding).long().to(self._device)}
+        if not states and not self.has_head:
+            raise BadInput(f"model {self.name}", "no head", "a model with one, for logits")
+        if states and self._body is self._network:
+            raise BadInput(
+                f"model {self.name}", "no part below its head that transformers knows", "one, for its states"
+            )
+        tokens = tokens.to(self._device)
+        found = self._body(tokens, **mask)[0] if states else self._network(tokens, **mask).logits
+        return found.to("cpu", torch.float32)
+
+    @property
+    def _body(self) -> nn.Module:
+        """The network without its head; the network itself where it does not tell them apart."""
+        return self._network.base_model
 
     def is_causal(self) -> bool:
-        """Whether logits depend on no later token: only then is there a loss of the next one. Not so in an encoder."""
+        """Whether a token depends on no later one: only then is there a loss of the next one. Not so in an encoder."""
         # Neighbours may be tokens that stand for the same: those that no text had in training.
         later = torch.linspace(0, self.n_vocabulary - 1, 8).long()
-        first = self.logits(torch.stack([torch.ones_like(later), later], dim=1))[:, 0]
-        return self._is_rounding(first[0], first)
+        first = self._seen(torch.stack([torch.ones_like(later), later], dim=1))[:, 0]
+        return self._is_rounding(first[:1].expand_as(first), first)
 
     def _sees_the_mean(self) -> bool:
-        centred = self.spliced_logits(PROBE, Site(0, "residual"), lambda x: x)
-        return not self._is_rounding(self.logits(PROBE), centred)
+        with self._at(Site(0, "residual"), PROBE.shape, lambda x: x):
+            centred = self._seen(PROBE)
+        return not self._is_rounding(self._seen(PROBE), centred)
+
+    def _seen(self, tokens: Int[Tensor, "batch token"]) -> Float[Tensor, "batch token out"]:
+        """What the network is known by: not its logits if it has a body, for they may hold huge constants or -inf."""
+        return self.outputs(tokens, states=self._body is not self._network)
 
     def _is_rounding(self, one: Tensor, other: Tensor) -> bool:
         rounding = 1e-4 if self._network.dtype == torch.float32 else 1e-2
-        return bool((one - other).abs().max() <= rounding * one.abs().max())
+        finite = one[one.isfinite()].abs()
+        # Not the largest of all: beside a constant of 1e9 nothing that a network says would be seen.
+        usual = float(finite.quantile(0.99)) if len(finite) else 0.0
+        return torch.allclose(one, other, rtol=rounding, atol=rounding * usual, equal_nan=True)
 
-    @torch.inference_mode()
     def spliced_logits(
         self,
         tokens: Int[Tensor, "batch token"],
         site: Site,
         replace: Callable[[Float[Tensor, "batch token d_act"]], Float[Tensor, "batch token d_act"]],
     ) -> Float[Tensor, "batch token vocabulary"]:
-        """Logits when the activations at `site` are what `replace` makes of them.
+        """Logits as `spliced_outputs` gives them."""
+        return self.spliced_outputs(tokens, site, replace)
 
-        `replace` sees every position, BOS too, and must give all of them. Raises BadInput as `place`.
+    @torch.inference_mode()
+    def spliced_outputs(
+        self,
+        tokens: Int[Tensor, "batch token"],
+        site: Site,
+        replace: Callable[[Float[Tensor, "batch token d_act"]], Float[Tensor, "batch token d_act"]],
+        padding: Bool[Tensor, "batch token"] | None = None,
+        states: bool = False,
+    ) -> Float[Tensor, "batch token out"]:
+        """`outputs` when the activations at `site` are what `replace` makes of them.
+
+        `replace` sees every position, BOS too, and must give all of them. Raises BadInput as `place` and `outputs`.
         """
         with self._at(site, tokens.shape, replace):
-            return self._network(tokens.to(self._device)).logits.to("cpu", torch.float32)
+            return self.outputs(tokens, padding, states)
 
     @contextmanager
     def _at(self, site: Site, shape: torch.Size, function: Callable[[Tensor], Tensor | None]) -> Iterator[None]:

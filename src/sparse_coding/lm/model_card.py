@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from sparse_coding.atomic import whole_file, write_text
+from sparse_coding.core.metrics.splice import perplexity
 from sparse_coding.lm.corpora import pydocs
 from sparse_coding.params.transformer import TRAINED, Transformer
 
@@ -98,7 +99,7 @@ def _purpose(settings: Transformer, result: dict) -> str:
 def _results(result: dict) -> str:
     losses = {f"{order}-gram": loss for order, loss in enumerate(result["ngram_losses"], start=1)}
     losses["**this model**"] = result["held_out_loss"]
-    rows = [[name, f"{loss:.3f}", f"{math.exp(loss):.1f}"] for name, loss in losses.items()]
+    rows = [[name, f"{loss:.3f}", f"{perplexity(loss) or math.inf:.1f}"] for name, loss in losses.items()]
     best = min(result["ngram_losses"])
     order = result["ngram_losses"].index(best) + 1
     return (

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from sparse_coding.lm.model import LanguageModel
@@ -15,26 +15,34 @@ from sparse_coding.sites import Site
 
 @contextmanager
 def resuming(
-    model: LanguageModel, tokens: Int[Tensor, "block token"], site: Site
-) -> Iterator[Float[Tensor, "block token vocabulary"]]:
-    """The logits of `tokens`; within the block, passes of these tokens by `model` begin above `site`.
+    model: LanguageModel,
+    tokens: Int[Tensor, "block token"],
+    site: Site,
+    padding: Bool[Tensor, "block token"] | None = None,
+    states: bool = False,
+) -> Iterator[Float[Tensor, "block token out"]]:
+    """What `LanguageModel.outputs` gives; within the block, passes of these tokens by `model` begin above `site`.
 
     Blocks below the site, and modules of its own block that had finished when the first pass came to it, then put
     out what they did in that pass: nothing of it can depend on what is at the site. Where that does not give the
-    same logits, bit for bit, nothing is left out: an architecture may hand more from module to module than what they
+    same outputs, bit for bit, nothing is left out: an architecture may hand more from module to module than what they
     put out. Raises BadInput for a layer or a location that the model lacks.
     """
-    logits, outputs = _until(model, tokens, site)
+
+    def run() -> Tensor:
+        return model.outputs(tokens, padding, states)
+
+    whole, outputs = _until(model, run, site)
     with ExitStack() as held:
         for module, output in outputs.items():
             held.enter_context(_puts_out(module, output))
-        if outputs and not _gives(lambda: model.logits(tokens), logits):
+        if outputs and not _gives(run, whole):
             held.close()
-        yield logits
+        yield whole
 
 
-def _until(model: LanguageModel, tokens: Tensor, site: Site) -> tuple[Tensor, dict[nn.Module, Any]]:
-    """Logits [block, token, vocabulary], and what each module that can be held put out before `site`.
+def _until(model: LanguageModel, run: Callable[[], Tensor], site: Site) -> tuple[Tensor, dict[nn.Module, Any]]:
+    """What the pass `run` gives, and what each module that can be held put out before `site`.
 
     Not modules that run more than once in a pass, nor those whose pass somebody else has replaced.
     """
@@ -60,9 +68,9 @@ def _until(model: LanguageModel, tokens: Tensor, site: Site) -> tuple[Tensor, di
             hooks.callback(module.register_forward_hook(note).remove)
         register = place.register_forward_pre_hook if side == "input" else place.register_forward_hook
         hooks.callback(register(reach).remove)
-        logits = model.logits(tokens)
+        whole = run()
     held = {module for module in outputs if calls[module] == 1 and "forward" not in vars(module)}
-    return logits, {module: output for module, output in outputs.items() if module in held}
+    return whole, {module: output for module, output in outputs.items() if module in held}
 
 
 @contextmanager

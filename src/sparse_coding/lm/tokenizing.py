@@ -11,6 +11,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from sparse_coding.atomic import write_text
 from sparse_coding.errors import BadInput
+from sparse_coding.lm.tokens import n_ids
+from sparse_coding.model_files import refuse_pointers
 from sparse_coding.params.transformer import TRAINED, Transformer
 
 END_OF_TEXT = "<|endoftext|>"
@@ -54,7 +56,7 @@ def chosen(settings: Transformer, folder: Path) -> Chosen:
     """What `choose` kept in `folder`."""
     origin = json.loads((folder / _ORIGIN).read_text(encoding="utf-8"))
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return Chosen(tokenizer, origin, settings.vocabulary if origin == TRAINED else len(tokenizer))
+    return Chosen(tokenizer, origin, settings.vocabulary if origin == TRAINED else n_ids(tokenizer))
 
 
 def content(settings: Transformer) -> list[str]:
@@ -96,6 +98,7 @@ def _made(settings: Transformer, texts: list[str]) -> tuple[PreTrainedTokenizerB
 def _loaded(settings: Transformer) -> PreTrainedTokenizerBase:
     place, folder = "transformer.tokenizer", Path(settings.tokenizer).expanduser()
     source = str(folder) if folder.is_dir() else settings.tokenizer
+    refuse_pointers(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             source, revision=settings.tokenizer_revision, local_files_only=folder.is_dir()

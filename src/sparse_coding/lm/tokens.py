@@ -143,12 +143,22 @@ def cut_fragments(
 
 
 def vocabulary(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """The text of each token id; leading spaces stay, bytes that are no character alone give U+FFFD."""
+    """The text of each token id up to the largest; leading spaces stay, bytes that are no character give U+FFFD.
+
+    An id that no token has is an empty text: a vocabulary may have holes.
+    """
     # Some tokenizers drop the space that a text begins with, so each token is decoded behind another one.
     anchor = tokenizer("a", add_special_tokens=False)["input_ids"][:1]
-    rows = [anchor, *([*anchor, token] for token in range(len(tokenizer)))]
+    ids = set(tokenizer.get_vocab().values())
+    rows = [anchor, *([*anchor, token] for token in sorted(ids))]
     before, *texts = tokenizer.batch_decode(rows, clean_up_tokenization_spaces=False)
-    return [text.removeprefix(before) for text in texts]
+    text_of = dict(zip(sorted(ids), (text.removeprefix(before) for text in texts), strict=True))
+    return [text_of.get(token, "") for token in range(n_ids(tokenizer))]
+
+
+def n_ids(tokenizer: PreTrainedTokenizerBase) -> int:
+    """How many rows an embedding needs for its ids: not the number of tokens where ids have holes."""
+    return max(tokenizer.get_vocab().values()) + 1
 
 
 def with_first(rows: NDArray[np.int32], value: int) -> NDArray[np.int32]:

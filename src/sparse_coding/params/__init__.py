@@ -32,7 +32,9 @@ from sparse_coding.params.section import (
     Positive,
     Section,
     Share,
+    distinct,
     filled_and_distinct,
+    named_apart,
     setting,
 )
 from sparse_coding.params.toy import Toy
@@ -87,7 +89,7 @@ class Grid(Section):
     )
     architectures: tuple[Architecture, ...] = setting(
         ("tied", "untied", "topk"),
-        "`tied` and `untied` are ReLU with an L1 penalty, `topk` keeps the k largest codes.",
+        "`tied` and `untied` are ReLU with an L1 penalty, `topk` keeps the k largest codes: docs/what-there-is.md.",
         source="Cunningham et al. 2023; Gao et al. 2024 for TopK",
     )
     ratios: tuple[Positive, ...] = setting((1, 2, 4), "Features per activation dimension.", unit="features / dimension")
@@ -98,9 +100,12 @@ class Grid(Section):
     )
     k: tuple[Count, ...] = setting((4, 8, 16, 32), "Codes kept for each vector (TopK).", unit="codes / vector")
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = setting((0,), "Seeds of the initial weights.")
-    only: tuple[Only, ...] = setting((), "Parts of the product to train; empty means all of it.")
+    only: tuple[Only, ...] = setting(
+        (), "Parts of the product to train; empty means all of it. A part that matches nothing is refused."
+    )
 
     _lists = field_validator("sites", "architectures", "ratios", "l1", "k", "seeds")(filled_and_distinct)
+    _names = field_validator("ratios", "l1")(named_apart)
 
 
 class Activations(Section):
@@ -163,7 +168,7 @@ class Training(Optimisation):
     )
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto",
-        "Where training runs; auto: a GPU if there is one. Weights differ by rounding, as between processors.",
+        "Where training runs; auto: a GPU if there is one (docs/what-there-is.md: GPU).",
         changes_results=False,
     )
     gpu_precision: Literal["float32", "tf32", "bfloat16"] = setting(
@@ -196,6 +201,8 @@ class Baselines(Section):
     nmf_iterations: Count = setting(100, "Iterations in which each row takes part, in visits of 20.", unit="iterations")
     nmf_encode_iterations: Count = setting(100, "Iterations of NMF's non-negative least squares.", unit="iterations")
     seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of ICA, NMF and random directions.")
+
+    _lists = field_validator("methods", "topk", "topk_methods")(distinct)
 
 
 class Evaluation(Section):

@@ -31,7 +31,7 @@ class Model(Section):
         source="docs/paper.md",
     )
     device: Literal["auto", "cpu", "cuda"] = setting(
-        "cpu", "Where the model runs; auto: a GPU if there is one. Values differ by rounding.", changes_results=False
+        "cpu", "Where the model runs; auto: a GPU if there is one (docs/what-there-is.md: GPU).", changes_results=False
     )
     device_map: Literal["auto"] | dict[str, int | str] | None = setting(
         None,

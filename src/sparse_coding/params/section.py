@@ -24,8 +24,24 @@ def filled_and_distinct(values: tuple) -> tuple:
     """Validate a list of a grid."""
     if not values:
         raise ValueError("at least one value")
+    return distinct(values)
+
+
+def distinct(values: tuple) -> tuple:
+    """Validate a list that may be empty."""
     if len(set(values)) != len(values):
         raise ValueError("each value once")
+    return values
+
+
+def named_apart(values: tuple[float, ...]) -> tuple[float, ...]:
+    """Validate numbers that names of files are made of: six digits of each. Of two with one name, one would vanish."""
+    names: dict[str, float] = {}
+    for value in values:
+        name = f"{value:g}"
+        if name in names:
+            raise ValueError(f"values that differ in six digits: {names[name]!r} and {value!r} are both called {name}")
+        names[name] = value
     return values
 
 

@@ -4,7 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from sparse_coding.params.section import Count, NonNegative, Optimisation, Positive, filled_and_distinct, setting
+from sparse_coding.params.section import (
+    Count,
+    NonNegative,
+    Optimisation,
+    Positive,
+    filled_and_distinct,
+    named_apart,
+    setting,
+)
 
 Condition = Literal["independent", "correlated"]
 Codes = Literal["uniform", "exponential"]
@@ -72,6 +80,7 @@ class Toy(ToyTraining):
     )
 
     _lists = field_validator("conditions", "ratios", "l1", "seeds")(filled_and_distinct)
+    _names = field_validator("ratios", "l1")(named_apart)
 
     @field_validator("ratios")
     @classmethod

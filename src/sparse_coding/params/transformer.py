@@ -52,7 +52,7 @@ class Transformer(Section):
     precision: Literal["float32", "bfloat16"] = setting("float32", "bfloat16 where the device has fast bf16 products.")
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto",
-        "Where training runs; auto: a GPU if there is one. Weights differ by rounding, as between processors.",
+        "Where training runs; auto: a GPU if there is one (docs/what-there-is.md: GPU).",
         changes_results=False,
     )
     checkpoint_steps: Count = setting(500, "Steps between checkpoints and held-out losses.", unit="steps")

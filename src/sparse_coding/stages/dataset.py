@@ -22,7 +22,7 @@ from sparse_coding.io.tokens import Blocks, Tokens, is_text
 from sparse_coding.lm import corpora
 from sparse_coding.lm.corpora.documents import SIDES
 from sparse_coding.lm.corpora.windows import share_in
-from sparse_coding.lm.loading import longest_context, tokenizer_of
+from sparse_coding.lm.loading import tokenizer_of
 from sparse_coding.lm.tokens import (
     Counted,
     Document,
@@ -34,6 +34,7 @@ from sparse_coding.lm.tokens import (
     vocabulary,
     with_first,
 )
+from sparse_coding.model_files import longest_context
 from sparse_coding.params import Dataset
 from sparse_coding.slices import DatasetSlice
 

@@ -37,7 +37,8 @@ def run(
     """Train members on `activations`; write `<output>/<member>.safetensors` and its log.
 
     `done` hears the name of each member that is written. Members that diverge take nothing from the others: these
-    are finished first, then NotFinite is raised for the first of those.
+    are finished first, then NotFinite is raised for the first of those. Raises BadInput, before any is trained, where
+    grid.k asks for more codes than there are features.
     """
     failures: list[ensemble.NotFinite] = []
     names, size = list(settings.members), settings.training.side_by_side
@@ -46,6 +47,7 @@ def run(
         open_activations(activations) as file,
         tqdm(total=settings.training.steps * len(names), desc=label, unit="step") as progress,
     ):
+        _check_k(settings, file)
         mean, scale = (file.mean, file.mean_norm) if settings.training.normalise else (0 * file.mean, 1.0)
 
         def together(some: list[str]) -> list[ensemble.NotFinite]:
@@ -62,6 +64,14 @@ def run(
             failures += together(names[first : first + size])
     if failures:
         raise failures[0]
+
+
+def _check_k(settings: DictionariesSlice, file: ActivationsFile) -> None:
+    n_feat = round(settings.ratio * file.d_act)
+    for member in settings.members.values():
+        if member.k is not None and member.k > n_feat:
+            cell = f"{settings.architecture}_r{settings.ratio:g} of {settings.site}"
+            raise BadInput("grid.k", str(member.k), f"at most {n_feat}, the features of {cell}")
 
 
 def _train(

@@ -2,10 +2,12 @@
 
 1. Refit the gains of every trained dictionary on training vectors, where that is asked for: a second variant of it.
 2. Pass the held-out vectors through each variant: L0, FVU, MSE, cosine, dead and alive features.
-3. Splice each reconstruction into the language model, on held-out blocks: cross-entropy, KL, loss recovered.
+3. Splice each reconstruction into the language model, on held-out blocks: cross-entropy, KL, loss recovered; of a
+   model without predictions, what its final hidden states lose.
 4. Write the rows, firing frequencies and gains of each dictionary.
 """
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,10 +24,9 @@ from tqdm import tqdm
 from sparse_coding import sites
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.core.metrics.gain_refit import gain_refit
-from sparse_coding.core.metrics.ratios import Ratio, clusters
+from sparse_coding.core.metrics.ratios import clusters
 from sparse_coding.core.metrics.reconstruction import Reconstruction
 from sparse_coding.core.metrics.soundness import broken
-from sparse_coding.core.metrics.splice import Spliced
 from sparse_coding.core.threads import one_thread
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries as dictionary_files
@@ -33,8 +34,8 @@ from sparse_coding.io import gains as gain_files
 from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_file
 from sparse_coding.io.activations import ActivationsFile, Split, open_activations
+from sparse_coding.lm import losses
 from sparse_coding.lm.model import LanguageModel
-from sparse_coding.lm.splicing import splice
 from sparse_coding.params import Architecture, Evaluation
 from sparse_coding.slices import Described, EvaluationSlice
 
@@ -178,37 +179,21 @@ def _batches(split: Split, start: int, stop: int, rows: int) -> Iterator[Tensor]
 
 def _splicer(
     settings: EvaluationSlice, mean: Tensor, tokens: Path | None, threads: int
-) -> Callable[[list[Subject]], list[Spliced] | list[None]]:
-    """Step 3: what tells what the model loses with each subject; Nones where there is no model, or an encoder."""
+) -> Callable[[list[Subject]], list[dict[str, Any]]]:
+    """Step 3: what gives the columns of what the model loses with each subject; none where there is no model."""
     if settings.model is None:
-        return lambda subjects: [None] * len(subjects)
+        return lambda subjects: [{} for _ in subjects]
     if tokens is None:
         raise BadInput("--tokens", "none", "the token file that the activations were made from")
     corpus, model = token_file.load(tokens), LanguageModel.load(settings.model)
     site = sites.parse(settings.site)
     if (width := model.widths([site])[site]) != len(mean):
         raise BadInput(f"model {model.name}", f"{width} dimensions", f"{len(mean)}, as in the activations")
-    if not model.is_causal():
-        print(f"evaluation {site.name}: {model.name} sees later tokens: no next-token loss", file=sys.stderr)
-        return lambda subjects: [None] * len(subjects)
-    blocks = torch.from_numpy(corpus.held_out.tokens[: settings.evaluation.splice_blocks]).long()
-
-    def spliced(subjects: list[Subject]) -> list[Spliced]:
-        return splice(
-            model,
-            site,
-            blocks,
-            corpus.special,
-            mean,
-            [subject.dictionary.reconstruct for subject in subjects],
-            batch_blocks=settings.evaluation.batch_blocks,
-            threads=threads,
-        )
-
-    return spliced
+    columns = losses.measured(model, site, corpus, mean, settings.evaluation, threads)
+    return lambda subjects: columns([subject.dictionary.reconstruct for subject in subjects])
 
 
-def _row(settings: EvaluationSlice, subject: Subject, spliced: Spliced | None) -> dict[str, Any]:
+def _row(settings: EvaluationSlice, subject: Subject, spliced: dict[str, Any]) -> dict[str, Any]:
     """A row of the evaluation table; where it says that the dictionary is broken, so does a line on stderr."""
     found, dictionary, share = subject.reconstruction, subject.dictionary, settings.evaluation.alive_share
     row = {
@@ -218,45 +203,25 @@ def _row(settings: EvaluationSlice, subject: Subject, spliced: Spliced | None) -
         "path": subject.path.as_posix(),
         "n_feat": dictionary.n_feat,
         "d_act": dictionary.d_act,
-        **_with_interval("l0", found.l0),
-        **_with_interval("fvu", found.fvu),
+        **found.l0.columns("l0"),
+        **found.fvu.columns("fvu"),
         "mse": found.mse,
         "cosine": found.cosine,
         "dead": found.dead,
         "alive": found.alive(share),
         "alive_share": share,
         "n_vectors": found.n_vectors,
-        **_spliced_columns(spliced),
+        **spliced,
     }
     if wrong := broken(row):
         row["broken"] = "; ".join(wrong)
-        print(
-            f"warning: {settings.site}: {row['name']} ({subject.variant}) is broken: {row['broken']}", file=sys.stderr
-        )
-    return {column: row.get(column) for column in tables.EVALUATION.names}
-
-
-def _spliced_columns(spliced: Spliced | None) -> dict[str, Any]:
-    if spliced is None:
-        return {}
-    references = spliced.references
-    return {
-        "loss_kind": "next_token",
-        **_with_interval("ce", spliced.ce),
-        "ce_clean": references.ce(references.clean).value,
-        "ce_mean_ablated": references.ce(references.mean_ablated).value,
-        "ce_zero_ablated": references.ce(references.zero_ablated).value,
-        "perplexity": spliced.perplexity,
-        **_with_interval("kl", spliced.kl),
-        **_with_interval("loss_recovered", spliced.loss_recovered),
-        "loss_recovered_zero": spliced.loss_recovered_zero.value,
-        "n_tokens": int(references.n_tokens.sum()),
-    }
-
-
-def _with_interval(name: str, ratio: Ratio) -> dict[str, float | None]:
-    low, high = ratio.interval()
-    return {name: ratio.value, f"{name}_low": low, f"{name}_high": high}
+        named = f"{settings.site}: {row['name']} ({subject.variant})"
+        print(f"warning: {named} is broken: {row['broken']}", file=sys.stderr)
+    # Such as the loss of a token to which the model gives no probability at all.
+    without = [name for name, value in row.items() if isinstance(value, float) and not math.isfinite(value)]
+    if without:
+        print(f"evaluation {settings.site}: {row['name']}: no finite {', '.join(without)}: left empty", file=sys.stderr)
+    return {column: None if column in without else row.get(column) for column in tables.EVALUATION.names}
 
 
 def _write(output: Path, site: str, name: str, subjects: list[Subject], rows: list[dict[str, Any]]) -> None:

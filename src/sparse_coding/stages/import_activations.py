@@ -1,7 +1,7 @@
 """Stage activations, for vectors made elsewhere: a folder of .npy, .safetensors or .pt files becomes one HDF5 file.
 
 1. Look at each file, in natural order (9.pt before 10.pt): arrays [row, d_act], the same d_act everywhere.
-2. Hold out the last rows of each file; the others are for training.
+2. Hold out the last rows of each file, and some files as a whole where files are short; the others are for training.
 3. Copy in portions. Token, document and position of a vector: -1, the index of its file, its row in that file.
 
 A .pt file is what `torch.save(tensor, "0.pt")` wrote, as in the code of Cunningham et al. 2023. It is a pickle, so it
@@ -9,7 +9,6 @@ is read with `weights_only`: code in it does not run.
 """
 
 import json
-import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,15 +22,15 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from tqdm import tqdm
 
+from sparse_coding import vector_files
 from sparse_coding.errors import BadInput
 from sparse_coding.io.activations import ActivationsWriter, Header, SplitName
+from sparse_coding.lfs import refuse_pointer
 from sparse_coding.slices import ImportSlice
 
 NO_TOKEN = -1
 NO_MODEL = ""
 PORTION_ROWS = 65_536
-KINDS = (".npy", ".safetensors", ".pt")
-_FILES = f"{', '.join(KINDS[:-1])} or {KINDS[-1]}"
 _WANTED = "a two-dimensional array of floating-point numbers, [row, d_act]"
 _WANTED_PT = "one tensor [row, d_act] of floating-point numbers, written by torch.save"
 _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -59,15 +58,19 @@ def write(settings: ImportSlice, folder: Path, file: Path) -> None:
     """Write the vectors under `folder` as `file`, in the natural order of the files' names.
 
     Raises BadInput, naming the file, where it is not such an array, its d_act differs from the first file's, or a
-    value is not finite or too large for the dtype; and where the folder has no file.
+    value is not finite or too large for the dtype; where the folder has no file, and where its vectors do not vary,
+    lose too much in the dtype, or are too few to hold some out.
     """
-    sources = [source for path in _files(folder) for source in _open(path)]
+    sources = [source for path in vector_files.of(folder) for source in _open(path)]
     for source in sources:
         if source.d_act != sources[0].d_act:
             wanted = f"{sources[0].d_act} as in {sources[0].place}"
             raise BadInput(source.place, f"vectors of {source.d_act} numbers", wanted)
-    held_out = [round(source.n_rows * settings.held_out_share) for source in sources]
+    held_out = _held_out([source.n_rows for source in sources], settings.held_out_share)
     rows: dict[SplitName, int] = {"train": sum(source.n_rows for source in sources) - sum(held_out)}
+    if settings.held_out_share and not sum(held_out):
+        found = f"{settings.held_out_share:g}, and {rows['train']} vectors in {len(sources)} file(s) of {folder}"
+        raise BadInput("dataset.held_out_share", found, "more of them, or a larger share: none would be held out")
     if sum(held_out):
         rows["held_out"] = sum(held_out)
     header = Header(
@@ -88,6 +91,22 @@ def write(settings: ImportSlice, folder: Path, file: Path) -> None:
             _copy(source, first_held_out, source.n_rows, index, "held_out", writer, bar)
 
 
+def _held_out(rows: list[int], share: float) -> list[int]:
+    """How many of the last rows of each file are held out: its share; of files too short for one row, whole files.
+
+    Those lie evenly among the short ones, as many as their share of rows asks for.
+    """
+    held_out = [round(n * share) for n in rows]
+    short = [index for index, n in enumerate(rows) if held_out[index] == 0 and share > 0]
+    passed = taken = 0
+    for index in short:
+        passed += rows[index]
+        if taken + rows[index] / 2 <= share * passed:
+            held_out[index] = rows[index]
+            taken += rows[index]
+    return held_out
+
+
 def _copy(
     source: _Source, first: int, last: int, document: int, split: SplitName, writer: ActivationsWriter, bar: tqdm
 ) -> None:
@@ -102,26 +121,13 @@ def _copy(
         bar.update(size)
 
 
-def _files(folder: Path) -> list[Path]:
-    """The files to import; hidden ones are left out, as `leaves.folder_files` leaves them out of a job's key."""
-    if not folder.is_dir():
-        raise BadInput(folder, "no such folder", f"a folder of {_FILES} files")
-    files = [path for path in folder.iterdir() if path.suffix in KINDS and not path.name.startswith(".")]
-    if not files:
-        raise BadInput(folder, f"no {_FILES} file", "at least one")
-    return sorted(files, key=lambda path: _natural(path.name))
-
-
-def _natural(name: str) -> tuple[list[str | int], str]:
-    """A key that sorts 9 before 10; the name itself decides between 1 and 01."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)], name
-
-
 def _open(path: Path) -> list[_Source]:
-    if path.suffix == ".safetensors":
+    refuse_pointer(path)
+    suffix = path.suffix.lower()
+    if suffix == ".safetensors":
         sources = _open_safetensors(path)
     else:
-        sources = [_open_pt(path) if path.suffix == ".pt" else _open_npy(path)]
+        sources = [_open_pt(path) if suffix == ".pt" else _open_npy(path)]
     for source in sources:
         if source.n_rows < 1 or source.d_act < 1:
             raise BadInput(source.place, f"shape {[source.n_rows, source.d_act]}", "at least one row and one dimension")
@@ -129,8 +135,10 @@ def _open(path: Path) -> list[_Source]:
 
 
 def _load_npy(path: Path) -> NDArray[Any]:
+    if zipfile.is_zipfile(path):
+        raise BadInput(path, "an archive of arrays, as np.savez writes it", f"{_WANTED}, written by np.save")
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise BadInput(path, f"a file that numpy cannot read ({error})", _WANTED) from None
 
@@ -181,7 +189,7 @@ def _open_pt(path: Path) -> _Source:
 def _open_safetensors(path: Path) -> list[_Source]:
     try:
         with safe_open(path, framework="pt") as file:
-            found = {name: file.get_slice(name) for name in sorted(file.keys(), key=_natural)}
+            found = {name: file.get_slice(name) for name in sorted(file.keys(), key=vector_files.natural)}
             shapes = {name: (part.get_shape(), part.get_dtype()) for name, part in found.items()}
     except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise BadInput(path, f"a file that safetensors cannot read ({error})", _WANTED) from None

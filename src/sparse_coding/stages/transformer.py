@@ -13,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from sparse_coding.atomic import whole_file, write_text
 from sparse_coding.errors import BadInput
+from sparse_coding.io.unreadable import SAFETENSORS, check_is_file, what_is
 from sparse_coding.lm import corpora, ngrams, pretraining, tokenizing
 from sparse_coding.lm.corpora.documents import Documents, Source
 from sparse_coding.lm.model_card import write_card
@@ -117,12 +118,18 @@ def _sample(blocks: Blocks, seed: int) -> np.ndarray:
 def _resume(training: pretraining.Run, path: Path) -> None:
     if not path.exists():
         return
-    with safe_open(path, framework="pt") as file:
-        state = json.loads(file.metadata()["state"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    wanted = "a checkpoint of params.yaml: transformer; where it is moved away, training begins anew"
+    check_is_file(path, wanted)
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = json.loads((file.metadata() or {}).get("state", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise BadInput(path, what_is(path, SAFETENSORS, error), wanted) from None
+    if "settings" not in state:
+        raise BadInput(path, "tensors that are no checkpoint", wanted)
     if state["settings"] != _trained_with(training):
-        found = "a checkpoint of other settings, or of another corpus or tokenizer"
-        raise BadInput(path, found, "those of params.yaml: transformer; remove it to train anew")
+        raise BadInput(path, "a checkpoint of other settings, or of another corpus or tokenizer", wanted)
     training.load(tensors)
     training.step, training.best_loss, training.curve = state["step"], state["best_loss"], state["curve"]
 

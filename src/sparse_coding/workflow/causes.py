@@ -39,8 +39,8 @@ class Causes:
         if state == "fresh":
             return []
         if state == "absent":
-            again = self.store.stamp(wanted["key"]) is not None
-            return [Cause("absent", "is in the store and comes back from there" if again else "is not there")]
+            kept = wanted["kept"]
+            return [Cause("absent", f"is in {kept} and comes back from there" if kept else "is not there")]
         if wanted["problem"]:
             kind = "foreign" if state == "foreign" else "stamp"
             return [Cause(kind, wanted["problem"].removeprefix(f"{path} "))]
@@ -75,23 +75,22 @@ class Causes:
         upstream = self.dump["artifacts"].get(name)
         if upstream is None:
             return [Cause("input", f"{name} was changed")]
-        old = self._record(before, name, stamp)
+        old, known_by = self._record(before, name, stamp)
         if old is None:
             return [Cause("upstream", f"{name} is another one", name)]
         return [
             replace(cause, text=cause.text if cause.through else f"{name}: {cause.text}", through=name)
-            for cause in self._between(old, upstream["record"], stamp)
+            for cause in self._between(old, upstream["record"], known_by)
         ]
 
-    def _record(self, key: str, path: str, stamp: Stamp | None) -> Record | None:
-        """The record behind an old key: where a stamp or the store still knows it."""
+    def _record(self, key: str, path: str, stamp: Stamp | None) -> tuple[Record | None, Stamp | None]:
+        """The record behind an old key, and the stamp that knows it, which may know those further up too."""
         if stamp is not None and key in stamp.upstream:
-            return stamp.upstream[key]
-        beside = self.stamp(path)
-        if beside is not None and beside.key == key:
-            return beside.record
-        stored = self.store.stamp(key)
-        return stored.record if stored else None
+            return stamp.upstream[key], stamp
+        for other in (self.stamp(path), self.store.stamp(key)):
+            if other is not None and other.key == key:
+                return other.record, other
+        return None, None
 
 
 def _code(before: dict[str, str], after: dict[str, str]) -> str:

@@ -6,18 +6,20 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sparse_coding.errors import BadInput
-from sparse_coding.workflow.graph import Graph
+from sparse_coding.workflow.graph import Artifact, Graph
+from sparse_coding.workflow.mending import is_put_away, mend
 
 Dump = dict[str, Any]
 VARIABLE = "WORKFLOW_GRAPH"  # names the file that a Snakefile writes its graph to
 
 
-def write(path: Path, graph: Graph) -> None:
-    """Write what is wanted and what is on disk."""
+def write(path: Path, graph: Graph, kept: Callable[[Artifact], str]) -> None:
+    """Write what is wanted and what is on disk. kept: where else the wanted version of an artifact lies, if it does."""
     jobs = {
         job.name: {
             "stage": job.stage,
@@ -37,7 +39,9 @@ def write(path: Path, graph: Graph) -> None:
             "problem": artifact.problem,
             "files": artifact.files,
             "inputs": artifact.inputs,
-            "stands_on_foreign": artifact.stands_on_foreign,
+            "kept": kept(artifact),
+            "mended": mend(artifact, graph.maker[path], bool(kept(artifact))).value,
+            "put_away": is_put_away(artifact, graph.maker[path]),
         }
         for path, artifact in graph.artifacts.items()
     }

@@ -8,10 +8,12 @@ from sparse_coding.workflow import stamps
 from sparse_coding.workflow.causes import Cause, Causes
 from sparse_coding.workflow.dump import Dump
 from sparse_coding.workflow.graph import State
+from sparse_coding.workflow.mending import Mend, Ways
 from sparse_coding.workflow.stamps import Stamp
 from sparse_coding.workflow.store import Store
 
 FRESH = State.FRESH.value
+WHOLE = ("all", "results")
 SHOWN = 3  # artifacts with the same causes that are named one by one
 
 
@@ -19,18 +21,19 @@ def why(dump: Dump, root: Path, target: str) -> str:
     """What would run for a file, a folder, a job or a stage, step by step, each with its causes."""
     causes = Causes(dump, root)
     wanted = targets(dump, target)
-    todo = _todo(dump, wanted)
+    todo = _todo(dump, wanted, whole=target in WHOLE)
+    away = _put_away(dump, root, wanted)
     if not todo:
-        return f"{target}: fresh. Nothing would run."
+        return "\n".join([f"{target}: fresh. Nothing would run.", *away])
     jobs = dict.fromkeys(dump["artifacts"][path]["job"] for path in todo)
     ordered = [name for name in dump["jobs"] if name in jobs]
     text = [f"{target}: {len(jobs)} of {len(dump['jobs'])} steps would run."]
     for name in ordered:
-        made = [path for path in dump["jobs"][name]["artifacts"] if dump["artifacts"][path]["state"] != FRESH]
+        made = [path for path in dump["jobs"][name]["artifacts"] if path in todo]
         count = _count(len(made), len(dump["jobs"][name]["artifacts"]))
         text += ["", f"{name}: {count} in {Path(made[0]).parent.as_posix()}"]
         text += _grouped({path: _lines(causes.of(path), set(todo)) for path in made})
-    return "\n".join(text)
+    return "\n".join([*text, *away])
 
 
 def targets(dump: Dump, target: str) -> list[str]:
@@ -49,22 +52,38 @@ def targets(dump: Dump, target: str) -> list[str]:
     return found
 
 
-def _todo(dump: Dump, wanted: list[str]) -> list[str]:
-    """The artifacts that would be made, as Snakemake finds them: upstream of what is fresh it does not look."""
+def _todo(dump: Dump, wanted: list[str], whole: bool) -> dict[str, None]:
+    """The artifacts that would be made or come back. whole: where nothing less than all is asked for."""
     artifacts, found, waiting = dump["artifacts"], dict[str, None](), list(wanted)
+    ways = Ways(whole)
+    for path, artifact in artifacts.items():
+        ways.add(path, artifact["inputs"], Mend(artifact["mended"]))
     seen: set[str] = set()
     while waiting:
         path = waiting.pop()
         if path in seen:
             continue
         seen.add(path)
-        artifact = artifacts[path]
-        if artifact["state"] != FRESH:
-            found[path] = None
-            waiting += artifact["inputs"]
-        elif artifact["stands_on_foreign"]:
-            waiting += artifact["inputs"]
-    return list(found)
+        if artifacts[path]["state"] == FRESH:
+            waiting += ways.of(path)
+            continue
+        found[path] = None
+        waiting += artifacts[path]["inputs"]
+    return found
+
+
+def _put_away(dump: Dump, root: Path, wanted: list[str]) -> list[str]:
+    """Of what lies upstream, what the next run moves into the store, and why; what it makes instead is no part."""
+    artifacts, waiting, seen = dump["artifacts"], list(wanted), set[str]()
+    while waiting:
+        path = waiting.pop()
+        if path not in seen:
+            seen.add(path)
+            waiting += artifacts[path]["inputs"]
+    away = [path for path in artifacts if path in seen and artifacts[path]["put_away"]]
+    causes = Causes(dump, root)
+    lines = _grouped({path: _lines(causes.of(path), set(away)) for path in away})
+    return ["", "Of other settings; the next run moves it into the store:", *lines] if away else []
 
 
 def _count(made: int, all_: int) -> str:

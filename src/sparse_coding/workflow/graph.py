@@ -52,7 +52,6 @@ class Artifact:
     state: State
     found: Stamp | None  # the stamp on disk
     problem: str = ""  # why a stamp on disk vouches for nothing
-    stands_on_foreign: bool = False  # something upstream is
 
     @property
     def is_foreign(self) -> bool:
@@ -91,13 +90,15 @@ class Job:
 class Graph:
     """All jobs. `root`: the checkout; paths are from there. `work`: the folder of the store and of what is remembered.
 
-    libraries: packages whose versions are noted in stamps.
+    libraries: packages whose versions are noted in stamps. looks: whether it is asked what lies on disk; where not,
+    all artifacts are absent.
     """
 
     root: Path
     work: Path
     source: Source
     libraries: tuple[str, ...] = ()
+    looks: bool = True
     jobs: dict[str, Job] = field(default_factory=dict)
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     maker: dict[str, Job] = field(default_factory=dict)  # of an artifact's path
@@ -130,6 +131,8 @@ class Graph:
 
         Where `settings` has `members`, they are those of `outputs`, and an artifact's key sees only its own.
         """
+        if name in self.jobs:
+            raise BadInput(name, "two jobs of this name", "one: what the second makes would take the first one's place")
         job = Job(
             name, stage, step, folder, settings, free or {}, {}, inputs or {}, each or {}, leaves, reads, paths or {},
             local, computes, apart,
@@ -156,9 +159,8 @@ class Graph:
             | {leaf.name: self.leaf_digest(leaf) for leaf in job.leaves},
         }
         key = canonical.digest(record)
-        state, found, problem = self._look(files, key)
-        foreign = any(self.artifacts[path].stands_on_foreign or self.artifacts[path].is_foreign for path in inputs)
-        return Artifact(files[0], files, key, record, inputs, state, found, problem, foreign)
+        state, found, problem = self._look(files, key) if self.looks else (State.ABSENT, None, "")
+        return Artifact(files[0], files, key, record, inputs, state, found, problem)
 
     def leaf_digest(self, leaf: Leaf) -> str:
         """What a leaf is: a digest of names and bytes, or its version."""
@@ -173,7 +175,7 @@ class Graph:
         except BadInput as error:
             return State.STALE, None, str(error)
         if stamp is None:
-            there = any((self.root / file).exists() for file in files)
+            there = (self.root / files[0]).exists()
             return (State.STALE, None, "it has no stamp") if there else (State.ABSENT, None, "")
         if not stamp.is_whole:
             return State.STALE, None, "its stamp was edited"

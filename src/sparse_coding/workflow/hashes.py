@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 Signature = list[int]
@@ -32,12 +32,14 @@ class Hashes:
             if entry is not None:
                 entries[file] = entry
         if entries != known:
-            _write(memory, entries)
+            write_memory(memory, entries)
         return found
 
     def remember(self, group: str, digests: dict[str, str]) -> None:
         """Note digests that the caller knows, of files that it has just moved."""
-        _write(self._memory(group), {file: (_signature(self.root / file), digest) for file, digest in digests.items()})
+        write_memory(
+            self._memory(group), {file: (signature_of(self.root / file), digest) for file, digest in digests.items()}
+        )
 
     def _memory(self, group: str) -> Path:
         return self.folder / f"{hashlib.sha256(group.encode()).hexdigest()[:32]}.json"
@@ -45,21 +47,26 @@ class Hashes:
     def _one(self, file: str, known: tuple[Signature, str] | None) -> tuple[str | None, tuple[Signature, str] | None]:
         path = self.root / file
         try:
-            signature = _signature(path)
+            signature = signature_of(path)
             if known is not None and known[0] == signature:
                 return known[1], known
             with path.open("rb") as opened:
                 sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None, None
-        changed = max(signature[1], signature[2]) / 1e9
-        settled = time.time() - changed > SETTLED_SECONDS and signature == _signature(path)
-        return sha256, (signature, sha256) if settled else None
+        return sha256, (signature, sha256) if is_settled(path, signature) else None
 
 
-def _signature(path: Path) -> Signature:
+def signature_of(path: Path) -> Signature:
+    """By what a file is known again without reading it."""
     status = os.stat(path)
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def is_settled(path: Path, signature: Signature) -> bool:
+    """Whether what was just read in a file is what its signature, taken before, stands for from now on."""
+    changed = max(signature[1], signature[2]) / 1e9
+    return time.time() - changed > SETTLED_SECONDS and signature == signature_of(path)
 
 
 def _read(memory: Path) -> dict[str, tuple[Signature, str]]:
@@ -69,7 +76,8 @@ def _read(memory: Path) -> dict[str, tuple[Signature, str]]:
         return {}
 
 
-def _write(memory: Path, entries: dict[str, tuple[Signature, str]]) -> None:
+def write_memory(memory: Path, entries: Mapping[str, object]) -> None:
+    """Write a JSON file whole, if it can be written: it is only a memory."""
     # Not worth a wait for the disk: what is lost or torn is hashed again.
     temporary = memory.with_name(f".{memory.name}.{os.getpid()}.part")
     try:

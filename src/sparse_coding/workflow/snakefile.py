@@ -14,14 +14,15 @@ import time
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sparse_coding.atomic import write_text
 from sparse_coding.errors import BadInput
-from sparse_coding.workflow import dump, locks, orders, stamps, todo
-from sparse_coding.workflow.graph import Graph, Job, State, files_of
+from sparse_coding.workflow import asked, dump, locks, orders, stamps, todo
+from sparse_coding.workflow.graph import Artifact, Graph, Job, State, files_of
+from sparse_coding.workflow.keeping import Keeping
+from sparse_coding.workflow.mending import Ways, mend
 from sparse_coding.workflow.source import Source
-from sparse_coding.workflow.store import Store
 
 FUTURE, PAST = 4_000_000_000, 86_400  # the years 2096 and 1970; at exactly 0 Snakemake would see no time at all
 SHOWS = (  # what is about the whole graph, also where there is nothing to do
@@ -32,6 +33,7 @@ NO_RUN = (
     "list_changes", "containerize", "generate_unit_tests",
 )  # fmt: skip
 STAGE_VARIABLE = "DVC_STAGE"  # set by DVC for the commands that it runs
+WHOLE = "all"  # the rule of the default target
 
 
 class RuleParts:
@@ -39,6 +41,18 @@ class RuleParts:
 
     def __init__(self, job: Job, input: list[str], output: list[str], order: str) -> None:
         self.name, self.job, self.input, self.output, self.order = job.name, job, input, output, order
+
+
+class Decision(NamedTuple):
+    """What is done of a job: the names of its artifacts that are made, and carried; the order; what it waits for."""
+
+    work: list[str]
+    carried: list[str]
+    order: str
+    inputs: list[str]
+
+
+NOTHING = Decision([], [], "", [])
 
 
 class Snakefile:
@@ -55,11 +69,12 @@ class Snakefile:
         self.shows = any(getattr(self.asked, name, None) for name in SHOWS)
         self.tries = self.main and not self.shows and bool(getattr(self.asked, "dryrun", False))
         self.watched = {name: orders.watch(graph.root / name) for name in watched}
-        self.store = Store(graph.root, graph.work / "store", graph.hashes)
+        self.keeping = Keeping(graph)
+        targets = getattr(self.asked, "targets", None)
+        self.ways = Ways(whole=not targets or WHOLE in targets)
         self._decisions = graph.work / "decisions.json"
-        self._decided: dict[str, tuple[list[str], list[str], str]] = {}
+        self._decided: dict[str, Decision] = {}
         self._forced: set[str] = set()
-        self._to_park: list[str] = []
         self._beside: list[str] = []
         if getattr(self.asked, "touch", False):
             raise BadInput("--touch", "a wish to make files look new", "nothing: freshness is decided by content")
@@ -69,7 +84,8 @@ class Snakefile:
         """Take the lock of a run, and make the file of the future."""
         self.future = str(self.graph.work.relative_to(self.graph.root) / f"changed.{os.getpid()}")
         if not self.main:
-            self.future, self._decided = json.loads(self._decisions.read_bytes())
+            self.future, decided = json.loads(self._decisions.read_bytes())
+            self._decided = {name: Decision(*each) for name, each in decided.items()}
             return
         try:
             if self.runs:
@@ -98,38 +114,41 @@ class Snakefile:
     def job(self, name: str, **declared: Any) -> RuleParts:
         """Declare a job, as Graph.job; what its rule says."""
         job = self.graph.job(name, **declared)
+        for artifact in job.artifacts.values():
+            self.ways.add(artifact.path, artifact.inputs, mend(artifact, job, self._is_kept(artifact)))
         # A parse by a job of this run, on a cluster say, must see what the run decided, and not what is there by now.
-        work, carried, order = self._decide(job) if self.main else self._decided.get(job.name, ([], [], ""))
-        names = [*work, *carried]
+        decided = self._decide(job) if self.main else self._decided.get(job.name, NOTHING)
+        names = [*decided.work, *decided.carried]
         chosen = names if names and not self.shows else list(job.artifacts)
         output = [file for each in chosen for file in _all_files(job, each)]
         self._beside += [file for each in job.artifacts if each not in chosen for file in _all_files(job, each)]
-        inputs = self._all_inputs(job, list(job.artifacts)) if self.shows else self._inputs(job, work, carried)
+        inputs = self._all_inputs(job, list(job.artifacts)) if self.shows else decided.inputs
         if names and self.main:
             self._mend_times(job, names, inputs)
-        return RuleParts(job, inputs, output, order)
+        return RuleParts(job, inputs, output, decided.order)
 
-    def _decide(self, job: Job) -> tuple[list[str], list[str], str]:
-        """The artifacts of a job that are to be made, those that are carried, and the order for both.
+    def _decide(self, job: Job) -> Decision:
+        """What is to be made of a job, what is carried, and the order for both.
 
-        Carried are those that are fresh, but stand on something foreign. They lead Snakemake to what is to be mended.
-        It then takes them for changed, and runs their job: that finds them in the store, as they are.
+        Carried are those that are fresh, but stand on something that is to be mended. They lead Snakemake to it. It
+        then takes them for changed, and runs their job: that finds them in the store, as they are.
         """
         forced = self._is_forced(job)
         fresh = [name for name, artifact in job.artifacts.items() if artifact.state is State.FRESH and not forced]
         work = [name for name in job.artifacts if name not in fresh]
-        carried = [name for name in fresh if job.artifacts[name].stands_on_foreign]
+        carried = [name for name in fresh if self.ways.of(job.artifacts[name].path)]
         if forced:
             self._forced |= {artifact.path for artifact in job.artifacts.values()}
         if not work and not carried:
-            return [], [], ""
+            return NOTHING
         names = [*work, *carried]
         order = orders.order_of(self.graph, job, names, forced, self.watched)
         file = orders.path_of(self.graph, order)
         if self.runs:
             orders.write(file, order)
-            self._prepare(job, names)
-        self._decided[job.name] = work, carried, str(file.relative_to(self.graph.root))
+            self.keeping.prepare(job, names)
+        inputs = self._inputs(job, work, carried)
+        self._decided[job.name] = Decision(work, carried, str(file.relative_to(self.graph.root)), inputs)
         return self._decided[job.name]
 
     def _is_forced(self, job: Job) -> bool:
@@ -148,20 +167,11 @@ class Snakefile:
         return [*files_of(job.inputs, *(job.each.get(name, {}) for name in names)), *job.reads]
 
     def _inputs(self, job: Job, work: list[str], carried: list[str]) -> list[str]:
-        """Of what is to be made, all inputs and the file of the future; of what is carried, the way to the foreign."""
+        """Of what is to be made, all inputs and the file of the future; of what is carried, the ways to be gone."""
         inputs = [*self._all_inputs(job, work), self.future] if work else []
-        for path in self._all_inputs(job, carried) if carried else []:
-            found = self.graph.artifacts[self.graph.owner[path]]
-            if found.is_foreign or found.stands_on_foreign:
-                inputs.append(path)
+        ways = {way for name in carried for way in self.ways.of(job.artifacts[name].path)}
+        inputs += [path for path in self._all_inputs(job, carried) if self.graph.owner[path] in ways]
         return list(dict.fromkeys(inputs))
-
-    def _prepare(self, job: Job, names: list[str]) -> None:
-        """Before a run: what is to be replaced gets a second name in the store."""
-        for name in names:
-            artifact = job.artifacts[name]
-            if artifact.found is not None and artifact.found.is_whole and not artifact.is_foreign:
-                self._to_park.append(artifact.path)
 
     def _mend_times(self, job: Job, names: list[str], inputs: list[str]) -> None:
         """Times that lie: Snakemake takes 0 for none, and refuses outputs that are older than inputs of tomorrow."""
@@ -192,28 +202,34 @@ class Snakefile:
 
         preflight: says whether a run can do what it is to do. Raises BadInput where not; a dry run warns.
         """
+        if self.main:
+            asked.check_targets(self.graph, self.asked)
         if os.environ.get(dump.VARIABLE):
-            dump.write(Path(os.environ[dump.VARIABLE]), self.graph)
+            dump.write(Path(os.environ[dump.VARIABLE]), self.graph, self.keeping.place)
         if self.runs:
             self._check_plan()
         self._check_room(preflight)
         if self.runs:
             write_text(self._decisions, json.dumps([self.future, self._decided]))
-            self._park()
+            self.keeping.park()
 
     def _check_room(self, preflight: todo.Preflight) -> None:
         if not (self.runs or self.tries) or any(getattr(self.asked, name, None) for name in todo.NARROWED):
             return
-        work, carried = ({name: each[part] for name, each in self._decided.items()} for part in (0, 1))
-        found = todo.of_targets(self.graph, getattr(self.asked, "targets", None) or (), work, carried, self._is_stored)
+        work = {name: each.work for name, each in self._decided.items()}
+        targets = getattr(self.asked, "targets", None) or ()
+        found = todo.of_targets(self.graph, targets, work, self.ways, self._comes_back)
         problem = preflight(found, self.cores) if found else None
         if problem is not None and self.runs:
             raise problem
         if problem is not None:
             print(f"warning: a run would be refused: {problem}", file=sys.stderr)
 
-    def _is_stored(self, key: str) -> bool:
-        return not self._forced and self.store.stamp(key) is not None
+    def _comes_back(self, artifact: Artifact) -> bool:
+        return not self._forced and self._is_kept(artifact)
+
+    def _is_kept(self, artifact: Artifact) -> bool:
+        return self.main and bool(self.keeping.place(artifact))
 
     def _check_plan(self) -> None:
         stage = os.environ.get(STAGE_VARIABLE, "")
@@ -223,24 +239,6 @@ class Snakefile:
         if json.loads(self.keys.read_bytes()).get(stage) != keys[stage]:
             raise BadInput(self.keys.name, f"a plan of {stage} for other settings, code or inputs",
                            "what it was made for; nothing was recorded: run `dvc repro` again")  # fmt: skip
-
-    def _park(self) -> None:
-        for path in self._to_park:
-            self._park_one(path, leave=True)
-        tops = dict.fromkeys(Path(job.folder).parts[0] for job in self.graph.jobs.values() if not job.paths)
-        for top in tops:
-            for stamp in sorted((self.graph.root / top).rglob("*.stamp")):
-                artifact = stamp.relative_to(self.graph.root).as_posix().removesuffix(".stamp")
-                if artifact not in self.graph.artifacts:
-                    self._park_one(artifact, leave=False)
-
-    def _park_one(self, artifact: str, leave: bool) -> None:
-        try:
-            stamp = stamps.read(self.graph.root / stamps.path_of(artifact))
-            if stamp is not None and stamp.is_whole and stamp.artifact == artifact:
-                self.store.park(stamp, leave)
-        except (BadInput, FileNotFoundError):
-            return  # nothing that could come back
 
     def started(self) -> None:
         """To be called by onstart: the plan stands, and no output has to look newer than the future any more."""

@@ -1,7 +1,8 @@
 """What a step's code is: its module and what it imports from its own package, without comments and docstrings.
 
 Followed are imports anywhere in a module, also inside functions, but not those for type checkers only. In an
-`__init__` file, imports inside functions serve those who ask the package for a name and nobody else.
+`__init__` file, imports inside functions serve those who ask the package for a name and nobody else. An import that
+cannot be followed by reading is refused: a change behind it would make nothing stale.
 """
 
 import ast
@@ -10,24 +11,35 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sparse_coding.errors import BadInput
 from sparse_coding.workflow import canonical
+from sparse_coding.workflow.read_before import ReadBefore
+
+BY_NAME = ("import_module", "__import__")  # functions that import what their first argument names
 
 
 class Source:
     """The code of one package, `name`, below the folder `root`.
 
-    ignore: modules that reach a step only through its settings, which are compared by value.
+    ignore: modules that reach a step only through its settings, which are compared by value. memory: a file to
+    remember in what was read; where there is none, all is read again.
     """
 
-    def __init__(self, root: Path, name: str, ignore: tuple[str, ...] = ()) -> None:
+    def __init__(self, root: Path, name: str, ignore: tuple[str, ...] = (), memory: Path | None = None) -> None:
         self.root, self.name, self.ignore = root, name, frozenset(ignore)
+        self._before = ReadBefore(memory, __file__)
+        self._found: dict[str, Path | None] = {}
         self._trees: dict[str, ast.Module] = {}
+        self._calls: set[str] = set()  # modules in which a call may import something
         self._digests: dict[str, str] = {}
         self._needs: dict[str, set[str]] = {}
         self._whole: dict[str, str] = {}
 
     def files(self, module: str) -> dict[str, str]:
-        """{file, from the root: digest} of `module` and of all that it imports from the package."""
+        """{file, from the root: digest} of `module` and of all that it imports from the package.
+
+        Raises BadInput, naming file and line, for an import of which it cannot be read what it imports.
+        """
         found: dict[str, str] = {}
         waiting = {module, *_parents(module)}
         seen: set[str] = set()
@@ -36,6 +48,7 @@ class Source:
             seen.add(current)
             found[self._file(current)] = self._digest(current)
             waiting |= self._imports(current) - seen
+        self._before.save()
         return dict(sorted(found.items()))
 
     def digest(self, module: str) -> str:
@@ -51,30 +64,50 @@ class Source:
         return file.relative_to(self.root).as_posix()
 
     def _find(self, module: str) -> Path | None:
-        path = self.root.joinpath(*module.split("."))
-        for file in (path.with_suffix(".py"), path / "__init__.py"):
-            if file.is_file():
-                return file
-        return None
+        if module not in self._found:
+            path = self.root.joinpath(*module.split("."))
+            files = (path.with_suffix(".py"), path / "__init__.py")
+            self._found[module] = next((file for file in files if file.is_file()), None)
+        return self._found[module]
 
     def _tree(self, module: str) -> ast.Module:
         if module not in self._trees:
-            self._trees[module] = ast.parse((self.root / self._file(module)).read_bytes())
+            text = (self.root / self._file(module)).read_bytes()
+            self._trees[module] = ast.parse(text)
+            if any(name.encode() in text for name in BY_NAME):
+                self._calls.add(module)
         return self._trees[module]
 
     def _digest(self, module: str) -> str:
         if module not in self._digests:
-            text = canonical.text_of(_plain(self._tree(module)))
-            self._digests[module] = hashlib.sha256(text.encode()).hexdigest()[:16]
+            self._digests[module] = self._before.of(
+                self.root / self._file(module), "digest", lambda: _digest(self._tree(module))
+            )
         return self._digests[module]
 
     def _imports(self, module: str) -> set[str]:
         if module not in self._needs:
             is_package = self._file(module).endswith("__init__.py")
-            names = _imported(self._tree(module), inside_functions=not is_package)
+            names = self._imported(module, inside_functions=not is_package)
             needed = {needed for name in names for needed in self._modules(name)}
             self._needs[module] = {name for name in needed if name not in self.ignore}
         return self._needs[module]
+
+    def _imported(self, module: str, inside_functions: bool) -> list[str]:
+        what = "imports" if inside_functions else "imports outside functions"
+        try:
+            return self._before.of(
+                self.root / self._file(module), what, lambda: self._read_imports(module, inside_functions)
+            )
+        except _Unknown as found:
+            wanted = (
+                f"`from {self.name}.x import y`: a step is known by its code, and reading it finds no other imports"
+            )
+            raise BadInput(f"{self.root / self._file(module)}, line {found.line}", found.what, wanted) from None
+
+    def _read_imports(self, module: str, inside_functions: bool) -> list[str]:
+        tree = self._tree(module)
+        return _imported(tree, inside_functions, in_calls=module in self._calls)
 
     def _modules(self, name: str) -> set[str]:
         """The modules that importing the full name `name` runs; a name that is no module lies in its parent."""
@@ -85,11 +118,14 @@ class Source:
         parent = name.rpartition(".")[0]
         needed = self._modules(parent)
         if self._file(parent).endswith("__init__.py"):  # the name may be one that the package imports when asked for it
-            lazy = _imported(self._tree(parent), inside_functions=True)
-            for other in lazy:
+            for other in self._imported(parent, inside_functions=True):
                 if other.rpartition(".")[0] != parent:
                     needed |= self._modules(other)
         return needed
+
+
+def _digest(tree: ast.Module) -> str:
+    return hashlib.sha256(canonical.text_of(_plain(tree)).encode()).hexdigest()[:16]
 
 
 def _parents(module: str) -> Iterator[str]:
@@ -97,21 +133,66 @@ def _parents(module: str) -> Iterator[str]:
     yield from (".".join(parts[:length]) for length in range(1, len(parts)))
 
 
-def _imported(tree: ast.AST, inside_functions: bool) -> list[str]:
-    """The full names of all that is imported below `tree`, in the order of the text."""
+class _Unknown(Exception):
+    """An import of which it cannot be read what it imports."""
+
+    def __init__(self, node: ast.stmt | ast.expr, what: str) -> None:
+        self.line, self.what = node.lineno, what
+
+
+def _imported(tree: ast.AST, inside_functions: bool, in_calls: bool) -> list[str]:
+    """The full names of all that is imported below `tree`, in the order of the text. Raises _Unknown.
+
+    in_calls: also by calls; without, only statements are looked at, which is several times as fast.
+    """
     names = []
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not inside_functions:
+    for node in ast.iter_child_nodes(tree) if in_calls else _statements(tree):
+        names += _named(node)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not inside_functions:
             continue
-        elif isinstance(node, ast.If) and _is_type_checking(node.test):
-            names += _imported(ast.Module(node.orelse, type_ignores=[]), inside_functions)
+        if isinstance(node, ast.If) and _is_type_checking(node.test):
+            names += _imported(ast.Module(node.orelse, type_ignores=[]), inside_functions, in_calls)
         else:
-            names += _imported(node, inside_functions)
+            names += _imported(node, inside_functions, in_calls)
     return names
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """What stands directly below a statement, and is a statement or holds some."""
+    for block in ("body", "handlers", "orelse", "finalbody", "cases"):
+        yield from getattr(node, block, ())
+
+
+def _named(node: ast.AST) -> list[str]:
+    """What one statement or call imports by itself."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        if node.level:
+            raise _Unknown(node, f"the relative import `{ast.unparse(node)}`")
+        renamed = [alias.name for alias in node.names if alias.name in BY_NAME and alias.asname]
+        if renamed:
+            raise _Unknown(node, f"{renamed[0]} under another name")
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    if isinstance(node, ast.Call) and _name_of(node.func) in BY_NAME:
+        return [_by_name(node)]
+    return []
+
+
+def _name_of(function: ast.expr) -> str:
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _by_name(call: ast.Call) -> str:
+    """The module that `import_module("pkg.x")` names in its text."""
+    first = call.args[0] if call.args else next((each.value for each in call.keywords if each.arg == "name"), None)
+    name = first.value if isinstance(first, ast.Constant) else None
+    is_relative = len(call.args) > 4 or any(each.arg == "level" for each in call.keywords)
+    if not isinstance(name, str) or name.startswith(".") or is_relative:
+        raise _Unknown(call, f"the import `{ast.unparse(call)}`")
+    return name
 
 
 def _is_type_checking(test: ast.expr) -> bool:

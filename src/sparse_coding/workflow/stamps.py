@@ -18,6 +18,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.workflow import canonical
 
 FORMAT = "stamp 1"
+WANTED = "a stamp as a step wrote it; a run of what it stands beside makes it again"
 Record = dict[str, Any]
 Environment = dict[str, str]
 
@@ -60,11 +61,16 @@ def read(path: Path) -> Stamp | None:
         found = json.loads(path.read_bytes())
         if found.pop("format") != FORMAT:
             raise ValueError("another format")
-        return Stamp(**found)
+        stamp = Stamp(**found)
+        if not isinstance(stamp.record["makes"], str) or not isinstance(stamp.files, dict):
+            raise ValueError("no record of what it stands beside")
+        return stamp
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except IsADirectoryError:
+        raise BadInput(path, "a folder", WANTED) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(path, f"a damaged stamp ({error})", "a stamp as a step wrote it; remove it") from None
+        raise BadInput(path, f"a damaged stamp ({error})", WANTED) from None
 
 
 def environment(libraries: tuple[str, ...]) -> Environment:

@@ -139,7 +139,10 @@ class Step:
         """The environments that the inputs come from. Raises BadInput where one is not what the order names."""
         self._check_leaves()
         environments = []
+        needed = {path for name in names for path in self.order["artifacts"][name]["record"]["inputs"]}
         for path, key in self.order["inputs"].items():
+            if path not in needed:  # what is only carried may stand on what is not there
+                continue
             stamp = self._stamp(path)
             if stamp is None or stamp.key != key:
                 found = "no stamp" if stamp is None else "the stamp of another version"

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from sparse_coding.atomic import move
+from sparse_coding.atomic import move, whole_file
 from sparse_coding.errors import BadInput
 from sparse_coding.workflow import stamps
 from sparse_coding.workflow.hashes import Hashes
@@ -47,15 +47,16 @@ class Store:
         )
 
     def publish(self, stamp: Stamp) -> None:
-        """Move a whole entry to where the workflow wants it. The stamp goes last: it vouches for the rest."""
+        """Bring a whole entry to where the workflow wants it. The stamp goes last: it vouches for the rest.
+
+        The entry stays whole until then: what a kill in between leaves is published by the next run.
+        """
         entry = self.folder / stamp.key
-        old = self.root / _stamp_name(stamp)
-        old.unlink(missing_ok=True)
-        for file in stamp.files:
-            move(entry / file, self.root / file)
-        move(entry / _stamp_name(stamp), old)
-        self.hashes.remember(stamp.artifact, stamp.files)
+        (self.root / _stamp_name(stamp)).unlink(missing_ok=True)
+        for file in [*stamp.files, _stamp_name(stamp)]:
+            _name_again(entry / file, self.root / file)
         shutil.rmtree(entry, ignore_errors=True)
+        self.hashes.remember(stamp.artifact, stamp.files)
 
     def park(self, stamp: Stamp, leave: bool) -> None:
         """Put a second name of a published artifact into the store; without `leave`, take the first one away.
@@ -63,15 +64,9 @@ class Store:
         Where the file system has no second names, the files are copied or moved.
         """
         entry = self.folder / stamp.key
-        if not (entry / _stamp_name(stamp)).exists():
+        if self.holds(stamp.key) is None:
             for file in [*stamp.files, _stamp_name(stamp)]:
-                target = entry / file
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.unlink(missing_ok=True)
-                try:
-                    os.link(self.root / file, target)
-                except OSError:
-                    shutil.copy2(self.root / file, target)
+                _name_again(self.root / file, entry / file)
         if not leave:
             for file in [_stamp_name(stamp), *stamp.files]:
                 (self.root / file).unlink(missing_ok=True)
@@ -100,6 +95,23 @@ class Store:
 
     def _inside(self, path: Path) -> str:
         return os.path.relpath(path, self.root)
+
+
+def _name_again(source: Path, target: Path) -> None:
+    """Give a file a second name; where the file system has none, copy it. It appears there whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+        os.replace(temporary, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        with whole_file(target) as copy:
+            shutil.copy2(source, copy)
+    finally:
+        temporary.unlink(missing_ok=True)  # also where both names were one file's before
 
 
 def _stamp_name(stamp: Stamp) -> str:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from sparse_coding.errors import BadInput
-from sparse_coding.workflow.graph import Graph
+from sparse_coding.workflow.graph import Artifact, Graph
+from sparse_coding.workflow.mending import Ways
 
 Todo = dict[str, list[str]]  # job: names of its artifacts
 # What is in the way of a run, if anything is: told what is to be made, and on how many cores.
@@ -15,13 +16,13 @@ def of_targets(
     graph: Graph,
     targets: Iterable[str],
     work: Mapping[str, Collection[str]],
-    carried: Mapping[str, Collection[str]],
-    is_stored: Callable[[str], bool],
+    ways: Ways,
+    is_kept: Callable[[Artifact], bool],
 ) -> Todo:
-    """The artifacts to be made. work: those of each job that are not fresh, or forced; carried: those to look behind.
+    """The artifacts to be made. work: those of each job that are not fresh, or forced; ways: upstream of the others.
 
-    targets: files, jobs, stages; of any other name, and of none, the whole. An artifact that comes back from the store
-    (`is_stored`, of its key) takes nothing, though what it is made from may be made.
+    targets: files, jobs, stages; of any other name, and of none, the whole. An artifact that comes back from where it
+    is kept takes nothing, though what it is made from may be made.
     """
     found: Todo = {}
     waiting, seen = _artifacts(graph, list(targets)), set[str]()
@@ -32,11 +33,11 @@ def of_targets(
         seen.add(path)
         job, artifact = graph.maker[path], graph.artifacts[path]
         name = next(name for name, each in job.artifacts.items() if each is artifact)
-        if name in work.get(job.name, ()):
-            if not is_stored(artifact.key):
-                found.setdefault(job.name, []).append(name)
-        elif name not in carried.get(job.name, ()):
+        if name not in work.get(job.name, ()):
+            waiting += ways.of(path)
             continue
+        if not is_kept(artifact):
+            found.setdefault(job.name, []).append(name)
         waiting += artifact.inputs
     return found
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from sparse_coding.core.baselines.pca import principal
 from sparse_coding.core.baselines.signed import signed
 from sparse_coding.core.dictionary import Dictionary
+from sparse_coding.errors import BadInput
 
 
 class Convergence(NamedTuple):
@@ -27,8 +28,10 @@ def fit(
     All components at once ("parallel") with the log-cosh contrast, which suits heavy and light tails alike. The
     sample is whitened, so the scale of a dimension does not matter. Directions in which it does not vary stay as they
     are: whitening would divide by their variance. In float32 if the sample is: a quarter of the time. sklearn warns
-    (ConvergenceWarning) where `iterations` do not suffice; the result says so too.
+    (ConvergenceWarning) where `iterations` do not suffice; the result says so too. Raises BadInput for a sample that
+    does not vary at all.
     """
+    check_varies(sample)
     centred = sample - centre
     scale = centred.square().mean().sqrt()
     whitening, constant = _whitening(centred / scale)
@@ -42,6 +45,13 @@ def fit(
     directions = torch.linalg.pinv(readout).T
     dictionary = signed(directions.to(centre.dtype), readout.to(centre.dtype), centre)
     return dictionary, Convergence(solver.n_iter_, solver.n_iter_ < iterations)
+
+
+def check_varies(sample: Float[Tensor, "row d_act"]) -> None:
+    """Raise BadInput unless `sample` has two rows that differ: there is nothing to tell components from."""
+    if bool((sample == sample[:1]).all()):
+        found = f"{len(sample)} vector(s), all the same"
+        raise BadInput("ICA", found, "vectors that differ from each other")
 
 
 def _whitening(

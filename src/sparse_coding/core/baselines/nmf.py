@@ -67,7 +67,7 @@ def fit(blocks: Blocks, *, iterations: int, encode_iterations: int) -> Dictionar
 
 def _visits(blocks: Blocks, passes: int) -> Iterator[Tensor]:
     for _ in range(passes):
-        yield from blocks()
+        yield from (block for block in blocks() if len(block))
 
 
 def _visit(

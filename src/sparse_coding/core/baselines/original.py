@@ -11,7 +11,7 @@ from sklearn.decomposition import FastICA
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from sparse_coding.core.baselines.ica import Convergence
+from sparse_coding.core.baselines.ica import Convergence, check_varies
 from sparse_coding.core.dictionary import Dictionary
 
 
@@ -35,8 +35,9 @@ def ica_topk(sample: Float[Tensor, "row d_act"], *, iterations: int, seed: int) 
     """What encoded the top-k variants of ICA: the unmixing rows of *standardised* vectors, applied to raw ones.
 
     As rows are not of unit length, the codes that are the largest are not those of the longest parts; they are kept
-    by their size as found, and `gain` makes them lengths of unit atoms.
+    by their size as found, and `gain` makes them lengths of unit atoms. Raises BadInput as ica.fit.
     """
+    check_varies(sample)
     scaled = StandardScaler().fit_transform(sample.double().numpy())
     solver = FastICA(max_iter=iterations, random_state=seed, whiten="unit-variance").fit(scaled)
     rows = torch.from_numpy(solver.components_).to(sample.dtype)
@@ -50,7 +51,7 @@ def _rows(encoder: Float[Tensor, "n_feat d_act"], decoder: Float[Tensor, "n_feat
     return Dictionary(
         encoder=encoder,
         bias=encoder.new_zeros(len(encoder)),
-        decoder=decoder / norms[:, None],
+        decoder=decoder / norms.clamp(min=torch.finfo(norms.dtype).tiny)[:, None],  # a row of zeros stays one
         centre=encoder.new_zeros(encoder.shape[1]),
         gain=norms,
     )

@@ -33,9 +33,9 @@ class Ratio:
     def interval(self) -> tuple[float | None, float | None]:
         """The 95 % percentile interval of a bootstrap over clusters (Efron & Tibshirani 1993, chapter 13).
 
-        (None, None) with fewer than two clusters, or where a drawn denominator is not positive.
+        (None, None) with fewer than two clusters, or where a sum is not finite or a drawn denominator not positive.
         """
-        if len(self.denominator) < 2:
+        if len(self.denominator) < 2 or not np.isfinite([self.numerator, self.denominator]).all():
             return None, None
         draws = _draws(len(self.denominator))
         above, below = draws @ self.numerator, draws @ self.denominator
@@ -43,6 +43,11 @@ class Ratio:
             return None, None
         low, high = np.quantile(above / below, [0.025, 0.975])
         return float(low), float(high)
+
+    def columns(self, name: str) -> dict[str, float | None]:
+        """`name`, `<name>_low` and `<name>_high`: the value and its interval, as tables have them."""
+        low, high = self.interval()
+        return {name: self.value, f"{name}_low": low, f"{name}_high": high}
 
 
 @lru_cache(maxsize=8)

@@ -1,20 +1,23 @@
-"""What a language model loses when reconstructions take the place of its activations at one site.
+"""What a language model's predictions lose when reconstructions take the place of its activations at one site.
 
-A position counts if the token after it is text, that is, not a special token (BOS, separators); the last position
-of a block predicts nothing. Special tokens keep their true vectors in every condition, so a loss has one cause:
-the vectors that dictionaries are made for. Sums are float64, by block.
+At each position that counts a model predicts one token: the next one, or in an encoder the one that a mask hides
+(core.metrics.held_out_text). Special tokens keep their true vectors in every condition, so a loss has one cause: the
+vectors that dictionaries are made for. Sums are float64, by block.
 """
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sparse_coding.core.metrics.ratios import Ratio, Sums
 
+LARGEST_EXPONENT = math.log(sys.float_info.max)
 Replace = Callable[[Tensor], Tensor]  # vectors at the site [..., d_act] -> what goes on in their place
 
 
@@ -38,10 +41,18 @@ def zero_ablation(x: Float[Tensor, "*batch d_act"]) -> Float[Tensor, "*batch d_a
     return torch.zeros_like(x)
 
 
+def perplexity(cross_entropy: float | None) -> float | None:
+    """exp(cross_entropy), of nats per token; None where there is none, or where no number of 64 bits is as large."""
+    return None if cross_entropy is None or cross_entropy > LARGEST_EXPONENT else math.exp(cross_entropy)
+
+
 class Clean:
     """What the undisturbed model predicts in a batch of blocks, kept to compare spliced passes with.
 
-    n_tokens [block]: counted positions; cross_entropy [block]: sum over them of -log p(next token), nats.
+    A position counts if the token after it is text, that is, none of `special`; the last one of a block predicts
+    nothing. With `hidden`, as in an encoder, these positions count, and each predicts its own of `tokens`.
+
+    n_tokens [block]: counted positions; cross_entropy [block]: sum over them of -log p(their token), nats.
     """
 
     def __init__(
@@ -49,12 +60,14 @@ class Clean:
         logits: Float[Tensor, "block token vocabulary"],
         tokens: Int[Tensor, "block token"],
         special: Bool[Tensor, "block token"],
+        hidden: Bool[Tensor, "block token"] | None = None,
     ) -> None:
-        self._counted = ~special[:, 1:]
-        self._following = [row[kept] for row, kept in zip(tokens[:, 1:], self._counted, strict=True)]
+        targets, counted = (tokens[:, 1:], ~special[:, 1:]) if hidden is None else (tokens, hidden)
+        self._counted = counted
+        self._targets = [row[kept] for row, kept in zip(targets, counted, strict=True)]
         self._log_probs = [self._predicted(rows, block) for block, rows in enumerate(logits)]
         self._probs = [log_probs.exp() for log_probs in self._log_probs]
-        self.n_tokens = self._counted.sum(dim=1).double()
+        self.n_tokens = counted.sum(dim=1).double()
         self.cross_entropy, _ = self.compare(logits)
 
     def compare(
@@ -62,18 +75,23 @@ class Clean:
     ) -> tuple[Float[Tensor, " block"], Float[Tensor, " block"]]:
         """Of a spliced pass, sums over the counted positions of each block, in nats.
 
-        The first is -log p(next token), the second KL(clean || spliced).
+        The first is -log p(the token), the second KL(clean || spliced).
         """
         losses, divergences = [], []
         for block, rows in enumerate(logits):  # one block at a time stays in the processor's cache
             log_probs = self._predicted(rows, block)
-            losses.append(-log_probs.gather(1, self._following[block].unsqueeze(1)).sum(dtype=torch.float64))
-            by_token = (self._log_probs[block] - log_probs).mul_(self._probs[block]).sum(dim=1)
+            losses.append(-log_probs.gather(1, self._targets[block].unsqueeze(1)).sum(dtype=torch.float64))
+            terms = (self._log_probs[block] - log_probs).mul_(self._probs[block])
+            by_token = terms.sum(dim=1)
+            if (
+                not by_token.isfinite().all()
+            ):  # a model may give logits of -inf to words that it never says: p log p = 0
+                by_token = terms.masked_fill_(self._probs[block] == 0, 0).sum(dim=1)
             divergences.append(by_token.sum(dtype=torch.float64))
         return torch.stack(losses), torch.stack(divergences)
 
     def _predicted(self, logits: Float[Tensor, "token vocabulary"], block: int) -> Float[Tensor, "counted vocabulary"]:
-        return logits[:-1][self._counted[block]].log_softmax(dim=-1)
+        return logits[: self._counted.shape[1]][self._counted[block]].log_softmax(dim=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +104,7 @@ class References:
     zero_ablated: Sums
 
     def ce(self, sums: Sums) -> Ratio:
-        """Cross-entropy of the next token: sum -log p / counted positions, nats per token."""
+        """Cross-entropy of the predicted tokens: sum -log p / counted positions, nats per token."""
         return Ratio(sums, self.n_tokens)
 
 
@@ -100,14 +118,13 @@ class Spliced:
 
     @property
     def ce(self) -> Ratio:
-        """Cross-entropy of the next token with the reconstruction spliced in, nats per token."""
+        """Cross-entropy of the predicted tokens with the reconstruction spliced in, nats per token."""
         return self.references.ce(self.cross_entropy)
 
     @property
     def perplexity(self) -> float | None:
-        """exp(ce)."""
-        value = self.ce.value
-        return None if value is None else math.exp(value)
+        """exp(ce); None above 1.8e308, the largest number of 64 bits."""
+        return perplexity(self.ce.value)
 
     @property
     def kl(self) -> Ratio:
@@ -129,4 +146,5 @@ class Spliced:
         return self._recovered(self.references.zero_ablated)
 
     def _recovered(self, ablated: Sums) -> Ratio:
-        return Ratio(ablated - self.cross_entropy, ablated - self.references.clean)
+        with np.errstate(invalid="ignore"):  # of infinite losses
+            return Ratio(ablated - self.cross_entropy, ablated - self.references.clean)

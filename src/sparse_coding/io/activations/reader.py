@@ -27,9 +27,10 @@ from sparse_coding.io.activations.layout import (
     checksum,
     seal,
 )
+from sparse_coding.io.unreadable import HDF5, check_is_file, what_is
 
 _WANTED = "an activations file that sparse_coding wrote"
-_AGAIN = "the bytes that were written; remove the file and make it again"
+_AGAIN = "the bytes that were written; make the file again"
 
 
 class Split:
@@ -125,10 +126,9 @@ class ActivationsFile(Header):
 def open_activations(path: Path) -> Iterator[ActivationsFile]:
     """Open activations for reading. Raises BadInput where the file is missing, cut short, changed or foreign.
 
-    Vectors are checked later, block by block, as they are read.
+    And where its vectors do not vary. Vectors are checked later, block by block, as they are read.
     """
-    if not path.is_file():
-        raise BadInput(path, "no such file", _WANTED)
+    check_is_file(path, _WANTED)
     try:
         with h5py.File(path, "r") as file:
             header, mean_norm = _header(path, file)
@@ -139,7 +139,7 @@ def open_activations(path: Path) -> Iterator[ActivationsFile]:
             if file.attrs.get("seal") != seal(file):
                 raise BadInput(path, "a header, mean or checksum that was changed", _AGAIN)
     except (OSError, RuntimeError, KeyError) as error:
-        raise BadInput(path, f"a file that HDF5 cannot read ({error})", f"{_WANTED}, not cut short") from None
+        raise BadInput(path, what_is(path, HDF5, error), f"{_WANTED}, not cut short") from None
     with open(path, "rb") as raw:
         # Copy on write: torch asks for writable memory, and no write can reach the file.
         memory = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_COPY)
@@ -151,16 +151,18 @@ def open_activations(path: Path) -> Iterator[ActivationsFile]:
 
 
 def _header(path: Path, file: h5py.File) -> tuple[Header, float]:
-    found = attributes(file)
-    if found.get("format") != FORMAT:
-        raise BadInput(path, f"format {found.get('format')!r}", repr(FORMAT))
+    known = attributes(file)
+    if known.get("format") != FORMAT:
+        raise BadInput(path, f"format {known.get('format')!r}", repr(FORMAT))
     try:
-        header = Header(**{each.name: found[each.name] for each in fields(Header) if each.name in found})  # type: ignore[arg-type]
-        mean_norm = float(found["mean_norm"])
+        header = Header(**{each.name: known[each.name] for each in fields(Header) if each.name in known})  # type: ignore[arg-type]
+        mean_norm = float(known["mean_norm"])
     except (TypeError, KeyError, ValueError) as error:
         raise BadInput(path, f"an incomplete header ({error})", _WANTED) from None
     if header.dtype not in STORED_DTYPES or header.block_rows < 1:
         raise BadInput(path, f"dtype {header.dtype!r}, block_rows {header.block_rows}", _WANTED)
+    if not 0 < mean_norm < math.inf:  # an earlier version wrote such files
+        raise BadInput(path, f"vectors of {header.site} that do not vary", "vectors that differ from one another")
     return header, mean_norm
 
 

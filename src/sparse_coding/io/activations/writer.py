@@ -25,6 +25,7 @@ from sparse_coding.io.activations.layout import (
     checksum,
     seal,
 )
+from sparse_coding.io.activations.rounding import Rounding
 from sparse_coding.io.hdf5 import whole_hdf5
 
 _PAGE = 4096  # datasets begin at a page, so that mapped rows are aligned
@@ -71,11 +72,16 @@ class ActivationsWriter:
         self._raw.check()
 
     def finish(self) -> None:
-        """Complete the file, which appears when the `with` block ends. For several files: finish all, then leave."""
+        """Complete the file, which appears when the `with` block ends. For several files: finish all, then leave.
+
+        Raises BadInput, naming the site, where its training vectors do not vary, are too small or large to be squared,
+        or lose more than a hundredth of their variance by rounding to the dtype.
+        """
         if self._finished:
             return
         for split in self._splits.values():
             split.check_complete()
+        self._splits["train"].rounding.check()
         mean, mean_norm = self._splits["train"].moments()
         self._file["mean"] = mean.numpy()
         header = {name: value for name, value in asdict(self.header).items() if value is not None}
@@ -95,6 +101,7 @@ class _SplitWriter:
             raise BadInput(self.place, f"{n_rows} vectors", "at least 1")
         self.header, self.n_rows, self.written, self.filled = header, n_rows, 0, 0
         self.total = torch.zeros(header.d_act, dtype=torch.float64)
+        self.rounding = Rounding(self.place, header.dtype, header.d_act)
         size, stored = min(header.block_rows, n_rows), np.dtype(STORED_DTYPES[header.dtype])
         self.block = {"vectors": np.empty((size, header.d_act), stored)}
         self.block |= {column: np.empty(size, "<i4") for column in COLUMNS}
@@ -124,6 +131,7 @@ class _SplitWriter:
         whole = converted.isfinite().all(1)
         if not whole.all():
             self._refuse(vectors, columns, int((~whole).nonzero()[0]))
+        self.rounding.add(vectors, converted)
         return converted.view(torch.uint16).numpy() if self.header.dtype == "bfloat16" else converted.numpy()
 
     def _refuse(self, vectors: Tensor, columns: dict[str, NDArray[np.int32]], row: int) -> None:

@@ -5,8 +5,9 @@ from itertools import islice
 
 from tqdm import tqdm
 
+from sparse_coding import corpus_files
 from sparse_coding.errors import BadInput
-from sparse_coding.lm.corpora import files, hub, pydocs
+from sparse_coding.lm.corpora import files, hub, layouts, parts, pydocs, refusing
 from sparse_coding.lm.corpora.documents import Documents, Side, Source
 from sparse_coding.lm.corpora.streaming import Stream
 from sparse_coding.lm.corpora.windows import share_in
@@ -28,9 +29,10 @@ def load(source: Source, held_out_share: float = 0.05, seed: int = 0, processes:
             place = f"{source.section}.subset or {source.section}.split"
             raise BadInput(place, found, "null: it has no parts to choose from")
         return pydocs.build(processes)
+    _check_name(source)
     if _is_plain(source):
         return files.load(source.path, source.text_field, held_out_share, seed)
-    return hub.load(source, held_out_share, seed)
+    return parts.documents(_parts(source, streaming=False), source, held_out_share, seed)
 
 
 def first(source: Source, n: int, buffer: int, held_out_share: float = 0.05, seed: int = 0) -> Documents:
@@ -66,16 +68,20 @@ def leak(documents: Documents) -> float:
 
 
 def _stream(source: Source, held_out_share: float, buffer: int) -> Stream:
-    if _is_plain(source):
-        rows = files.stream(source.path, source.text_field)
-        return Stream(rows, None, "text", source.place, held_out_share, buffer)
-    return hub.stream(source, held_out_share, buffer)
+    _check_name(source)
+    return parts.stream(_parts(source, streaming=True), source, held_out_share, buffer)
+
+
+def _parts(source: Source, streaming: bool) -> dict[str, parts.Part]:
+    return layouts.parts(source) if source.path.exists() else hub.parts(source, streaming)
 
 
 def _is_plain(source: Source) -> bool:
-    """Whether it is local files, and no part of them is asked for. Raises BadInput for what is no name of a hub."""
-    if not source.path.exists():
-        if not _HUB_NAME.fullmatch(source.name) or files.kind_of(source.path):
-            raise BadInput(source.place, "no such file or folder", hub.WANTED)
-        return False
-    return not (source.subset or source.split or hub.is_repository(source.path))
+    """Whether it is local files, and no part of them is asked for."""
+    return source.path.exists() and not (source.subset or source.split or corpus_files.is_repository(source.path))
+
+
+def _check_name(source: Source) -> None:
+    """Raises BadInput for what is neither here nor a name of a hub."""
+    if not source.path.exists() and (not _HUB_NAME.fullmatch(source.name) or corpus_files.kind_of(source.path)):
+        raise BadInput(source.place, "no such file or folder", refusing.WANTED)

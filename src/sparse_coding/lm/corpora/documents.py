@@ -1,6 +1,12 @@
-"""What every corpus gives: documents to train on, and documents held out."""
+"""What every corpus gives: documents to train on, and documents held out.
+
+Documents are held out whole, and give fragments or activations, not both. So that one or two very large documents can
+serve, those that hold much of a corpus are cut.
+"""
 
 import hashlib
+import re
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +18,10 @@ from sparse_coding.errors import BadInput
 
 Side = Literal["train", "held_out"]
 SIDES: tuple[Side, Side] = ("train", "held_out")
+LARGE_SHARE = 1 / 20  # of all text of a corpus: a document that holds more is cut
+PIECE_SHARE = 1 / 200  # of all text, the length of a piece
+PIECE_LEAST = 2000  # characters, some hundred tokens
+_BREAKS = (re.compile(r"\n\s*\n"), re.compile(r"\n"), re.compile(r"\s"))  # after which a piece begins, the best first
 
 
 @dataclass(frozen=True)
@@ -70,11 +80,43 @@ def sha256_of(texts: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
+def cut_large(texts: list[str], place: object) -> list[str]:
+    """The same text with each document that holds much of it in pieces, in order; what was cut is said on stderr."""
+    total = sum(map(len, texts))
+    size = max(PIECE_LEAST, round(PIECE_SHARE * total))
+    large = [index for index, text in enumerate(texts) if len(text) > max(LARGE_SHARE * total, 2 * size)]
+    if not large:
+        return texts
+    pieces = {index: list(_pieces(texts[index], size)) for index in large}
+    n_pieces = sum(map(len, pieces.values()))
+    print(f"{place}: {len(large)} large of {len(texts)} document(s) cut into {n_pieces} pieces", file=sys.stderr)
+    return [piece for index, text in enumerate(texts) for piece in pieces.get(index, [text])]
+
+
+def _pieces(text: str, size: int) -> Iterator[str]:
+    """Pieces of `size` characters or somewhat more that together are `text`; blanks alone are none."""
+    start = 0
+    while start < len(text):
+        end = _break_after(text, start + size, start + 2 * size) if len(text) - start > 2 * size else len(text)
+        if text[start:end].strip():
+            yield text[start:end]
+        start = end
+
+
+def _break_after(text: str, first: int, last: int) -> int:
+    """Where the next piece begins, from `first` to `last`: after a paragraph, a line, a word, or at `first`."""
+    for kind in _BREAKS:
+        if found := kind.search(text, first, last):
+            return found.end()
+    return first
+
+
 def split(texts: list[str], held_out_share: float, seed: int, place: object) -> Documents:
     """Hold out a seeded choice of whole documents: at least one, and all but one at most; order is kept.
 
-    Raises BadInput, naming `place`, where there are fewer than two documents.
+    What is large is cut before. Raises BadInput, naming `place`, where there are fewer than two documents.
     """
+    texts = cut_large(texts, place)
     if len(texts) < 2:
         raise BadInput(place, f"{len(texts)} document(s) with text", "at least 2: one to train on and one to hold out")
     n_held_out = min(max(round(held_out_share * len(texts)), 1), len(texts) - 1)

@@ -4,14 +4,19 @@ import gc
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sparse_coding.errors import BadInput
-from sparse_coding.lm.corpora.documents import Documents, Side
-from sparse_coding.lm.corpora.files import column
+from sparse_coding.lm.corpora.documents import Documents, Side, cut_large
+from sparse_coding.lm.corpora.readers import as_text, no_column
 
 if TYPE_CHECKING:
     from datasets import IterableDataset
+
+FEW = 20  # documents: of fewer one may hold more than a twentieth of all text, and all are read ahead
 
 
 @dataclass
@@ -42,10 +47,21 @@ class Stream:
         """The documents of a side as they are read, numbered from 0; BadInput where they cannot be read."""
         taken = self.train if side == "train" else self.held_out
         rows = self.own if self.own is not None and side == "held_out" else self.rows
-        for text in texts(rows.shuffle(seed=seed, buffer_size=self.buffer), self.text_field, self.place):
+        shuffled = texts(rows.shuffle(seed=seed, buffer_size=self.buffer), self.text_field, self.place)
+        for text in self._cut_if_few(shuffled, seed):
             if self.own is not None or (_hash(text, seed) < self.held_out_share) == (side == "held_out"):
                 taken.append(text)
                 yield len(taken) - 1, text
+
+    def _cut_if_few(self, shuffled: Iterator[str], seed: int) -> Iterator[str]:
+        """The documents of a pass; where they are few, large ones in pieces, in a seeded order like the rest."""
+        first = list(islice(shuffled, FEW))
+        if len(first) < FEW:
+            pieces = cut_large(first, self.place)
+            if pieces is not first:
+                first = [pieces[index] for index in np.random.default_rng(seed).permutation(len(pieces))]
+        yield from first
+        yield from shuffled
 
     def seen(self, train: int, held_out: int) -> Documents:
         """The first documents of each side: those that were used, without what was read ahead."""
@@ -53,9 +69,17 @@ class Stream:
 
 
 def texts(rows: Iterable[dict], text_field: str, place: str) -> Iterator[str]:
-    """The texts in a column that are more than blanks. Raises BadInput, naming `place`, where rows cannot be read."""
+    """The texts in a column that are more than blanks; rows without one (null) are left out.
+
+    Raises BadInput, naming `place`, where rows cannot be read, lack the column, or hold something else than text.
+    """
     try:
-        yield from (text for text in column(rows, text_field, place) if text.strip())
+        for row in rows:
+            if text_field not in row:
+                raise no_column(place, row, text_field)
+            text = as_text(row[text_field], text_field, place)
+            if text is not None and text.strip():
+                yield text
     except BadInput:
         raise
     except Exception as error:  # readers and transports have exceptions of their own
@@ -63,7 +87,7 @@ def texts(rows: Iterable[dict], text_field: str, place: str) -> Iterator[str]:
         raise BadInput(place, f"rows that cannot be read ({reason})", "a whole corpus, and a way to it") from error
     finally:
         del rows
-        gc.collect()  # Arrow's threads must end before Python does, see files
+        gc.collect()  # Arrow's threads must end before Python does, or it aborts them (datasets, issue 7566)
 
 
 def _hash(text: str, seed: int) -> float:

@@ -1,0 +1,119 @@
+"""What a file of the workflow holds, in a line or two: shapes, rows and columns, and how a dictionary did.
+
+Read from headers, without torch.
+"""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import SafetensorError, safe_open
+
+from sparse_coding.errors import BadInput
+from sparse_coding.io import tables
+
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, SafetensorError, pa.ArrowException, BadInput)
+
+
+def of_file(path: Path, results: Path = Path("results")) -> list[str]:
+    """Lines about the file at `path`; none for a kind of file of which there is nothing to say. results: where the
+    evaluation of dictionaries lies, if there is one."""
+    read = _KINDS.get(path.suffix)
+    if read is None or not path.is_file():
+        return []
+    try:
+        said = read(path)
+        said += _evaluated(path, results) if path.suffix == ".safetensors" else []
+    except UNREADABLE as error:
+        said = [f"nothing that can be read ({' '.join(str(error).split())})"]
+    return [f"  {'holds' if not index else '':9} {line}" for index, line in enumerate(said)]
+
+
+def _tensors(path: Path) -> list[str]:
+    with safe_open(path, framework="numpy") as file:
+        header = json.loads((file.metadata() or {}).get("sparse_coding", "{}"))
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+    if "dictionary" not in header:
+        return [", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())]
+    about = json.loads(header["dictionary"])
+    n_feat, d_act = shapes["decoder"]
+    n_feat *= 2 if about.get("signed") else 1
+    kind = f"{about['activation']}, k {about['k']}" if about.get("k") else about["activation"]
+    return [f"a dictionary: {n_feat} features of {d_act} dimensions, {kind}"]
+
+
+def _evaluated(path: Path, results: Path) -> list[str]:
+    """What stage evaluation measured of a dictionary, if it did: tables name files from beside `results`.
+
+    Those of the toy have their metrics in a file of their own beside them.
+    """
+    own = path.with_suffix(".json")
+    if own.exists():
+        row = json.loads(own.read_text(encoding="utf-8"))
+        return [f"{_measured(row | {'loss_recovered': None})}, MMCS {row['mmcs']:.3f} ({own})"]
+    found = []
+    for table in sorted(results.glob("evaluation/*/table.parquet")):
+        for row in tables.read(table, tables.EVALUATION).to_pylist():
+            if (results.parent / row["path"]).resolve() == path.resolve():
+                found.append(f"{_measured(row)} ({row['variant']}, {table})")
+    return found
+
+
+def _measured(row: dict[str, Any]) -> str:
+    fvu = "not defined" if row["fvu"] is None else f"{row['fvu']:.3f}"
+    loss = "" if row["loss_recovered"] is None else f", loss recovered {row['loss_recovered']:.2f}"
+    return f"on held-out vectors: L0 {row['l0']:.1f}, FVU {fvu}{loss}, {row['dead']} of {row['n_feat']} features dead"
+
+
+def _parquet(path: Path) -> list[str]:
+    found = pq.ParquetFile(path)
+    return [_rows(found.metadata.num_rows, found.schema_arrow.names)]
+
+
+def _csv(path: Path) -> list[str]:
+    with path.open(encoding="utf-8", newline="") as file:
+        head, *rows = csv.reader(file)
+    return [_rows(len(rows), head)]
+
+
+def _rows(n: int, columns: list[str]) -> str:
+    return f"a table: {n:,} row{'s' if n != 1 else ''} of {len(columns)} columns: {', '.join(columns)}"
+
+
+def _hdf5(path: Path) -> list[str]:
+    found: list[str] = []
+
+    def note(name: str, part: object) -> None:
+        if isinstance(part, h5py.Dataset) and part.ndim > 1:
+            found.append(f"{name} {list(part.shape)}, {part.dtype}")
+
+    with h5py.File(path) as file:
+        file.visititems(note)
+    return found
+
+
+def _json(path: Path) -> list[str]:
+    value = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(value, dict):
+        return [f"{len(value)} entries: {', '.join(value)}"]
+    return [f"a list of {len(value)}"] if isinstance(value, list) else [str(value)]
+
+
+def _figure(path: Path) -> list[str]:
+    caption = path.with_suffix(".txt")
+    return [f"a figure; in words: {caption}"] if caption.exists() else []
+
+
+_KINDS: dict[str, Callable[[Path], list[str]]] = {
+    ".safetensors": _tensors,
+    ".parquet": _parquet,
+    ".csv": _csv,
+    ".h5": _hdf5,
+    ".json": _json,
+    ".png": _figure,
+}

@@ -1,0 +1,143 @@
+"""Whether a local model's folder holds what is needed, from the heads of its files: seconds before a run, no torch.
+
+What cannot be said for certain passes; whoever loads the model says it then.
+"""
+
+import json
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparse_coding import grid, leaves
+from sparse_coding.errors import BadInput
+from sparse_coding.model_files import names_a_head, refuse_pointers
+from sparse_coding.params import Params
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"  # the first that is there is read
+_WANTED = "whole weights"
+_SHOWN = 3
+_CONSTANTS = re.compile(r".*\.inv_freq|(attn|attention)\.(bias|masked_bias)")  # that older versions wrote down
+_OLD_NAMES = {".gamma": ".weight", ".beta": ".bias"}  # of norms in the first checkpoints of BERT
+
+
+@dataclass(frozen=True)
+class _Family:
+    """An architecture whose blocks all have the same tensors.
+
+    blocks: the path of its blocks; outside: tensors beside them; head: one of the head; tied: whether this is the
+    embedding where config.json does not say, None where it never is.
+    """
+
+    blocks: str
+    outside: str
+    head: str
+    tied: bool | None = False
+
+
+_LLAMA = _Family("layers", "embed_tokens.weight norm.weight", "lm_head.weight")
+_GEMMA = _Family("layers", "embed_tokens.weight norm.weight", "lm_head.weight", tied=True)
+_EMBEDDINGS = " ".join(
+    f"embeddings.{part}" for part in ("word_embeddings.weight", "position_embeddings.weight",
+                                      "token_type_embeddings.weight", "LayerNorm.weight", "LayerNorm.bias")
+)  # fmt: skip
+_BLOOM = "word_embeddings_layernorm.weight word_embeddings_layernorm.bias"
+_FAMILIES = {
+    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "phi3", "olmo2"), _LLAMA),
+    **dict.fromkeys(("gemma", "gemma2"), _GEMMA),
+    "gpt_neox": _Family("layers", "embed_in.weight final_layer_norm.weight final_layer_norm.bias", "embed_out.weight"),
+    "gpt2": _Family("h", "wte.weight wpe.weight ln_f.weight ln_f.bias", "lm_head.weight", tied=True),
+    "phi": _Family("layers", "embed_tokens.weight final_layernorm.weight final_layernorm.bias", "lm_head.weight"),
+    "opt": _Family("layers", "embed_tokens.weight embed_positions.weight", "lm_head.weight", tied=True),
+    "bloom": _Family("h", f"word_embeddings.weight {_BLOOM} ln_f.weight ln_f.bias", "lm_head.weight", tied=True),
+    "bert": _Family("encoder.layer", _EMBEDDINGS, "cls.predictions.transform.dense.weight", None),
+    "roberta": _Family("encoder.layer", _EMBEDDINGS, "lm_head.dense.weight", None),
+}
+
+
+def check(params: Params) -> None:
+    """Raise BadInput where the folder of the model lacks weights, or has a pointer of git-lfs in the place of a file.
+
+    Nothing is said of a model of the hub, or of one that is yet to be trained here.
+    """
+    folder = Path(params.model.name).expanduser()
+    if not grid.harvested_sites(params) or leaves.makes_model(params) or not folder.is_dir():
+        return
+    refuse_pointers(folder)
+    config = leaves.model_config(params) or {}
+    missing = _missing({**config, **(config.get("text_config") or {})}, tensors(folder))
+    if missing:
+        names = ", ".join(missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
+        raise BadInput(
+            f"model {params.model.name}", f"weights without {len(missing)} of its tensors ({names})", _WANTED
+        )
+
+
+def tensors(folder: Path) -> set[str]:
+    """The names of the tensors in the weights of a folder, as transformers reads them.
+
+    Raises BadInput where there are no weights in safetensors format, or a file of them is missing or cut short.
+    """
+    if (folder / WEIGHTS).is_file():
+        return _names(folder / WEIGHTS)
+    if not (folder / INDEX).is_file():
+        raise BadInput(folder, f"neither {WEIGHTS} nor {INDEX}", "weights in safetensors format")
+    try:
+        listed = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+        shards = sorted(set(listed.values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(folder / INDEX, f"a damaged index ({error!r})", "a weight_map of tensors to files") from None
+    for shard in shards:
+        if not (folder / shard).is_file():
+            raise BadInput(folder / shard, f"no such file, though {INDEX} names it", _WANTED)
+    return set().union(*(_names(folder / shard) for shard in shards))
+
+
+def _names(path: Path) -> set[str]:
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > (size := path.stat().st_size):
+                raise ValueError("a head longer than the file")
+            header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise BadInput(path, f"no safetensors file ({' '.join(str(error).split())})", _WANTED) from None
+    if size < 8 + length + end:
+        raise BadInput(path, f"{size:,} bytes of {8 + length + end:,}: it was cut short", _WANTED)
+    return set(header)
+
+
+def _missing(config: dict[str, Any], found: set[str]) -> list[str]:
+    """Tensors that a model of this kind has and these are not among; none where the kind is not known here."""
+    family, layers = _FAMILIES.get(str(config.get("model_type"))), leaves.layers_of(config)
+    if family is None or layers is None:
+        return []
+    found = {_modern(name) for name in found}
+    pattern = re.compile(rf"((?:.+\.)?){re.escape(family.blocks)}\.(\d+)\.(.+)")
+    matches = [match for match in map(pattern.fullmatch, sorted(found)) if match and int(match[2]) < layers]
+    if not matches:
+        return [f"{family.blocks}.{layer}" for layer in range(layers)]
+    before = matches[0][1]
+    wanted = [before + name for name in family.outside.split()] + _head(config, family)
+    parts = [match[3] for match in matches]
+    # What half of the blocks have, all have.
+    common = {part for part in parts if 2 * parts.count(part) >= layers and not _CONSTANTS.fullmatch(part)}
+    wanted += [f"{before}{family.blocks}.{layer}.{part}" for layer in range(layers) for part in sorted(common)]
+    return [name for name in wanted if name not in found]
+
+
+def _head(config: dict[str, Any], family: _Family) -> list[str]:
+    """The tensor of the head, where config.json names a class that has one, and it is not the embedding."""
+    is_tied = family.tied is not None and config.get("tie_word_embeddings", family.tied)
+    has_head = any(map(names_a_head, config.get("architectures") or ()))
+    return [family.head] if has_head and not is_tied else []
+
+
+def _modern(name: str) -> str:
+    for old, new in _OLD_NAMES.items():
+        if name.endswith(old):
+            return name.removesuffix(old) + new
+    return name

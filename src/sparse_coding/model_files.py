@@ -1,0 +1,37 @@
+"""What a folder of a model in Hugging Face format holds, and what its config.json says. No torch."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sparse_coding.lfs import refuse_pointer
+
+_LONGEST_CONTEXT = ("max_position_embeddings", "n_positions")  # what a configuration calls it
+_WITH_HEAD = re.compile("LMHead|For(CausalLM|MaskedLM|PreTraining|ConditionalGeneration)")
+_TEXTS = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".py")  # what transformers reads beside weights
+
+
+def longest_context(config: Mapping[str, Any]) -> tuple[str, int] | None:
+    """What a model's config.json calls its longest context, and the tokens of that; None where it does not say."""
+    key = next((key for key in _LONGEST_CONTEXT if config.get(key) is not None), None)
+    if key is None:
+        return None
+    # RoBERTa counts places from the number of its padding token on, and keeps a vector for each number before.
+    unused = config.get("pad_token_id", 1) + 1 if config.get("model_type") == "roberta" else 0
+    return key, config[key] - unused
+
+
+def names_a_head(architecture: str) -> bool:
+    """Whether a class of transformers, as a config.json names it, predicts tokens: most sentence encoders do not."""
+    return _WITH_HEAD.search(architecture) is not None
+
+
+def refuse_pointers(folder: Path) -> None:
+    """Raise BadInput where a file that is read of a model's folder is a pointer of git-lfs.
+
+    Others may be: weights in formats that nobody reads here, or in folders below.
+    """
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix in _TEXTS or (path.suffix == ".safetensors" and path.name.startswith("model")):
+            refuse_pointer(path)
