@@ -378,7 +378,14 @@ def test_metrics_points_and_summary_hold_all_sites(world: World, rows: list[dict
     assert [line[2] for line in columns] == ["neuron_basis", "random", "tied", "tied", "topk", "topk"] * 2
     lines = (tmp_path / "summary.csv").read_text().splitlines()
     assert len(lines) == 1 + 2 * len(rows)
-    assert lines[0].split(",") == tables.EVALUATION.names
+    assert lines[0].split(",") == [*tables.EVALUATION.names, "headline"]
+    # A row a site and kind: the plain variants, and no baseline.
+    headlines = [line.split(",")[:4] for line in lines[1:] if line.endswith(",yes")]
+    assert headlines == [
+        [site, name, kind, "plain"]
+        for site in (SITE, "layer0_residual")
+        for name, kind in (("tied_r2_l1-0.002_s0", "tied"), ("topk_r2_k4_s0", "topk"))
+    ]
     assert [line.split(",")[lines[0].split(",").index("site")] for line in lines[1:]] == [
         *[SITE] * len(rows),
         *["layer0_residual"] * len(rows),

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import pandas as pd
 
 from sparse_coding.core.metrics import headline
+from sparse_coding.core.metrics.soundness import DOUBTFUL
 from sparse_coding.figures import curves_caption, panels, scores_caption
 from sparse_coding.figures.curves import Curve
 from sparse_coding.figures.frequencies import Frequencies
-from sparse_coding.figures.scores import DOUBTFUL, Scores
+from sparse_coding.figures.scores import Scores
 from sparse_coding.figures.subject import Subject
 
 

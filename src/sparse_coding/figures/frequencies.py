@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from sparse_coding.core.metrics import headline
+from sparse_coding.core.metrics.soundness import DOUBTFUL
 from sparse_coding.figures.curves import DRAWN_BASELINES
 from sparse_coding.figures.records import records
-from sparse_coding.figures.scores import DOUBTFUL, dead_words, described
+from sparse_coding.figures.scores import dead_words, described
 from sparse_coding.figures.style import Look, look
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from sparse_coding.core.metrics import headline
+from sparse_coding.core.metrics.soundness import DOUBTFUL
 from sparse_coding.figures.style import LEARNED, Look, look, method
 
 MOST_LEARNED = 9  # more rows than this cannot be read; the table has them all
 SCORED = ("ok", "pred_constant")
-DOUBTFUL = 0.2  # share of the features dead or without a score, above which a mean over the others is greyed
 RANDOM_WEIGHTS = "random-weights model"
 _BASELINES = ("ica", "pca", "nmf", "neuron_basis")
 

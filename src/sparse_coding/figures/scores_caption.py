@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from sparse_coding.core.metrics import headline
+from sparse_coding.core.metrics.soundness import DOUBTFUL
 from sparse_coding.figures import panels
 from sparse_coding.figures.scorers import SOURCES, Scorer
-from sparse_coding.figures.scores import DOUBTFUL, Scores
+from sparse_coding.figures.scores import Scores
 from sparse_coding.figures.style import NAMES
 from sparse_coding.figures.subject import Subject
 

@@ -12,6 +12,7 @@ from sparse_coding.params import Architecture
 HIGHEST_FVU = 1.0  # above it the mean vector alone would be nearer
 LOWEST_L0 = 1.0  # below it most vectors have no feature at all
 MOST_DEAD = 0.5  # share of the features
+DOUBTFUL = 0.2  # share of features that are dead, or have no score, above which numbers tell of few of them
 SAID = "FVU above 1, L0 below 1 or more than half of the features dead"
 
 _TRAINED = get_args(Architecture)
