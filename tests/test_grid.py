@@ -138,6 +138,13 @@ def test_the_control_has_the_settings_of_the_nearest_scored_member(values, contr
     assert control_names(values, **control) == [name]
 
 
+def test_the_control_of_the_default_is_what_its_settings_say():
+    params = Params()
+    wanted = grid.Cell("random_layer2_residual", "tied", 4, (grid.Member(0, l1=0.002),))
+    assert grid.cells(params, "random_layer2_residual") == [wanted]
+    assert slices.dictionaries(params, wanted).lr == params.dictionaries.lr.tied
+
+
 def test_the_control_is_among_the_scored_members_only():
     values = {"grid": {"sites": [SITE], "l1": [0.001, 0.002]}, "autointerp": {"members": {"l1": 0.001}}}
     assert names(Params.model_validate(values), "random_layer2_residual") == ["tied_r4_l1-0.001_s0"]
