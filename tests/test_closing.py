@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from sparse_coding.closing import best, closing
+from sparse_coding.closing import closing
 from sparse_coding.errors import BadInput
+from sparse_coding.highlights import best, highlights
 from sparse_coding.io import tables
 
 
@@ -14,7 +15,7 @@ def row(name: str, l0: float, fvu: float | None, **others: object) -> dict[str, 
         field.name: None if field.nullable else {"string": "x", "int64": 1, "double": 1.0}[str(field.type)]
         for field in tables.EVALUATION
     }
-    about = {"name": name, "site": "layer2_residual", "kind": "tied", "variant": "plain", "ratio": 2.0}
+    about = {"name": name, "site": "layer2_residual", "kind": "tied", "variant": "plain", "ratio": 2.0, "dead": 0}
     return (
         empty
         | about
@@ -49,8 +50,9 @@ def test_what_was_made(results):
     assert str(results / "plots/layer2_residual.png") in text
     counted = "4 dictionaries with 1 baselines at layer2_residual; beside them a control"
     assert counted in text
-    assert "better (L0 9.0, FVU 0.40, loss recovered 73%)" in text
-    assert 'load_dictionary("results/dictionaries/layer2_residual/better.safetensors")' in text
+    assert "Of each kind the nearest to L0 8 to 16:\n    worse (L0 8, FVU 0.50, loss recovered 60%)\n" in text
+    assert 'load_dictionary("results/dictionaries/layer2_residual/worse.safetensors")' in text
+    assert "Broken" not in text
     assert all(
         command in text for command in ("snakemake --cores all", "make preset NAME=tiny", "grid.l1", "make test")
     )
@@ -80,15 +82,50 @@ def test_an_imported_site_has_a_table_and_no_figure(results, tmp_path, monkeypat
 def test_without_a_language_model_no_loss_is_told(results):
     tables.write(results / "evaluation/layer2_residual/table.parquet", [row("only", 100.0, 0.4)], tables.EVALUATION)
     text = closing(results=results)
-    assert "only (L0 100.0, FVU 0.40)" in text
+    assert "only (L0 100, FVU 0.40)" in text
 
 
-def test_the_best_is_searched_around_l0_8():
+def test_the_best_is_the_nearest_to_the_usual_l0():
     assert best([]) is None
     assert best([row("undefined", 8.0, None)]) is None
-    chosen = best([row("a", 1.0, 0.9), row("b", 40.0, 0.1)])
-    assert chosen is not None
-    assert chosen["name"] == "a"
+    for rows, wanted in (
+        ([row("a", 1.0, 0.9), row("b", 40.0, 0.1)], "b"),
+        ([row("sparse", 9.0, 0.5), row("more", 12.0, 0.3), row("topk", 8.0, 0.4, kind="topk", k=8)], "topk"),
+        ([row("r2", 9.0, 0.5), row("r4", 12.0, 0.3, ratio=4.0)], "r4"),
+    ):
+        chosen = best(rows)
+        assert chosen is not None
+        assert chosen["name"] == wanted
+
+
+def test_what_is_broken_or_not_scored_is_said(results):
+    """An L1 dictionary of L0 1.2 that is mostly dead was put forward beside TopK of L0 8."""
+    rows = [
+        row("dead", 1.2, 0.95, l1=0.01, dead=514, n_feat=768, broken="514 of 768 features dead"),
+        row("near", 10.0, 0.4, l1=0.003, n_feat=768),
+        row("topk", 8.0, 0.3, kind="topk", k=8),
+    ]
+    tables.write(results / "evaluation/layer2_residual/table.parquet", rows, tables.EVALUATION)
+    blank = {field.name: None if field.nullable else 1 for field in tables.AUTOINTERP}
+    text = {field.name: "x" for field in tables.AUTOINTERP if not field.nullable and str(field.type) == "string"}
+    scored = [blank | text | {"name": name, "source": "rules"} for name in ("dead", "topk")]
+    tables.write(results / "autointerp/layer2_residual/table.parquet", scored, tables.AUTOINTERP)
+    said = closing(results=results)
+    for line in (
+        "    near (L0 10, FVU 0.40)",
+        "    topk (L0 8, FVU 0.30)",
+        "  Broken (FVU above 1, L0 below 1 or more than half of the features dead): dead (514 of 768 features dead)",
+        "  No scored tied dictionary has an L0 of 4 to 32 (nearest: dead, L0 1.2).",
+        "  To score one: `autointerp.members: {l1: 0.003, k: 8}` in params.yaml.",
+    ):
+        assert f"\n{line}\n" in said
+    assert 'load_dictionary("results/dictionaries/layer2_residual/topk.safetensors")' in said
+    assert "\n    dead (L0 1.2, FVU 0.95, 514 of 768 features dead)" in "\n".join(highlights(rows[:1], None))
+
+
+def test_an_encoder_without_a_head_is_told_by_its_final_states():
+    (_, line) = highlights([row("only", 9.0, 0.4, final_fvu=0.2)], None)
+    assert line == "    only (L0 9, FVU 0.40, FVU of the final hidden states 0.20)"
 
 
 def test_nothing_made(tmp_path):

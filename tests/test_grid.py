@@ -115,6 +115,50 @@ def test_a_control_has_one_member_and_no_baselines():
     assert grid.cells(without, control) == []
 
 
+def control_names(grid_values, **random_weights) -> list[str]:
+    params = Params.model_validate(
+        {"grid": {"sites": [SITE]} | grid_values, "autointerp": {"members": "all", "random_weights": random_weights}}
+    )
+    return names(params, "random_layer2_residual")
+
+
+@pytest.mark.parametrize(
+    ("values", "control", "name"),
+    [
+        ({"ratios": [1, 2]}, {}, "tied_r2_l1-0.002_s0"),  # no ratio 4
+        ({"l1": [0.0005, 0.01]}, {}, "tied_r4_l1-0.0005_s0"),  # a quarter, not five times as much
+        ({"architectures": ["topk", "untied"]}, {}, "untied_r4_l1-0.002_s0"),
+        ({"architectures": ["topk"], "k": [16, 64]}, {}, "topk_r4_k16_s0"),
+        ({"seeds": [1, 5]}, {"seed": 4}, "tied_r4_l1-0.002_s5"),
+        ({"l1": [0, 0.001]}, {"l1": 0}, "tied_r4_l1-0_s0"),
+        ({"ratios": [8, 2]}, {}, "tied_r2_l1-0.002_s0"),  # both as near
+    ],
+)
+def test_the_control_has_the_settings_of_the_nearest_scored_member(values, control, name):
+    assert control_names(values, **control) == [name]
+
+
+def test_the_control_is_among_the_scored_members_only():
+    values = {"grid": {"sites": [SITE], "l1": [0.001, 0.002]}, "autointerp": {"members": {"l1": 0.001}}}
+    assert names(Params.model_validate(values), "random_layer2_residual") == ["tied_r4_l1-0.001_s0"]
+
+
+@given(GRIDS, st.randoms(), lists(NUMBERS, most=1), st.sampled_from(["all", {"l1": 0.01, "k": 9}]))
+def test_the_control_is_scored_on_the_trained_model_too_whatever_the_order(values, random, l1, members):
+    control = {"autointerp": {"random_weights": {"l1": l1[0]}, "members": members}}
+    shuffled = {key: random.sample(value, len(value)) for key, value in values.items()}
+    found = set()
+    for lists_of_values in (values, shuffled):
+        params = Params.model_validate({"grid": {"sites": [SITE]} | lists_of_values} | control)
+        scored = slices.autointerp(params, SITE).members
+        (name,) = names(params, "random_layer2_residual")
+        mine = slices.autointerp(params, "random_layer2_residual").members[name]
+        assert mine == scored[name].model_copy(update={"shuffled_null": False})
+        assert scored[name].shuffled_null
+        found.add(name)
+    assert len(found) == 1
+
+
 def test_imported_sites_have_no_control_and_are_not_harvested():
     params = Params.model_validate(
         {"grid": {"sites": ["mine", SITE]}, "activations": {"imported": {"mine": "vectors"}}}

@@ -150,9 +150,16 @@ def test_a_setting_concerns_what_needs_it_and_nothing_else(what):
 
 def test_the_control_of_random_weights_concerns_control_sites_alone():
     control = BASE["autointerp"]["random_weights"]
-    new, stale = changed({"autointerp": {"random_weights": control | {"seed": 3}}})
-    assert new == {f"{CONTROL} {job} tied_r1_l1-0.002_s3" for job in ("tied", "autointerp")}
-    assert stale == {f"random activations {CONTROL}"}
+    new, stale = changed({"autointerp": {"random_weights": control | {"l1": 0.001}, "members": {"l1": 0.001, "k": 4}}})
+    assert {name for name in new if name.startswith(CONTROL)} == {
+        f"{CONTROL} {job} tied_r1_l1-0.001_s0" for job in ("tied", "autointerp")
+    }
+    assert not {name for name in stale if name.startswith((CONTROL, "random"))}
+    # Its seed is that of the model's random weights; the dictionary keeps the settings of its twin.
+    assert changed({"autointerp": {"random_weights": control | {"seed": 3}}}) == (
+        set(),
+        {f"random activations {CONTROL}"},
+    )
     assert slices.activations(some_params({}), False, [SITE]).random_seed is None
 
 

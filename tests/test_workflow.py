@@ -105,7 +105,7 @@ def test_the_figure_is_a_picture_with_its_caption(made):
 
 def test_every_artifact_that_the_grid_asks_for_is_there_and_no_other(made):
     results = made / "results"
-    members = [f"{SITE}/{name}" for name in MEMBERS] + [f"{CONTROL}/tied_r2_l1-0.002_s1"]
+    members = [f"{SITE}/{name}" for name in MEMBERS] + [f"{CONTROL}/tied_r2_l1-0.002_s0"]
     wanted = {f"{name}{suffix}" for name in members for suffix in (".safetensors", ".log.jsonl")}
     assert artifacts(results / "dictionaries") == wanted
     names = [*MEMBERS, *baselines_of(made)]
@@ -181,7 +181,7 @@ def test_tables_have_the_rows_that_params_ask_for(made):
     assert {row["name"] for row in scored if row["condition"] == "shuffled_null"} == {"tied_r2_l1-0.002_s0"}
     assert {row["scorer"] for row in scored} == {"token-rules"}
     control = read(made / f"results/autointerp/{CONTROL}/table.parquet", tables.AUTOINTERP)
-    assert [row["name"] for row in control] == ["tied_r2_l1-0.002_s1"] * TINY["autointerp"]["features"]
+    assert [row["name"] for row in control] == ["tied_r2_l1-0.002_s0"] * TINY["autointerp"]["features"]
 
 
 def read(path: Path, schema=tables.EVALUATION) -> list[dict]:
@@ -305,7 +305,7 @@ def test_a_figure_needs_its_own_site_and_the_others_of_its_passes(made, tmp_path
     assert not any(job.endswith("layer0_residual") for job in planned)
     every = planned_jobs(folder, "dictionaries").keys() - {"total"}
     cells = {f"{site}_tied_r1" for site in ("layer0_residual", SITE)}
-    cells |= {f"random_{site}_tied_r2" for site in ("layer0_residual", SITE)}
+    cells |= {f"random_{site}_tied_r1" for site in ("layer0_residual", SITE)}
     assert {job for job in every if not job.startswith("activations")} == {
         *{f"dictionaries_{cell}" for cell in cells},
         "dataset_tokens",

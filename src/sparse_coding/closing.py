@@ -5,18 +5,13 @@ python -m sparse_coding.closing [site]     the site of `make plot` where none is
 
 import sys
 from pathlib import Path
-from typing import Any
 
 from sparse_coding import grid, next_steps, params_file
 from sparse_coding.ending_quietly import ending_quietly
 from sparse_coding.errors import BadInput
+from sparse_coding.highlights import Row, best, highlights
 from sparse_coding.io import tables
 from sparse_coding.params import Params
-
-L0 = 8.0
-AROUND = 1.5  # as a factor: FVU falls as L0 grows, so a wide range would only choose the largest L0
-
-Row = dict[str, Any]
 
 
 def closing(site: str | None = None, results: Path = Path("results")) -> str:
@@ -34,9 +29,9 @@ def closing(site: str | None = None, results: Path = Path("results")) -> str:
     learned = [row for row in plain if row["ratio"] is not None]
     params = params_file.load(next_steps.PARAMS)
     parts = [*_made(site, results), f"  {_counted(len(learned), len(plain) - len(learned), site, params)}"]
-    chosen = best(learned)
-    if chosen is not None:
-        parts += [_described(chosen), _how_to_load(chosen)]
+    parts += highlights(learned, _scored(results / "autointerp" / site / "table.parquet"))
+    if (chosen := best(learned)) is not None:
+        parts.append(_how_to_load(chosen))
     return "\n".join([*parts, f"\n{next_steps.after_run(params)}"])
 
 
@@ -65,19 +60,9 @@ def _has_control(site: str, params: Params) -> bool:
     return site in params.grid.sites and grid.control_site(params, site) is not None
 
 
-def best(rows: list[Row]) -> Row | None:
-    """The row of lowest FVU among those around L0 8; where there is none, the one nearest to it."""
-    known = [row for row in rows if row["fvu"] is not None]
-    if not known:
-        return None
-    near = [row for row in known if L0 / AROUND <= row["l0"] <= L0 * AROUND]
-    return min(near, key=lambda row: row["fvu"]) if near else min(known, key=lambda row: abs(row["l0"] - L0))
-
-
-def _described(row: Row) -> str:
-    recovered = row["loss_recovered"]
-    loss = "" if recovered is None else f", loss recovered {recovered:.0%}"
-    return f"  Best around L0 {L0:g}: {row['name']} (L0 {row['l0']:.1f}, FVU {row['fvu']:.2f}{loss})"
+def _scored(path: Path) -> set[str] | None:
+    """The names of the dictionaries that have scores; None where there is no table of them."""
+    return set(tables.read(path, tables.AUTOINTERP).column("name").to_pylist()) if path.exists() else None
 
 
 def _how_to_load(row: Row) -> str:

@@ -6,11 +6,12 @@ a cell. Its name is a function of its own settings, so it stays when the grid gr
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
+from typing import get_args
 
 from sparse_coding import sites
-from sparse_coding.params import Architecture, Baseline, Baselines, Nearest, Params
+from sparse_coding.params import Architecture, Baseline, Baselines, Nearest, Params, RandomWeights
 
 OWN_SITE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")  # what an imported site may be called: files bear the name
 OWN_SITE_WANTED = "letters, digits, `_` and `-`"
@@ -51,14 +52,10 @@ class Cell:
 
 
 def cells(params: Params, site: str) -> list[Cell]:
-    """The cells of one site, in the order of params.yaml; a control site has one cell of one member."""
+    """The cells of one site, in the order of params.yaml; a control site has one cell of one member, the twin's."""
     if not is_grid_site(params, site):
-        control = params.autointerp.random_weights
-        if control is None:
-            return []
-        topk = control.architecture == "topk"
-        member = Member(control.seed, None if topk else control.l1, control.k if topk else None)
-        return [Cell(site, control.architecture, control.ratio, (member,))]
+        twin = control_twin(params, sites.parse(site).trained.name)
+        return [] if twin is None else [replace(twin[0], site=site, members=(twin[1],))]
     grid = params.grid
     return [
         Cell(site, architecture, ratio, _members(params, architecture))
@@ -91,8 +88,8 @@ def is_grid_site(params: Params, site: str) -> bool:
 
 
 def control_site(params: Params, site: str) -> str | None:
-    """The random-weights site beside `site`; None where params ask for none or the site was imported."""
-    if params.autointerp.random_weights is None or site in params.activations.imported:
+    """The random-weights site beside `site`; None where params ask for none or nothing of the site is scored."""
+    if site in params.activations.imported or control_twin(params, site) is None:
         return None
     return sites.parse(site).control.name
 
@@ -137,11 +134,40 @@ def scored_members(params: Params, cell: Cell) -> list[str]:
     wanted = params.autointerp.members
     if not isinstance(wanted, Nearest):
         return cell.member_names
+    nearest = min(_apart(member, wanted) for member in cell.members)
+    return [cell.member_name(member) for member in cell.members if _apart(member, wanted) == nearest]
 
-    def distance(member: Member) -> float:
-        if member.k is not None:
-            return abs(math.log(member.k / wanted.k))
-        return abs(math.log(member.l1 / wanted.l1)) if member.l1 else math.inf
 
-    nearest = min(map(distance, cell.members))
-    return [cell.member_name(member) for member in cell.members if distance(member) == nearest]
+def control_twin(params: Params, site: str) -> tuple[Cell, Member] | None:
+    """The scored dictionary of `site` whose settings the control on random weights takes; None without a control.
+
+    The nearest to `autointerp.random_weights`: first by architecture, then by ratio, by L1 or k, by seed. A control
+    of other settings could not be compared with anything that was scored.
+    """
+    wanted = params.autointerp.random_weights
+    if wanted is None:
+        return None
+    scored = [
+        (cell, member)
+        for cell in cells(params, site)
+        for member in cell.members
+        if cell.member_name(member) in scored_members(params, cell)
+    ]
+
+    def distance(pair: tuple[Cell, Member]) -> tuple[float, ...]:
+        cell, member = pair
+        kind, ratio = cell.architecture != wanted.architecture, abs(math.log(cell.ratio / wanted.ratio))
+        apart = (kind, ratio, _apart(member, wanted), abs(member.seed - wanted.seed))
+        # Where several are as near, the order of the grid's lists must not decide.
+        return *apart, get_args(Architecture).index(cell.architecture), cell.ratio, member.l1 or member.k or 0
+
+    return min(scored, key=distance, default=None)
+
+
+def _apart(member: Member, wanted: Nearest | RandomWeights) -> float:
+    """How far the L1 or k of a member is from the wanted one, on a log scale."""
+    if member.k is not None:
+        return abs(math.log(member.k / wanted.k))
+    if not member.l1 or not wanted.l1:
+        return 0.0 if member.l1 == wanted.l1 else math.inf
+    return abs(math.log(member.l1 / wanted.l1))

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from sparse_coding.core.metrics.soundness import broken
 from sparse_coding.io import tables
 
 D_ACT = 128
@@ -66,24 +67,28 @@ def evaluation(site: str = "layer2_residual") -> pd.DataFrame:
             setting = {"k": strength} if kind == "topk" else {"l1": strength}
             name = f"{kind}_r{ratio}_{f'k{strength}' if kind == 'topk' else f'l1-{strength:g}'}_s0"
             about = {"name": name, "kind": kind, "ratio": ratio, "n_feat": ratio * D_ACT, **setting}
-            rows.append(_row(site, about, "plain", *values))
+            rows.append(row_of(site, about, "plain", *values))
             gain = 0.99 if kind == "topk" else 0.83
-            rows.append(_row(site, about, "gain_refit", values[0], values[1] * gain, 1 - (1 - values[2]) * gain))
+            rows.append(row_of(site, about, "gain_refit", values[0], values[1] * gain, 1 - (1 - values[2]) * gain))
     for kind, (fvus, recovered) in TOPK.items():
         for k, *values in zip((4, 8, 16, 32, 64), fvus, recovered, strict=True):
             about = {"name": f"{kind}_top{k}", "kind": kind, "k": k, "n_feat": 2 * D_ACT}
-            rows.append(_row(site, about, "plain", k, *values))
+            rows.append(row_of(site, about, "plain", k, *values))
     for kind, (l0, fvu) in BASELINES.items():
         about = {"name": kind, "kind": kind, "n_feat": D_ACT if kind == "nmf" else 2 * D_ACT}
-        rows.append(_row(site, about, "plain", l0, fvu, 1 - fvu))
+        rows.append(row_of(site, about, "plain", l0, fvu, 1 - fvu))
     return pd.DataFrame(rows)
 
 
-def _row(site: str, about: dict, variant: str, l0: float, fvu: float, recovered: float) -> dict:
+def row_of(site: str, about: dict, variant: str, l0: float, fvu: float, recovered: float) -> dict:
+    """A row of the evaluation table."""
     row = {"site": site, "ratio": None, "l1": None, "k": None, "seed": 0, "variant": variant, **about}
     row |= {"d_act": D_ACT, "l0": l0, "fvu": fvu, "loss_recovered": recovered, "n_vectors": 65_024, "n_tokens": 65_024}
     row |= {"ce_clean": CE_CLEAN, "ce_mean_ablated": CE_MEAN, "ce_zero_ablated": CE_ZERO}
-    row |= {"ce": CE_MEAN - recovered * (CE_MEAN - CE_CLEAN), "dead": 10 if about.get("l1") == 3e-3 else 0}
+    row |= {
+        "ce": CE_MEAN - recovered * (CE_MEAN - CE_CLEAN),
+        "dead": about.get("dead", 10 if about.get("l1") == 3e-3 else 0),
+    }
     for name, half in (("l0", 0.02 * l0), ("fvu", 0.02 * fvu + 0.002), ("loss_recovered", 0.006)):
         row |= {f"{name}_low": row[name] - half, f"{name}_high": row[name] + half}
     row |= {"mse": fvu, "cosine": 1 - fvu / 2, "alive": row["n_feat"] - row["dead"], "alive_share": 1e-4}
@@ -96,7 +101,7 @@ def _row(site: str, about: dict, variant: str, l0: float, fvu: float, recovered:
         "loss_recovered_zero": recovered,
         "path": f"{row['name']}.safetensors",
     }
-    return row
+    return row | {"broken": "; ".join(broken(row)) or None}
 
 
 def imported(site: str = "layer2_residual") -> pd.DataFrame:
@@ -137,9 +142,16 @@ def control(features: int = 100) -> pd.DataFrame:
 
 
 def scored(
-    site: str, name: str, mean: float, condition: str, features: int, random: np.random.Generator
+    site: str,
+    name: str,
+    mean: float,
+    condition: str,
+    features: int,
+    random: np.random.Generator,
+    evaluated: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    described = next(row for _, row in evaluation(site).iterrows() if row["name"] == name)
+    evaluated = evaluation(site) if evaluated is None else evaluated
+    described = next(row for _, row in evaluated.iterrows() if row["name"] == name)
     status = np.array(["ok"] * features, dtype=object)
     status[:3] = ["dead", "too_few", "pred_constant"] if mean else "ok"
     values = random.beta(4 * mean, 4 * (1 - mean), features) if mean else random.normal(0, 0.03, features)
@@ -178,10 +190,10 @@ def failing(table: pd.DataFrame, source: str, n: int, reason: str) -> pd.DataFra
     return table
 
 
-def frequency(site: str = "layer2_residual") -> pd.DataFrame:
+def frequency(site: str = "layer2_residual", evaluated: pd.DataFrame | None = None) -> pd.DataFrame:
     """Share of held-out tokens on which each feature fires: few of PCA's directions carry most of its codes."""
     random = np.random.default_rng(2)
-    plain = evaluation(site).query("variant == 'plain'")
+    plain = (evaluation(site) if evaluated is None else evaluated).query("variant == 'plain'")
     parts = []
     for row in plain.itertuples():
         slope = {"pca": 1.6, "ica": 0.5, "neuron_basis": 0.9}.get(row.kind, 1.0)

@@ -9,12 +9,12 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from sparse_coding.figures import comparison, curves, scorers, scores, style
+from sparse_coding.figures import comparison, crossings, curves, scorers, scores, style
 from sparse_coding.figures.curves import Curve
-from sparse_coding.figures.subject import Subject
+from sparse_coding.figures.subject import Kept, Subject
 from sparse_coding.params import Architecture, Baseline
 from tests.figures import tables
-from tests.figures.drawing import check_words_apart, drawn, interval, ticks
+from tests.figures.drawing import check, drawn, interval, ticks
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +56,8 @@ def test_title_says_what_and_how_much(whole: tuple[Figure, str]) -> None:
         assert fact in words
 
 
-def test_no_words_overlap_or_leave_the_figure(whole: tuple[Figure, str]) -> None:
-    check_words_apart(whole[0])
+def test_nothing_overlaps_or_is_clipped(whole: tuple[Figure, str]) -> None:
+    check(whole[0])
 
 
 def test_caption_states_the_caveats_with_their_numbers(whole: tuple[Figure, str]) -> None:
@@ -65,12 +65,15 @@ def test_caption_states_the_caveats_with_their_numbers(whole: tuple[Figure, str]
     random = tables.control()["top_and_random"].dropna().mean()
     for part in (
         *("mean ablation: 0 is", "8.28 nats", "surface repeatability", "+d and −d", "rectified", "random directions"),
-        f"same dictionary on the model with random weights scores {random:.3f}",
-        *("not that the model learned them", "tied r4: L0 37", "d_act = 128", "TopK r4 (up to L0 32)"),
+        f"Control: tied r4, L1 0.002, trained in the same way on the model with random weights, scores {random:.3f}",
+        *("with the same settings on the trained model", "does not show that the model learned anything"),
+        *("tied r4: L0 37", "d_act = 128", "Nowhere in the shared range of L0", "TopK r4 (L0 4 to 32)"),
+        "So 0.9 recovered is still a loss of 0.53 nats",
         "11 dead, 11 firing in too few fragments, 0 with constant activation; a constant prediction counts as 0 (11)",
     ):
         assert part in words
-    assert "Missing" not in words
+    for part in ("Missing", "Greyed", "Broken", "Beyond", "Several", "To score one"):
+        assert part not in words
 
 
 HERE = {"python": "3.11.9", "torch": "2.7.1", "cpu": "Xeon"}
@@ -123,17 +126,12 @@ def test_figure_without_control_null_and_topk_variants() -> None:
     assert ticks(figure, 2)[-1] == "random directions"
 
 
-@pytest.mark.parametrize(
-    ("model", "why"), [(None, "imported activations, no model"), ("bert", "an encoder has no next-token loss")]
-)
-def test_what_has_no_loss_has_no_panel_b(model: str | None, why: str) -> None:
-    figure, words = drawn(tables.imported(), model=model)
-    style.png(figure, 12, 40)
-    assert any("not measured" in text.get_text() for text in figure.axes[1].texts)
-    assert f"Missing here: panel b ({why}" in words
+def test_imported_vectors_have_no_panel_of_what_a_model_keeps() -> None:
+    figure, words = drawn(tables.imported(), model=None)
+    check(figure)
+    assert "Missing here: what the model keeps (imported activations, no model" in words
     assert "mean ablation" not in words
-    assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
-    assert figure.axes[1].get_xscale() == "log"
+    assert len(figure.axes) == 3
 
 
 def test_a_model_that_loses_nothing_by_mean_ablation_has_no_panel_b() -> None:
@@ -141,10 +139,10 @@ def test_a_model_that_loses_nothing_by_mean_ablation_has_no_panel_b() -> None:
     evaluation = tables.imported()
     evaluation[["ce_clean", "ce_mean_ablated"]] = 10.96, 10.92
     figure, words = drawn(evaluation)
-    style.png(figure, 12, 40)
-    assert [text.get_text() for text in figure.axes[1].texts] == ["not measured: mean ablation\ncosts nothing"]
+    check(figure)
+    assert len(figure.axes) == 3
     said = "with this site at its mean the model loses no more: 10.92 against 10.96 nats a token"
-    assert f"Missing here: panel b ({said})" in words
+    assert f"Missing here: what the model keeps ({said})" in words
     assert "Loss recovered" not in words
 
 
@@ -158,16 +156,17 @@ def test_a_large_grid_is_cut_to_rows_that_can_be_read() -> None:
         for l1 in (1e-3, 2e-3, 3e-3)
         for seed in (0, 1)
     ]
-    kept = scores.chosen(pd.concat(many), keep=["tied_r4_l1-0.003_s1"])
-    assert len(kept) == scores.MOST_LEARNED
-    assert "tied_r4_l1-0.003_s1" in kept
-    names = scores.chosen(pd.concat(many))
+    table = pd.concat(many)
+    l0 = {name: 0.02 / l1 for name, l1 in zip(table["name"], table["l1"], strict=True)}  # 20, 10 and 6.7
+    names = scores.chosen(table, l0)
     assert len(names) == scores.MOST_LEARNED
     assert all(name.endswith("_l1-0.002_s0") for name in names)
+    assert scores.chosen(table, {name: 2 * value for name, value in l0.items()})[0].endswith("_l1-0.003_s0")
+    assert (names[0], names[-1]) == ("tied_r0.5_l1-0.002_s0", "untied_r32_l1-0.002_s0")
     figure, words = drawn(autointerp=pd.concat([*many, part[part["kind"] == "pca"]]))
     assert "Shown: 9 of 84 scored learned dictionaries" in words
+    assert "and of 14 such evenly spaced ones" in words
     assert len(ticks(figure, 2)) == scores.MOST_LEARNED + 1
-    assert (names[0], names[-1]) == ("tied_r0.5_l1-0.002_s0", "untied_r32_l1-0.002_s0")
 
 
 def test_scores_follow_the_status() -> None:
@@ -177,7 +176,7 @@ def test_scores_follow_the_status() -> None:
             "balanced_accuracy": [0.6, 0.7, 0.5, 0.9, 0.9, 0.9, 0.9],  # only the status may decide
         }
     ).assign(name="pca", kind="pca", condition="plain", ratio=None, l1=None, k=None, seed=0, wanted=9)
-    (row,) = scores.rows(table, None, "balanced_accuracy", interval)
+    (row,) = scores.rows(table, None, tables.evaluation(), "balanced_accuracy", interval)
     assert list(row.values) == [0.6, 0.7, 0.5]
     assert row.mean == pytest.approx(0.6)
     assert (row.sampled, row.wanted, row.group) == (7, 9, "baselines")
@@ -190,7 +189,7 @@ def test_a_dictionary_without_scores_is_still_a_row() -> None:
     autointerp.loc[dead, "top_and_random"] = None
     figure, _ = drawn(autointerp=autointerp)
     style.png(figure, 12, 40)
-    assert "PCA" in ticks(figure, 2)
+    assert "PCA\n100 % unscored" in ticks(figure, 2)
     assert "none scored" in [text.get_text() for text in figure.axes[2].texts]
 
 
@@ -199,13 +198,31 @@ def line(l0: list[float], fvu: list[float], kind: str = "tied") -> Curve:
     return Curve(kind, None, False, 1, points, style.look(kind, None, []))
 
 
-def test_crossing_is_where_both_lines_meet() -> None:
+def test_against_pca_there_are_five_cases() -> None:
     falling, flat = line([1, 100], [1.0, 0.0], "pca"), line([1, 100], [0.25, 0.25])
-    assert curves.crossing(flat, falling) == pytest.approx(100**0.75)  # a quarter is left three quarters of the way
-    assert curves.crossing(falling, flat) is None
-    assert curves.crossing(line([2, 50], [1.0, 1.0]), falling) == pytest.approx(2)  # worse from the beginning
-    assert curves.crossing(line([200, 300], [0.1, 0.1]), falling) is None  # no shared range
-    assert curves.crossing(line([1, 4, 16, 100], [0.9, 0.9, 0.1, 0.3]), falling) > 16  # the last of three counts
+
+    def against(l0: list[float], fvu: list[float]) -> tuple[str, float, float]:
+        found = crossings.compare(line(l0, fvu), falling)
+        return found.case, pytest.approx(found.low, nan_ok=True), pytest.approx(found.high, nan_ok=True)
+
+    met = crossings.compare(flat, falling)
+    assert met.case == "crossing"
+    assert met.place == pytest.approx(100**0.75)  # a quarter is left three quarters of the way
+    assert crossings.compare(falling, flat).case == "partly"  # lower at first, not at the end
+    assert against([2, 50], [1.0, 1.0]) == ("always", 2, 50)
+    assert against([2, 50], [0.01, 0.01]) == ("never", 2, 50)
+    assert against([200, 300], [0.1, 0.1])[0] == "apart"
+    last = crossings.compare(line([1, 4, 16, 100], [0.9, 0.9, 0.1, 0.3]), falling)
+    assert (last.case, last.place > 16) == ("crossing", True)  # the last of three counts
+
+
+def test_one_point_is_no_crossing() -> None:
+    one = line([10], [0.5], "pca")
+    worse = crossings.compare(line([5, 20], [0.9, 0.8]), one)
+    assert (worse.case, worse.low, worse.high) == ("always", pytest.approx(10), pytest.approx(10))
+    assert crossings.compare(line([5, 20], [0.1, 0.1]), one).case == "never"
+    assert crossings.compare(line([20], [0.1]), one).case == "apart"
+    assert crossings.of_l1([line([5, 20], [0.9, 0.8]), one]) == []
 
 
 def test_many_crossings_are_counted_not_named() -> None:
@@ -241,16 +258,19 @@ def test_interval_columns_may_be_empty() -> None:
     style.png(drawn(evaluation)[0], 12, 40)
 
 
-def test_points_outside_the_axes_are_counted() -> None:
+def test_points_outside_the_axes_are_named_and_marked_at_the_edge() -> None:
     evaluation = tables.evaluation()
     evaluation.loc[evaluation["name"] == "pca_top4", ["fvu", "loss_recovered"]] = [3.0, -2.0]
     figure, words = drawn(evaluation)
-    assert "2 points lie outside the axes" in words
-    assert figure.axes[0].get_ylim()[1] == curves.HIGHEST_FVU
+    assert "a caret at their edge: PCA top-k, k 4 (L0 4, FVU 3); PCA top-k, k 4 (L0 4, loss recovered -2)." in words
+    assert "beyond the axes (see below)" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert curves.BOUNDS["fvu"][1] < figure.axes[0].get_ylim()[1] < 1.2
+    check(figure)
 
 
 def test_missing_rows_in_one_panel_do_not_stop_the_others() -> None:
     scorer = scorers.shared({Path("site"): tables.autointerp(features=4)})
-    subject = Subject("features", None, None, None, 10, 128, scorer, None, None, 0)
+    subject = Subject("features", None, None, None, 10, 128, scorer, Kept(), (0, 0))
     figure = comparison.figure(subject, [], [], [], "nothing")
+    assert not figure.axes
     assert style.png(figure, 12, 40)

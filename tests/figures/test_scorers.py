@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from sparse_coding.errors import BadInput
 from sparse_coding.figures import scorers
 from tests.figures import tables
-from tests.figures.drawing import check_words_apart, drawn, ticks
+from tests.figures.drawing import check, drawn, ticks
 
 SITE, CONTROL = tables.simulated(tables.autointerp()), tables.simulated(tables.control())
 FILES = Path("site.parquet"), Path("control.parquet")
@@ -70,7 +70,7 @@ def test_tables_without_a_common_source_are_refused(site: pd.DataFrame, control:
 
 def test_the_figure_of_a_simulation() -> None:
     figure, words = drawn(autointerp=SITE, control=CONTROL)
-    check_words_apart(figure)
+    check(figure)
     panel = figure.axes[2]
     assert panel.get_xlabel() == "simulation score (judge mind-70b):\ntop-and-random correlation"
     assert upright(panel) == {0}
@@ -83,7 +83,7 @@ def test_the_figure_of_a_simulation() -> None:
         "0123456789ab+cdef01234567, mode nonzero.",
         "Not comparable with token-rules scores, with another judge, or with published scores of other simulators.",
         "0 with constant activation, 0 without a usable answer; a constant prediction counts as 0 (11).",
-        "not that the model learned them",
+        "does not show that the model learned anything",
     ):
         assert part in words
     for part in ("surface repeatability", "Warning", "spending cap", "Missing"):
@@ -96,7 +96,7 @@ def test_the_figure_of_a_simulation() -> None:
 def test_the_figure_of_a_classifier(scorer: str, told_apart: str) -> None:
     site, control = tables.classified(tables.autointerp(), scorer), tables.classified(tables.control(), scorer)
     figure, words = drawn(autointerp=site, control=control)
-    check_words_apart(figure)
+    check(figure)
     panel = figure.axes[2]
     assert panel.get_xlabel() == f"{scorer} score (judge mind-70b):\nbalanced accuracy"
     assert upright(panel) == {0.5}
@@ -121,7 +121,7 @@ def test_long_names_of_models_stay_inside_the_figure() -> None:
     name = "/models/of/some/server/Qwen2.5-72B-Instruct-Q4_K_M-00001-of-00002.gguf"
     site = SITE.assign(explainer=name, judge=name)
     figure, words = drawn(autointerp=site)
-    check_words_apart(figure)
+    check(figure)
     assert "-of-00002.gguf):" in figure.axes[2].get_xlabel()
     assert f"{name} judged: by" in words
 

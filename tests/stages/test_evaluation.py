@@ -271,6 +271,17 @@ def test_a_dictionary_that_never_fires_is_mean_ablation(rows: list[dict]) -> Non
     assert row["kl"] > 0.01
 
 
+def test_a_broken_dictionary_is_named_in_the_table_and_in_the_log(
+    world: World, rows: list[dict], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert find(rows, "random")["broken"].endswith("L0 0")
+    assert {row["name"] for row in rows if row["broken"]} == {"random"}
+    capsys.readouterr()
+    world.run(tmp_path, ["random", "topk_r2_k4_s0"])
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
+    assert warnings == [f"warning: {SITE}: random (plain) is broken: {find(rows, 'random')['broken']}"]
+
+
 def test_intervals_enclose_their_metrics(rows: list[dict]) -> None:
     for metric in ("l0", "fvu", "ce", "kl", "loss_recovered"):
         for row in rows[:2]:
@@ -367,7 +378,14 @@ def test_metrics_points_and_summary_hold_all_sites(world: World, rows: list[dict
     assert [line[2] for line in columns] == ["neuron_basis", "random", "tied", "tied", "topk", "topk"] * 2
     lines = (tmp_path / "summary.csv").read_text().splitlines()
     assert len(lines) == 1 + 2 * len(rows)
-    assert lines[0].split(",") == tables.EVALUATION.names
+    assert lines[0].split(",") == [*tables.EVALUATION.names, "headline"]
+    # A row a site and kind: the plain variants, and no baseline.
+    headlines = [line.split(",")[:4] for line in lines[1:] if line.endswith(",yes")]
+    assert headlines == [
+        [site, name, kind, "plain"]
+        for site in (SITE, "layer0_residual")
+        for name, kind in (("tied_r2_l1-0.002_s0", "tied"), ("topk_r2_k4_s0", "topk"))
+    ]
     assert [line.split(",")[lines[0].split(",").index("site")] for line in lines[1:]] == [
         *[SITE] * len(rows),
         *["layer0_residual"] * len(rows),

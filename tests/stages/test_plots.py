@@ -9,7 +9,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.io import tables as files
 from sparse_coding.params import Params, Plots
 from sparse_coding.stages import plots
-from tests.figures import tables
+from tests.figures import odd, tables
 
 SITE = "layer2_residual"
 SETTINGS = slices.plots(Params(plots=Plots(dpi=50)), SITE).model_copy(update={"bootstrap": 300})
@@ -56,6 +56,29 @@ def test_without_control_the_figure_says_so(inputs: dict[str, Path]) -> None:
     plots.run(SETTINGS, **inputs)
     assert picture_of(inputs).exists()
     assert "Missing here: the control random-weights model." in caption_of(inputs)
+
+
+def test_what_is_broken_greyed_or_not_scored_is_in_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = odd.broken()
+    schemas = {"evaluation": files.EVALUATION, "frequency": files.FREQUENCY, "autointerp": files.AUTOINTERP}
+    inputs = {name: tables.write(tmp_path / f"{name}.parquet", found[name], schema) for name, schema in schemas.items()}
+    plots.run(SETTINGS, **inputs, output=tmp_path)
+    assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")] == [
+        f"warning: {SITE}: {words}"
+        for words in (
+            "tied_r6_l1-0.002_s0 (plain) is broken: 514 of 768 features dead",
+            "tied_r6_l1-0.003_s0 (plain) is broken: FVU 2.1; L0 0.03",
+            "tied r6, L1 0.002 is greyed: broken, 67 % dead, 72 % unscored",
+            "shuffled null, tied r6, L1 0.002 is greyed: broken, 67 % dead, 68 % unscored",
+            "No scored tied dictionary has an L0 of 4 to 32 (nearest: tied_r6_l1-0.002_s0, L0 1.2).",
+            "To score one: `autointerp.members: {l1: 0.0005, k: 8}` in params.yaml.",
+        )
+    ]
+
+
+def test_the_default_has_nothing_to_warn_of(inputs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    plots.run(SETTINGS, **inputs)
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_the_caption_says_where_the_environments_of_the_numbers_differ(inputs: dict[str, Path]) -> None:

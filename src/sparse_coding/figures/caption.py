@@ -1,16 +1,19 @@
-"""The words under the figure: how it was made, and what it does not show. Every number comes from the data."""
+"""The words under the figure: how it was made, and what it does not show.
+
+Every sentence stands only where what it speaks of is drawn, and every number comes from the data.
+"""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
-from sparse_coding.figures import scores_caption
-from sparse_coding.figures.curves import HIGHEST_FVU, LOWEST_RECOVERED, Curve, pca_crossings
+from sparse_coding.core.metrics import headline
+from sparse_coding.core.metrics.soundness import DOUBTFUL
+from sparse_coding.figures import curves_caption, panels, scores_caption
+from sparse_coding.figures.curves import Curve
 from sparse_coding.figures.frequencies import Frequencies
-from sparse_coding.figures.scores import RANDOM_WEIGHTS, Scores
+from sparse_coding.figures.scores import Scores
 from sparse_coding.figures.subject import Subject
-
-MOST_NAMED = 6  # more lines than this are counted, not named
 
 
 def text(
@@ -22,91 +25,45 @@ def text(
     environments: Sequence[dict[str, str]] = (),
 ) -> str:
     """The caption: a paragraph for a and b, one for c, one for d, then what is missing and what was mixed."""
-    panel_c = scores_caption.sentences(subject.scorer, scores, subject.n_learned)
-    paragraphs = [_curves(subject, evaluation, lines), panel_c, _frequencies(frequencies)]
-    more = [_missing(subject, lines, scores), mixed(environments)]
-    return "\n".join([*paragraphs, *(words for words in more if words)])
-
-
-def _curves(subject: Subject, evaluation: pd.DataFrame, lines: list[Curve]) -> str:
-    sentences = [
-        f"(a, b) {subject.held_out:,} held-out vectors. A point is a dictionary; L1 or k varies along a line; r is the "
-        "number of features per activation dimension; thin bars are 95 % intervals."
+    there = panels.letters(subject, lines, scores, frequencies)
+    found = [
+        curves_caption.sentences(subject, evaluation, lines, there),
+        scores_caption.sentences(subject, evaluation, scores, there),
+        _frequencies(frequencies, there),
+        " ".join(subject.advice),
+        _missing(subject, lines, scores, there),
+        mixed(environments),
     ]
-    if any(line.seeds > 1 for line in lines):
-        sentences.append("Several seeds: their mean.")
-    sentences += _crossings(subject, lines)
-    sentences += _not_drawn(evaluation, lines)
-    if subject.lacks_loss is None:
-        sentences.append(
-            "(b) Loss recovered is against mean ablation: 0 is the model with this site at its mean (cross-entropy "
-            f"{subject.ce_ablated:.2f} nats), 1 the model as it is ({subject.ce_clean:.2f}). The ablated model is so "
-            "bad that a high share can hide a large loss: read the right axis too."
-        )
-        if any(line.refit for line in lines):
-            sentences.append("Gain refit: one least-squares factor per feature, which undoes the shrinkage by L1.")
-    return " ".join(sentences)
+    return "\n".join(words for words in found if words)
 
 
-def _crossings(subject: Subject, lines: list[Curve]) -> list[str]:
-    places = pca_crossings(lines)
-    lose = {label: place for label, place in places.items() if place is not None}
-    highest = {line.label: line.points["l0"].max() for line in lines if not line.refit}
-    keep = [f"{label} (up to L0 {highest[label]:.0f})" for label in places if label not in lose]
-    sentences = []
-    if lose:
-        span = _range(min(lose.values()), max(lose.values()), ".0f")
-        names = ", ".join(f"{label}: L0 {place:.0f}" for label, place in lose.items())
-        where = names if len(lose) <= MOST_NAMED else f"{len(lose)} lines: L0 {span}"
-        share = _range(min(lose.values()) / subject.d_act, max(lose.values()) / subject.d_act, ".2f")
-        sentences.append(
-            f"PCA top-k has the lower FVU above a crossing ({where}; {share} of d_act = {subject.d_act}): with so many "
-            "codes a basis that is only as large as d_act is already nearly complete."
-        )
-    if keep:
-        names = ", ".join(keep) if len(keep) <= MOST_NAMED else f"{len(keep)} other lines"
-        sentences.append(f"No crossing with PCA in the measured range: {names}.")
-    return sentences
-
-
-def _range(low: float, high: float, form: str) -> str:
-    first, last = format(low, form), format(high, form)
-    return first if first == last else f"{first} to {last}"
-
-
-def _not_drawn(evaluation: pd.DataFrame, lines: list[Curve]) -> list[str]:
-    sentences = []
-    nmf = evaluation[(evaluation["kind"] == "nmf") & (evaluation["variant"] == "plain")]
-    if len(nmf):
-        row = nmf.iloc[0]
-        sentences.append(f"NMF is dense (L0 {row['l0']:.0f}, FVU {row['fvu']:.2f}) and stands in c only.")
-    beyond = sum(
-        int((line.points["fvu"] > HIGHEST_FVU).sum() + (line.points["loss_recovered"] < LOWEST_RECOVERED).sum())
-        for line in lines
-    )
-    if beyond:
-        sentences.append(f"{beyond} points lie outside the axes (FVU > {HIGHEST_FVU}, recovered < {LOWEST_RECOVERED}).")
-    return sentences
-
-
-def _frequencies(frequencies: list[Frequencies]) -> str:
+def _frequencies(frequencies: list[Frequencies], there: dict[str, str]) -> str:
     if not frequencies:
-        return "(d) No firing frequencies."
-    return (
-        "(d) How often a feature fires, on held-out tokens: the learned dictionaries of c, and each top-k baseline at "
-        "the L0 nearest to theirs. Violins: features that fire at all; dot and bar: median and quartiles."
-    )
+        return ""
+    who = ["the learned dictionaries"] if any(row.group == "learned" for row in frequencies) else []
+    if who and panels.SCORES in there:
+        who[0] += f" of {there[panels.SCORES]}"
+    if any(row.group == "baselines" for row in frequencies):
+        who.append(f"of each top-k baseline the one whose L0 is nearest to {headline.LOW:g} to {headline.HIGH:g}")
+    found = [f"({there[panels.FREQUENCIES]}) How often a feature fires, on held-out tokens: {', and '.join(who)}."]
+    if any(len(row.values) for row in frequencies):
+        found.append("Violins: features that fire at all; dot and bar: median and quartiles.")
+    if any(row.doubt for row in frequencies):
+        found.append(f"Greyed: more than {100 * DOUBTFUL:.0f} % of the features are dead.")
+    return " ".join(found)
 
 
-def _missing(subject: Subject, lines: list[Curve], scores: list[Scores]) -> str:
-    missing = []
-    if lacks := subject.lacks_loss:
-        missing.append(f"panel b ({lacks[1]})")
-    if not any(line.look.dashes != "-" for line in lines):
-        missing.append("top-k variants of the baselines in a and b")
-    present = {row.label.split(",")[0] for row in scores if row.group == "controls"}
-    wanted = ["random directions", *(["shuffled null"] if subject.scorer.has_null else []), RANDOM_WEIGHTS]
-    missing += [f"the control {control}" for control in wanted if control not in present]
+def _missing(subject: Subject, lines: list[Curve], scores: list[Scores], there: dict[str, str]) -> str:
+    missing = [] if subject.lacks_kept is None else [f"what the model keeps ({subject.lacks_kept})"]
+    curve_letters = [there[name] for name in (panels.RECONSTRUCTION, panels.KEPT) if name in there]
+    if curve_letters and all(line.look.dashes == "-" for line in lines):
+        missing.append(f"top-k variants of the baselines in {' and '.join(curve_letters)}")
+    roles = {row.role for row in scores} | {"random" for row in scores if row.name == "random"}
+    wanted = {"random": "random directions", "untrained": "random-weights model"}
+    if subject.scorer.has_null:
+        wanted |= {"null": "shuffled null"}
+    order = ("random", "null", "untrained")
+    missing += [f"the control {wanted[role]}" for role in order if role in wanted and role not in roles]
     return f"Missing here: {'; '.join(missing)}." if missing else ""
 
 

@@ -1,39 +1,42 @@
 """The figure of one site: learned dictionaries against PCA, ICA, NMF, the neuron basis and random directions.
 
     (a) FVU against L0                   (c) interpretability by method
-    (b) loss recovered against L0        (d) how often features fire
+    (b) what the model keeps, or loses   (d) how often features fire
         legend                               caption below all
 
-Sizes are in inches at `style.DESIGN_WIDTH`; rows are as high as labels need, so the figure grows with the methods.
+Which panels there are: `panels`. What is written is measured first. Rows are as high as their labels need, so the
+figure grows with the methods; where the left column is the higher one, they stretch to its height.
 """
 
-import textwrap
-from typing import Any, cast
+from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from sparse_coding.figures import curves, style, violins
+from sparse_coding.figures import curve_panels, curves, layout, style, violins
+from sparse_coding.figures.columns import CURVE_GAP, GAP, LEFT, LEGEND_LINE, MARGIN, Columns, left_height
 from sparse_coding.figures.curves import Curve
 from sparse_coding.figures.frequencies import Frequencies
+from sparse_coding.figures.layout import Canvas
+from sparse_coding.figures.panels import FREQUENCIES, KEPT, RECONSTRUCTION, SCORES, letters
 from sparse_coding.figures.scores import Scores
-from sparse_coding.figures.style import SMALL
+from sparse_coding.figures.style import DARK, SMALL
 from sparse_coding.figures.subject import Subject
-from sparse_coding.figures.violins import Row
+from sparse_coding.figures.violins import Panel, Row
 
-ROW = 0.37  # height of a violin's row
-LEFT, CURVE_WIDTH = 0.72, 3.95
-RIGHT, VIOLIN_WIDTH = 7.2, 2.68
-TOP, GAP = 0.98, 1.12  # above the panels; between panels c and d
-CURVE_GAP, X_LABEL = 0.42, 0.55
-LEGEND_COLUMNS, LEGEND_LINE = 3, 0.2
-FACT_LINE = 0.17
-CAPTION_LINE, CAPTION_LETTERS = 0.155, 176
-SCORE_COLUMNS = (1.15, 1.93)
-FREQUENCY_COLUMNS = (0.55, 1.93)
+WIDTH = style.DESIGN_WIDTH - 2 * MARGIN
+X_LABEL = 0.62  # below the last panels
+TITLE_LINE, FACT_LINE, CAPTION_LINE = 0.24, 0.17, 0.155
+TITLES = {
+    RECONSTRUCTION: "Reconstruction",
+    "loss_recovered": "What the model keeps",
+    "final_fvu": "What the final hidden states lose",
+    SCORES: "Interpretability by method",
+    FREQUENCIES: "Firing frequency of features",
+}
 
 
 def figure(
@@ -41,121 +44,102 @@ def figure(
 ) -> Figure:
     """Draw the figure. Nothing of pyplot's is touched."""
     with mpl.rc_context(style.RC):
-        if subject.lacks_loss:
-            lines = [line for line in lines if not line.refit]  # they are drawn in b only
-        handles = curves.legend_handles(lines)
-        wrapped = [line for part in caption.split("\n") for line in textwrap.wrap(part, CAPTION_LETTERS)]
-        score_rows, frequency_rows = _score_rows(scores), _frequency_rows(frequencies)
-        legend = LEGEND_LINE * -(-len(handles) // LEGEND_COLUMNS)
-        score_height = ROW * max(violins.height(score_rows), 3)
-        frequency_height = ROW * max(violins.height(frequency_rows), 3)
-        panels = max(score_height + GAP + frequency_height, 5.4 + CURVE_GAP + legend)
-        height = TOP + panels + X_LABEL + 0.15 + CAPTION_LINE * len(wrapped) + 0.15
-        canvas = _Canvas(Figure(figsize=(style.DESIGN_WIDTH, height)), height)
+        there = letters(subject, lines, scores, frequencies)
+        rows = {SCORES: _score_panel(scores), FREQUENCIES: _frequency_panel(frequencies)}
+        right = {name: panel for name, panel in rows.items() if name in there}
+        left = [name for name in (RECONSTRUCTION, KEPT) if name in there]
+        measure = subject.kept.measure if KEPT in there else None
+        drawn = curves.shown(lines, measure) if left else []
+        columns = Columns.of(len(left), list(right.values()), measure == "loss_recovered")
 
-        curve_height = (panels - CURVE_GAP - legend - 0.12) / 2
-        upper = canvas.axes(LEFT, TOP, CURVE_WIDTH, curve_height)
-        lower = canvas.axes(LEFT, TOP + curve_height + CURVE_GAP, CURVE_WIDTH, curve_height)
-        _reconstruction(upper, lines)
-        _recovered(lower, lines, subject)
-        _same_l0(upper, lower)
-        canvas.figure.legend(
-            handles=handles,
-            loc="upper left",
-            bbox_to_anchor=canvas.point(LEFT - 0.5, TOP + panels + X_LABEL - legend - 0.1),
-            ncols=LEGEND_COLUMNS,
-            frameon=False,
-            borderaxespad=0,
-            columnspacing=1.4,
-            handlelength=3.0,
-        )
-        _interpretability(canvas.axes(RIGHT, TOP, VIOLIN_WIDTH, score_height), score_rows, subject)
-        _firing(canvas.axes(RIGHT, TOP + panels - frequency_height, VIOLIN_WIDTH, frequency_height), frequency_rows)
-        _titles(canvas, subject, score_height, curve_height, panels - frequency_height)
-        canvas.text(
-            LEFT - 0.5, TOP + panels + X_LABEL + 0.15, "\n".join(wrapped), va="top", fontsize=SMALL, linespacing=1.25
-        )
+        handles = curve_panels.legend_handles(drawn, there.get(KEPT))
+        abreast = columns.legend_columns([str(handle.get_label()) for handle in handles])
+        legend = LEGEND_LINE * -(-len(handles) // abreast)
+        heights = columns.right_heights(list(right.values()), left_height(len(left), legend))
+        high = max(sum(heights) + GAP * (len(heights) - 1), left_height(len(left), legend))
+        titles, facts = _heads(subject)
+        top = 0.57 + TITLE_LINE * len(titles) + FACT_LINE * len(facts)
+        written = [line for part in caption.split("\n") for line in layout.wrap(part, WIDTH)]
+        below = top + high + (X_LABEL + 0.15 if there else 0)
+
+        canvas = Canvas(below + CAPTION_LINE * len(written) + 0.15)
+        for place, line in enumerate(titles):
+            canvas.text(MARGIN, 0.3 + TITLE_LINE * place, line, fontsize=style.LARGE, fontweight="bold")
+        for place, line in enumerate(facts):
+            canvas.text(MARGIN, 0.29 + TITLE_LINE * len(titles) + FACT_LINE * place, line, color=DARK)
+        _draw_curves(canvas, (top, high - legend), {name: there[name] for name in left}, subject, drawn, columns)
+        if handles:
+            _draw_legend(canvas.figure, handles, canvas.point(MARGIN, top + high + X_LABEL - legend), abreast)
+        for (name, panel), height in zip(right.items(), heights, strict=True):
+            axes = canvas.axes(columns.axes, top, columns.axes_width, height)
+            violins.draw(axes, panel, columns.label_width, height)
+            (_interpretability if name == SCORES else _firing)(axes, panel.rows, subject)
+            _title(canvas, columns.right, top, there[name], TITLES[name])
+            top += height + GAP
+        canvas.text(MARGIN, below, "\n".join(written), va="top", fontsize=SMALL, linespacing=1.25)
     return canvas.figure
 
 
-class _Canvas:
-    """A figure in which places are inches from the top left."""
-
-    def __init__(self, figure: Figure, height: float) -> None:
-        self.figure, self.height = figure, height
-
-    def point(self, left: float, top: float) -> tuple[float, float]:
-        return left / style.DESIGN_WIDTH, 1 - top / self.height
-
-    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
-        x, y = self.point(left, top + height)
-        return self.figure.add_axes((x, y, width / style.DESIGN_WIDTH, height / self.height))
-
-    def text(self, left: float, top: float, text: str, **how: Any) -> None:
-        self.figure.text(*self.point(left, top), text, **how)
-
-
-def _titles(canvas: _Canvas, subject: Subject, score_height: float, curve_height: float, frequency_top: float) -> None:
+def _heads(subject: Subject) -> tuple[list[str], list[str]]:
+    """The lines of the title, and those of the facts below it."""
     model = f" in {subject.model}" if subject.model else ", imported activations"
-    canvas.text(LEFT - 0.5, 0.3, f"Dictionaries of {subject.site}{model}", fontsize=style.LARGE, fontweight="bold")
+    title = layout.wrap(f"Dictionaries of {subject.site}{model}", WIDTH, style.LARGE, bold=True)
     facts = [f"corpus {subject.corpus}"] if subject.corpus else []
-    facts += [f"trained on {subject.train_tokens:,} tokens"] if subject.train_tokens else []
+    facts += [f"{subject.train_tokens:,} tokens to train on"] if subject.train_tokens else []
     facts += [f"evaluated on {subject.held_out:,} held-out tokens", f"d_act {subject.d_act}"]
     scorer = [f"scorer: {subject.scorer.name}", *subject.scorer.models]
     # The names of two models need a line of their own.
-    lines = [facts, scorer] if subject.scorer.is_llm else [facts + scorer]
-    for place, line in enumerate(lines):
-        canvas.text(LEFT - 0.5, 0.53 + FACT_LINE * place, "  ·  ".join(line), color="#444444")
-    left, right = LEFT - 0.5, RIGHT - 1.7
-    canvas.text(left, TOP - 0.1, "(a) Reconstruction", fontweight="bold")
-    canvas.text(left, TOP + curve_height + CURVE_GAP - 0.1, "(b) What the model keeps", fontweight="bold")
-    canvas.text(right, TOP - 0.1, "(c) Interpretability by method", fontweight="bold")
-    canvas.text(right, TOP + frequency_top - 0.28, "(d) Firing frequency of features", fontweight="bold")
+    parts = [facts, scorer] if subject.scorer.is_llm else [facts + scorer]
+    return title, [line for part in parts for line in layout.wrap("  ·  ".join(part), WIDTH, style.TEXT)]
 
 
-def _reconstruction(axes: Axes, lines: list[Curve]) -> None:
-    plain = [line for line in lines if not line.refit]
-    curves.draw(axes, plain, "fvu")
-    highest = max((float(line.points["fvu"].max()) for line in plain), default=1.0)
-    axes.set_ylim(0, min(highest * 1.06, curves.HIGHEST_FVU))
-    axes.set_ylabel("FVU (fraction of variance unexplained)")
-    curves.mark_crossings(axes, lines)
+def _title(canvas: Canvas, left: float, top: float, letter: str, title: str) -> None:
+    canvas.text(left, top - 0.1, f"({letter}) {title}", fontweight="bold")
 
 
-def _recovered(axes: Axes, lines: list[Curve], subject: Subject) -> None:
-    axes.set_ylabel("loss recovered (against mean ablation)")
-    axes.set_xlabel("L0 (mean number of features active on a token, log scale)")
-    if lacks := subject.lacks_loss:
-        axes.set_yticks([])
-        curves.log_l0(axes)
-        axes.text(0.5, 0.5, f"not measured: {lacks[0]}", transform=axes.transAxes, ha="center", va="center")
-        return
-    curves.draw(axes, lines, "loss_recovered")
-    lowest = min((float(line.points["loss_recovered"].min()) for line in lines), default=0.0)
-    axes.set_ylim(max(lowest - 0.05, curves.LOWEST_RECOVERED), 1.01)
-    axes.axhline(1, color="#444444", linewidth=0.8)
-    how: Any = {"textcoords": "offset points", "va": "top", "fontsize": SMALL, "color": "#444444"}
-    axes.annotate("the model as it is", (0.02, 1), xycoords=axes.get_yaxis_transform(), xytext=(0, -3), **how)
-    nats = axes.secondary_yaxis("right", functions=_share_to_nats(subject))
-    nats.set_ylabel("cross-entropy of the spliced\nmodel (nats / token)")
-    nats.spines["right"].set_visible(True)
+def _draw_curves(
+    canvas: Canvas,
+    place: tuple[float, float],
+    there: dict[str, str],
+    subject: Subject,
+    drawn: Sequence[tuple[Curve, str]],
+    columns: Columns,
+) -> None:
+    """Panels a and b, one above the other, in `place` (its top and height), with one L0 axis."""
+    top, high = place
+    lines, limits = list(dict.fromkeys(line for line, _ in drawn)), curves.l0_limits(drawn)
+    each = (high - CURVE_GAP * (len(there) - 1)) / max(len(there), 1)
+    for name, letter in there.items():
+        axes = canvas.axes(LEFT, top, columns.curve_width, each)
+        measure = subject.kept.measure
+        if name == RECONSTRUCTION:
+            curve_panels.reconstruction(axes, lines, limits)
+        elif measure == "loss_recovered":
+            curve_panels.loss_recovered(axes, lines, limits, subject.kept)
+        else:
+            curve_panels.final_states(axes, lines, limits, subject.kept)
+        _title(canvas, MARGIN, top, letter, TITLES[name if name == RECONSTRUCTION else str(measure)])
+        is_last = letter == list(there.values())[-1]
+        axes.tick_params(axis="x", labelbottom=is_last)
+        axes.set_xlabel(curve_panels.L0_LABEL if is_last else "")
+        top += each + CURVE_GAP
 
 
-def _share_to_nats(subject: Subject) -> Any:
-    """From loss recovered to cross-entropy, and back."""
-    clean, ablated = cast(float, subject.ce_clean), cast(float, subject.ce_ablated)  # there is a loss
-    span = ablated - clean
-    return lambda share: ablated - share * span, lambda ce: (ablated - ce) / span
+def _draw_legend(figure: Figure, handles: list, place: tuple[float, float], columns: int) -> None:
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=place,
+        ncols=columns,
+        frameon=False,
+        borderaxespad=0,
+        columnspacing=1.4,
+        handlelength=3.0,
+    )
 
 
-def _same_l0(upper: Axes, lower: Axes) -> None:
-    lower.sharex(upper)
-    upper.tick_params(axis="x", labelbottom=False)
-    upper.margins(x=0.03)
-
-
-def _score_rows(scores: list[Scores]) -> list[Row]:
-    return [
+def _score_panel(scores: Sequence[Scores]) -> Panel:
+    rows = [
         Row(
             label=row.label,
             group=row.group,
@@ -165,42 +149,49 @@ def _score_rows(scores: list[Scores]) -> list[Row]:
             low=row.low,
             high=row.high,
             cells=(
+                "" if np.isnan(row.l0) else f"{row.l0:.3g}",
                 f"{row.mean:z.2f} [{row.low:z.2f}, {row.high:z.2f}]" if len(row.values) else "none scored",
                 f"{len(row.values)} / {row.sampled}",
             ),
-            control=row.group == "controls",
+            hatched=row.group == "controls" and row.role != "twin",
+            doubt=row.doubt,
         )
         for row in scores
     ]
+    return Panel(rows, ("L0", "mean [95 %]", "n"))
 
 
-def _frequency_rows(frequencies: list[Frequencies]) -> list[Row]:
+def _frequency_panel(frequencies: Sequence[Frequencies]) -> Panel:
     rows = []
     for row in frequencies:
         logs = np.log10(row.values)
         low, centre, high = np.quantile(logs, [0.25, 0.5, 0.75]) if len(logs) else (np.nan, np.nan, np.nan)
         cells = (f"{row.l0:.3g}", f"{row.dead:,} of {row.n_feat:,}")
-        rows.append(Row(row.label, "", row.look, logs, centre, low, high, cells))
-    return rows
+        rows.append(Row(row.label, "", row.look, logs, centre, low, high, cells, doubt=row.doubt))
+    return Panel(rows, ("L0", "dead"))
 
 
-def _interpretability(axes: Axes, rows: list[Row], subject: Subject) -> None:
-    violins.draw(axes, rows, ("mean [95 %]", "n"), SCORE_COLUMNS)
-    violins.headings(axes, rows)
+def _interpretability(axes: Axes, rows: Sequence[Row], subject: Subject) -> None:
     chance = subject.scorer.chance
-    axes.axvline(chance, color="#444444", linewidth=0.8, zorder=1)
-    random = next((row.centre for row in rows if row.label == style.NAMES["random"]), None)
+    axes.axvline(chance, color=DARK, linewidth=0.8, zorder=1)
+    random = random_directions(rows)
     if random is not None:
-        axes.axvline(random, color="#444444", linewidth=1, linestyle=(0, (3, 2)), zorder=1)
-    lowest = min([chance, *(row.values.min() for row in rows if len(row.values))])
-    axes.set_xlim(max(lowest - 0.03, -1), 1.02)
+        axes.axvline(random, color=DARK, linewidth=1, linestyle=(0, (3, 2)), zorder=1)
+    lowest = min([chance, *(min(row.values.min(), row.low) for row in rows if len(row.values))])
+    axes.set_xlim(lowest - 0.04, 1.03)
+    step = 5 if lowest < -0.3 else 2 if lowest < 0.4 else 1
+    axes.xaxis.set_major_locator(FixedLocator([tenth / 10 for tenth in range(-10, 11, step)]))
     axes.set_xlabel(subject.scorer.axis)
 
 
-def _firing(axes: Axes, rows: list[Row]) -> None:
-    violins.draw(axes, rows, ("L0", "dead"), FREQUENCY_COLUMNS)
+def random_directions(rows: Sequence[Row]) -> float | None:
+    """The mean of random directions, where the dashed line stands; None where they were not scored."""
+    return next((row.centre for row in rows if row.label == style.NAMES["random"] and len(row.values)), None)
+
+
+def _firing(axes: Axes, rows: Sequence[Row], subject: Subject) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda power, _: f"$10^{{{power:g}}}$"))
-    lowest = min((row.values.min() for row in rows if len(row.values)), default=-4)
-    axes.set_xlim(np.floor(lowest), 0.02)
-    axes.set_xticks(range(int(np.floor(lowest)), 1))
+    lowest = int(np.floor(min((row.values.min() for row in rows if len(row.values)), default=-4) - 0.02))
+    axes.set_xlim(lowest, 0.04)
+    axes.set_xticks(range(lowest, 1))
     axes.set_xlabel("firing frequency (share of held-out tokens, log scale)")

@@ -1,27 +1,28 @@
-"""Panels a and b: what a dictionary keeps of the activations, and of the model's loss, against L0."""
+"""The lines of panels a and b: what a dictionary keeps of the activations, and of the model, against L0."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from sparse_coding.figures.style import LEARNED, SMALL, Look, look, method
+from sparse_coding.figures.style import LEARNED, Look, look, method
 
 DRAWN_BASELINES = ("pca", "ica", "neuron_basis")  # with top-k: random directions are ill-conditioned, NMF is dense
-LOWEST_RECOVERED, HIGHEST_FVU = -0.2, 1.1  # what lies beyond is counted in the caption
-_MEASURES = ("l0", "fvu", "loss_recovered")
+LOWEST_L0 = 0.5  # what lies beyond the axes is drawn at their edge and named in the caption
+BOUNDS = {"fvu": (0.0, 1.1), "loss_recovered": (-0.2, 1.2), "final_fvu": (0.0, 1.1)}
+SHORT = {"fvu": "FVU", "loss_recovered": "loss recovered", "final_fvu": "final FVU"}
+_MEASURES = ("l0", *BOUNDS)
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
     """One line: dictionaries that differ in L1 or k only.
 
-    points: a row per L1 or k in the order of L0, with l0, fvu, loss_recovered and their `_low`, `_high`
-    (95 % intervals); the mean over seeds, with the widest interval, where there are several.
+    points: a row per L1 or k in the order of L0, with l0, fvu, loss_recovered, final_fvu and their `_low`, `_high`
+    (95 % intervals), and whether one of its dictionaries is `broken`; the mean over seeds, with the widest interval,
+    where there are several.
     """
 
     kind: str
@@ -36,6 +37,14 @@ class Curve:
         """Its name in the legend."""
         return method(self.kind, self.ratio) + ("" if self.kind in LEARNED else " top-k")
 
+    def has(self, measure: str) -> bool:
+        """Whether any point has a value of `measure`."""
+        return bool(self.points[measure].notna().any())
+
+    def known(self, measure: str) -> pd.DataFrame:
+        """The points that have a value of `measure`."""
+        return self.points[self.points[measure].notna()]
+
 
 def curves(evaluation: pd.DataFrame) -> list[Curve]:
     """All lines of a site, from its evaluation table: learned ones, their gain refit, top-k baselines."""
@@ -47,8 +56,7 @@ def curves(evaluation: pd.DataFrame) -> list[Curve]:
     groups = ["kind", "ratio", "variant"]
     found = [_curve(rows, learned) for part in (learned, topk) for _, rows in part.groupby(groups, dropna=False)]
     order = (*LEARNED, *DRAWN_BASELINES)
-    drawn = [curve for curve in found if len(curve.points)]
-    return sorted(drawn, key=lambda curve: (order.index(curve.kind), curve.ratio or 0, curve.refit))
+    return sorted(found, key=lambda curve: (order.index(curve.kind), curve.ratio or 0, curve.refit))
 
 
 def _curve(rows: pd.DataFrame, learned: pd.DataFrame) -> Curve:
@@ -57,125 +65,58 @@ def _curve(rows: pd.DataFrame, learned: pd.DataFrame) -> Curve:
     ratios = [float(value) for value in learned.loc[learned["kind"] == kind, "ratio"].dropna().unique()]
     how = {name + end: way for name in _MEASURES for end, way in (("", "mean"), ("_low", "min"), ("_high", "max"))}
     # an evaluation without intervals, or without splicing, gives columns of nothing
-    numbers = rows.reindex(columns=list(how)).astype(float)
+    numbers = rows.reindex(columns=list(how)).astype(float).assign(broken=rows["broken"].notna())
     strength = rows["l1"].astype(float).fillna(rows["k"].astype(float))
-    points = numbers.groupby(strength).agg(how)
-    points = points[points["l0"] > 0].sort_values("l0")  # a dictionary that is all dead has no place on a log axis
-    seeds = int(rows["seed"].nunique())
-    return Curve(kind, ratio, first.variant == "gain_refit", seeds, points, look(kind, ratio, ratios))
-
-
-def crossing(curve: Curve, reference: Curve) -> float | None:
-    """The L0 from which on `reference` has the lower FVU; None where it has not at the end of the shared range.
-
-    Both are taken as straight between their points, over log L0.
-    """
-    (x, y), (x_reference, y_reference) = _log_l0_and_fvu(curve), _log_l0_and_fvu(reference)
-    if not len(x) or not len(x_reference):
-        return None
-    start, end = max(x[0], x_reference[0]), min(x[-1], x_reference[-1])
-    if start > end:
-        return None
-    knots = np.unique(np.concatenate([x, x_reference, [start, end]]).clip(start, end))
-    excess = np.interp(knots, x, y) - np.interp(knots, x_reference, y_reference)
-    if excess[-1] <= 0:
-        return None
-    below = np.flatnonzero(excess <= 0)
-    if not len(below):
-        return float(np.exp(start))
-    last = below[-1]
-    share = excess[last] / (excess[last] - excess[last + 1])
-    return float(np.exp(knots[last] + share * (knots[last + 1] - knots[last])))
-
-
-def _log_l0_and_fvu(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
-    points = curve.points.dropna(subset=["fvu"])
-    return np.log(points["l0"].to_numpy()), points["fvu"].to_numpy()
-
-
-def pca_crossings(lines: list[Curve]) -> dict[str, float | None]:
-    """For each learned line without refit: the L0 above which PCA top-k has the lower FVU. Empty without PCA."""
-    pca = next((line for line in lines if line.kind == "pca"), None)
-    if pca is None:
-        return {}
-    return {line.label: crossing(line, pca) for line in lines if line.kind in LEARNED and not line.refit}
-
-
-def draw(axes: Axes, lines: list[Curve], measure: str) -> None:
-    """Draw `measure` (fvu or loss_recovered) of all lines against L0, 95 % intervals as thin bars."""
-    for line in lines:
-        points = line.points.dropna(subset=[measure])
-        x, y = points["l0"].to_numpy(), points[measure].to_numpy()
-        if not len(x):
-            continue
-        axes.plot(x, y, **line_format(line))
-        axes.errorbar(
-            x,
-            y,
-            xerr=_spread(points, "l0"),
-            yerr=_spread(points, measure),
-            fmt="none",
-            ecolor=line.look.colour,
-            elinewidth=0.9,
-            alpha=0.7,
-        )
-    log_l0(axes)
-
-
-def _spread(points: pd.DataFrame, name: str) -> np.ndarray:
-    """Lengths below and above each point, as errorbar wants them."""
-    below = points[name] - points[f"{name}_low"]
-    return np.stack([below, points[f"{name}_high"] - points[name]]).clip(min=0)
-
-
-def line_format(line: Curve) -> dict:
-    """How a line is drawn, here and in the legend: the gain refit is dotted with open markers."""
-    learned = line.kind in LEARNED
-    return {
-        "color": line.look.colour,
-        "marker": line.look.marker,
-        "linestyle": (0, (1, 1.2)) if line.refit else line.look.dashes,
-        "markersize": 5.5 if learned else 5,
-        "markerfacecolor": "white" if line.refit else line.look.colour,
-        "markeredgecolor": "white" if learned and not line.refit else line.look.colour,
-        "markeredgewidth": 1.0 if line.refit else 0.5,
-        "linewidth": 1.2 if line.refit else (1.9 if learned else 1.5),
-        "zorder": 3 if learned else 2.5,
-    }
-
-
-def log_l0(axes: Axes) -> None:
-    """Make L0 the x axis, on a log scale with ticks at powers of two."""
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(base=2, numticks=20))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def legend_handles(lines: list[Curve]) -> list[Line2D]:
-    """One handle a method; the gain refit, which repeats their colours, has one for all."""
-    handles = [Line2D([], [], label=line.label, **line_format(line)) for line in lines if not line.refit]
-    refits = [line for line in lines if line.refit]
-    if refits:
-        form = line_format(refits[0]) | {"color": "#444444", "markeredgecolor": "#444444"}
-        handles.append(Line2D([], [], label="with gain refit (b)", **form))
-    return handles
-
-
-def mark_crossings(axes: Axes, lines: list[Curve]) -> None:
-    """Shade, from the first L1 line's crossing to the last one's, where PCA takes over."""
-    l1_labels = {line.label for line in lines if line.kind in ("tied", "untied")}
-    places = [place for label, place in pca_crossings(lines).items() if label in l1_labels and place is not None]
-    if not places:
-        return
-    axes.axvspan(min(places), max(places) * 1.01, color="#dddddd", alpha=0.6, linewidth=0, zorder=0)
-    axes.annotate(
-        "PCA better\nthan L1 →",
-        (max(places), 0.98),
-        xycoords=("data", "axes fraction"),
-        xytext=(3, 0),
-        textcoords="offset points",
-        va="top",
-        fontsize=SMALL,
-        color="#444444",
+    points = numbers.groupby(strength).agg(how | {"broken": "max"}).sort_values("l0")
+    return Curve(
+        kind, ratio, first.variant == "gain_refit", int(rows["seed"].nunique()), points, look(kind, ratio, ratios)
     )
+
+
+def inside(points: pd.DataFrame, measure: str) -> pd.Series:
+    """Whether each point lies within what the axes may show."""
+    low, high = BOUNDS[measure]
+    return (points["l0"] >= LOWEST_L0) & points[measure].between(low, high)
+
+
+def outside(drawn: Iterable[tuple[Curve, str]]) -> Iterator[str]:
+    """Each point beyond the axes, in words."""
+    for line, measure in drawn:
+        points = line.known(measure)
+        for strength, point in points[~inside(points, measure)].iterrows():
+            field = "L1" if line.kind in ("tied", "untied") else "k"
+            name = f"{line.label}, {field} {strength:g}{' with gain refit' if line.refit else ''}"
+            yield f"{name} (L0 {point['l0']:.3g}, {SHORT[measure]} {point[measure]:.3g})"
+
+
+def shown(lines: Iterable[Curve], measure: str | None) -> list[tuple[Curve, str]]:
+    """Which line is drawn with which column: FVU in a, and in b, where there is one, `measure`, the refits too."""
+    lines = list(lines)
+    upper = [(line, "fvu") for line in lines if not line.refit]
+    return upper + ([] if measure is None else [(line, measure) for line in lines])
+
+
+def l0_limits(drawn: Iterable[tuple[Curve, str]]) -> tuple[float, float]:
+    """The ends of the L0 axis: all points and their intervals, and at least a factor of 4."""
+    values, beyond = [], False
+    for line, measure in drawn:
+        points = line.known(measure)
+        beyond |= bool((points["l0"] < LOWEST_L0).any())
+        values += list(points.loc[inside(points, measure), ["l0", "l0_low", "l0_high"]].to_numpy().ravel())
+    values = [value for value in values if np.isfinite(value)]
+    low = LOWEST_L0 if beyond else max(min(values, default=1.0), LOWEST_L0) / 1.15
+    high = max(values, default=64.0) * 1.15
+    wider = max(1.0, 4 * low / high)
+    return (low, high * wider) if beyond else (low / wider**0.5, high * wider**0.5)
+
+
+def limits(lines: Iterable[Curve], measure: str, also: Iterable[float] = ()) -> tuple[float, float]:
+    """The ends of an upright axis: all points with their intervals, cut to its bounds, `also`, and some room."""
+    bounds, values = BOUNDS[measure], list(also)
+    for line in lines:
+        points = line.known(measure)
+        mine = points[[measure, f"{measure}_low", f"{measure}_high"]].to_numpy().ravel().clip(*bounds)
+        values += [value for value in mine if np.isfinite(value)]
+    low, high = min(values, default=bounds[0]), max(values, default=bounds[1])
+    room = 0.04 * max(high - low, 0.1)
+    return float(low - room), float(high + room)

@@ -1,12 +1,14 @@
 """Panel c: how well explanations predict the features of each method, as one violin a dictionary."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from sparse_coding.core.metrics import headline
+from sparse_coding.core.metrics.soundness import DOUBTFUL
 from sparse_coding.figures.style import LEARNED, Look, look, method
 
 MOST_LEARNED = 9  # more rows than this cannot be read; the table has them all
@@ -15,20 +17,32 @@ RANDOM_WEIGHTS = "random-weights model"
 _BASELINES = ("ica", "pca", "nmf", "neuron_basis")
 
 Group = Literal["learned", "baselines", "controls"]
+Role = Literal["plain", "null", "twin", "untrained"]
 Interval = Callable[[np.ndarray], tuple[float, float, float]]
+
+_PREFIX = {
+    "plain": "",
+    "null": "shuffled null,\n",
+    "twin": "trained model,\n",
+    "untrained": f"{RANDOM_WEIGHTS},\n",
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
     """The scored features of one dictionary under one condition.
 
-    values: one score a feature. mean, low, high: with its 95 % interval; NaN without scores. statuses: how many of the
-    sampled features have each status. wanted: how many were to be sampled; a cap leaves fewer.
+    described: its settings in words. role: `null` and `untrained` are controls, `twin` is the dictionary that
+    `untrained` has the settings of, where it is not among the learned rows. values: one score a feature. mean, low,
+    high: with its 95 % interval; NaN without scores. statuses: how many of the sampled features have each status.
+    wanted: how many were to be sampled; a cap leaves fewer. l0, dead_share: measured on held-out vectors; NaN where
+    they were not, as of `untrained`. broken: what is wrong with it, else empty.
     """
 
     name: str
-    label: str
+    described: str
     group: Group
+    role: Role
     look: Look
     values: np.ndarray
     mean: float
@@ -36,6 +50,14 @@ class Scores:
     high: float
     statuses: dict[str, int]
     wanted: int
+    l0: float
+    dead_share: float
+    broken: str
+
+    @property
+    def label(self) -> str:
+        """Its name in the panel."""
+        return _PREFIX[self.role] + self.described
 
     @property
     def sampled(self) -> int:
@@ -45,31 +67,53 @@ class Scores:
     @property
     def untrained(self) -> bool:
         """Whether its activations are those of the model with random weights."""
-        return self.label.startswith(RANDOM_WEIGHTS)
+        return self.role == "untrained"
+
+    @property
+    def doubt(self) -> str:
+        """Why its mean tells little, in few words; empty where it tells something."""
+        dead = self.statuses.get("dead", 0) / self.sampled if np.isnan(self.dead_share) else self.dead_share
+        unscored = 1 - len(self.values) / self.sampled
+        words = [dead_words(dead)] if dead > DOUBTFUL else []
+        words += [f"{100 * unscored:.0f} % unscored"] if unscored > DOUBTFUL else []
+        return ", ".join([*(["broken"] if self.broken else []), *words])
 
 
-def rows(autointerp: pd.DataFrame, control: pd.DataFrame | None, column: str, interval: Interval) -> list[Scores]:
+def dead_words(share: float) -> str:
+    """A share of dead features in few words."""
+    return f"{100 * share:.0f} % dead"
+
+
+def rows(
+    autointerp: pd.DataFrame,
+    control: pd.DataFrame | None,
+    evaluation: pd.DataFrame,
+    column: str,
+    interval: Interval,
+) -> list[Scores]:
     """The rows of the panel: chosen learned dictionaries, baselines, controls.
 
     column: of the scores; the tables hold one source. `interval` gives mean, low and high of an array of scores.
     """
     plain = autointerp[autointerp["condition"] == "plain"]
     null = autointerp[autointerp["condition"] == "shuffled_null"]
+    evaluated = evaluation[evaluation["variant"] == "plain"].drop_duplicates("name").set_index("name")
 
-    def row(table: pd.DataFrame, name: str, group: Group, label: str | None = None) -> Scores:
-        return _row(table[table["name"] == name], column, _ratios(plain), group, label, interval)
+    def row(table: pd.DataFrame, name: str, group: Group, role: Role = "plain") -> Scores:
+        measured = None if role == "untrained" or name not in evaluated.index else evaluated.loc[name]
+        return _row(table[table["name"] == name], column, _ratios(plain), group, role, interval, measured)
 
-    keep = set() if control is None else set(control["name"])
-    found = [row(plain, name, "learned") for name in chosen(plain, keep)]
+    learned = chosen(plain, {str(name): float(l0) for name, l0 in evaluated["l0"].items()})
+    found = [row(plain, name, "learned") for name in learned]
     kinds = plain.drop_duplicates("name").set_index("kind")["name"]
     found += [row(plain, kinds[kind], "baselines") for kind in _BASELINES if kind in kinds]
     if "random" in kinds:
         found.append(row(plain, kinds["random"], "controls"))
-    for name in null["name"].unique():
-        found.append(row(null, name, "controls", f"shuffled null,\n{described(null, name)}"))
+    found += [row(null, name, "controls", "null") for name in null["name"].unique()]
     if control is not None:
         for name in control["name"].unique():
-            found.append(row(control, name, "controls", f"{RANDOM_WEIGHTS},\n{described(control, name)}"))
+            found += [row(plain, name, "controls", "twin")] if name in set(plain["name"]) - set(learned) else []
+            found.append(row(control, name, "controls", "untrained"))
     return found
 
 
@@ -78,17 +122,20 @@ def _row(
     column: str,
     ratios: dict[str, list[float]],
     group: Group,
-    label: str | None,
+    role: Role,
     interval: Interval,
+    measured: Any,
 ) -> Scores:
     first = table.iloc[0]
     ratio = None if pd.isna(first["ratio"]) else float(first["ratio"])
     values = table.loc[table["status"].isin(SCORED), column].to_numpy(dtype=float)
     mean, low, high = interval(values) if len(values) else (np.nan, np.nan, np.nan)
+    known = measured is not None
     return Scores(
         name=first["name"],
-        label=label or described(table, first["name"]),
+        described=described(table, first["name"]),
         group=group,
+        role=role,
         look=look(first["kind"], ratio, ratios.get(first["kind"], [])),
         values=values,
         mean=mean,
@@ -96,6 +143,9 @@ def _row(
         high=high,
         statuses={str(status): int(count) for status, count in table["status"].value_counts().items()},
         wanted=int(first["wanted"]),
+        l0=float(measured["l0"]) if known else np.nan,
+        dead_share=float(measured["dead"] / measured["n_feat"]) if known else np.nan,
+        broken=measured["broken"] if known and pd.notna(measured["broken"]) else "",
     )
 
 
@@ -113,28 +163,26 @@ def described(table: pd.DataFrame, name: str) -> str:
     return words + (f", k {int(first['k'])}" if pd.notna(first["k"]) else f", L1 {float(first['l1']):g}")
 
 
-def chosen(plain: pd.DataFrame, keep: Collection[str] = ()) -> list[str]:
+def chosen(plain: pd.DataFrame, l0: dict[str, float]) -> list[str]:
     """The learned dictionaries that panels c and d show, whatever they scored.
 
-    From each cell the one of middle L1 or k, of the first seed; among more than MOST_LEARNED cells, evenly spaced ones.
-    Those in `keep` stay: a control is compared with them.
+    From each cell, of its first seed, the one whose measured L0 is nearest to the usual one; among more than
+    MOST_LEARNED cells, evenly spaced ones.
     """
     learned = plain[plain["kind"].isin(LEARNED)].drop_duplicates("name")
-    learned = learned.assign(strength=learned["l1"].astype(float).fillna(learned["k"].astype(float)))
     names = []
     for kind in LEARNED:
         for _, cell in learned[learned["kind"] == kind].groupby("ratio"):
-            members = cell[cell["seed"] == cell["seed"].min()].sort_values("strength")
-            kept = [name for name in cell["name"] if name in keep]
-            names.append(kept[0] if kept else members["name"].iloc[(len(members) - 1) // 2])
+            members = cell.loc[cell["seed"] == cell["seed"].min(), "name"]
+            nearest = headline.nearest({"name": name, "l0": l0.get(name, 0.0)} for name in members)
+            names += [nearest["name"]] if nearest else []
     if len(names) <= MOST_LEARNED:
         return names
-    kept, others = [name for name in names if name in keep], [name for name in names if name not in keep]
-    places = np.linspace(0, len(others) - 1, MOST_LEARNED - len(kept)).round().astype(int)
-    shown = {*kept, *(others[place] for place in places)}
-    return [name for name in names if name in shown]
+    places = np.linspace(0, len(names) - 1, MOST_LEARNED).round().astype(int)
+    return [names[place] for place in places]
 
 
-def n_learned(autointerp: pd.DataFrame) -> int:
-    """How many learned dictionaries were scored."""
-    return int(autointerp.loc[autointerp["kind"].isin(LEARNED), "name"].nunique())
+def n_learned(autointerp: pd.DataFrame) -> tuple[int, int]:
+    """How many learned dictionaries were scored, and of how many kinds and sizes."""
+    learned = autointerp[autointerp["kind"].isin(LEARNED)]
+    return int(learned["name"].nunique()), len(learned[["kind", "ratio"]].drop_duplicates())

@@ -1,11 +1,19 @@
 """What the caption says about panel c: what was scored, by whom, what is left out, and what the controls tell."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 
+from sparse_coding.core.metrics import headline
+from sparse_coding.core.metrics.soundness import DOUBTFUL
+from sparse_coding.figures import panels
 from sparse_coding.figures.scorers import SOURCES, Scorer
 from sparse_coding.figures.scores import Scores
+from sparse_coding.figures.style import NAMES
+from sparse_coding.figures.subject import Subject
+
+SIGNED = ("pca", "ica", "neuron_basis", "random")
 
 MOST_FAILED = 0.02  # share of a dictionary's features without an answer, above which its mean is in doubt
 _ASKED = {"chat": "a fragment a call", "per_token": "a token a call", "echo": "a fragment a call, echoed"}
@@ -15,32 +23,35 @@ _TOLD_APART = {
 }
 
 
-def sentences(scorer: Scorer, scores: Sequence[Scores], n_learned: int) -> str:
-    """The paragraph for c; `n_learned` learned dictionaries were scored."""
+def sentences(subject: Subject, evaluation: pd.DataFrame, scores: Sequence[Scores], there: Mapping[str, str]) -> str:
+    """The paragraph for the panel; `there`: the letter of each panel."""
     if not scores:
-        return "(c) No dictionary was scored."
+        return ""
+    scorer = subject.scorer
     return " ".join(
         [
-            *_scorer(scorer),
-            *_shown(scores, n_learned),
+            *_scorer(scorer, scores, there[panels.SCORES]),
+            *_shown(scores, subject.n_learned),
             *_partial(scores),
             _left_out(scorer, scores),
             *_failed(scores),
-            "PCA, ICA, the neuron basis and random directions hold each direction as +d and −d, codes rectified.",
+            *_greyed(scores),
+            *_signed(evaluation, scores),
             *_controls(scores),
         ]
     )
 
 
-def _scorer(scorer: Scorer) -> list[str]:
+def _scorer(scorer: Scorer, scores: Sequence[Scores], letter: str) -> list[str]:
     measure = "the correlation of true and predicted activation"
     if scorer.is_classifier:
         measure = "the balanced accuracy of the judge's answers"
     chosen = {"sample": "a uniform sample of features", "first": "the first features (no sample)"}[scorer.choice]
-    found = [
-        f"(c) Scorer: {scorer.name}. For {chosen}, {measure}; dot and bar: mean and 95 % bootstrap interval over "
-        "features; n: features scored of those chosen; dashed line: random directions."
-    ]
+    marks = ["dot and bar: mean and 95 % bootstrap interval over features"]
+    marks += ["L0: on held-out vectors", "n: features scored of those chosen"]
+    if any(row.name == "random" and len(row.values) for row in scores):
+        marks.append("dashed line: random directions")
+    found = [f"({letter}) Scorer: {scorer.name}. For {chosen}, {measure}; {'; '.join(marks)}."]
     if scorer.scorer == "token-rules":
         found.append("It measures surface repeatability (does a feature fire on the same tokens again?), not meaning.")
     if scorer.is_llm:
@@ -63,14 +74,38 @@ def _models(scorer: Scorer) -> list[str]:
     ]
 
 
-def _shown(scores: Sequence[Scores], n_learned: int) -> list[str]:
-    shown = sum(row.group == "learned" for row in scores)
-    if shown >= n_learned:
+def _shown(scores: Sequence[Scores], n_learned: tuple[int, int]) -> list[str]:
+    shown, (scored, cells) = sum(row.group == "learned" for row in scores), n_learned
+    if shown >= scored:
         return []
+    near = f"of a kind and size the one whose L0 is nearest to {headline.LOW:g} to {headline.HIGH:g}"
+    spaced = f", and of {cells} such evenly spaced ones" if shown < cells else ""
+    return [f"Shown: {shown} of {scored} scored learned dictionaries, {near}{spaced}; the table has all."]
+
+
+def _greyed(scores: Sequence[Scores]) -> list[str]:
+    words = [f"{_plain(row.label)} ({row.doubt})" for row in scores if row.doubt]
+    if not words:
+        return []
+    broken = "broken, or " if any(row.broken for row in scores) else ""
     return [
-        f"Shown: {shown} of {n_learned} scored learned dictionaries, of middle L1 or k and evenly spaced; "
-        "the table has all."
+        f"Greyed, because {broken}more than {100 * DOUBTFUL:.0f} % of the features are dead or have no score, so that "
+        f"the mean is of what is left: {'; '.join(words)}."
     ]
+
+
+def _plain(label: str) -> str:
+    return label.replace("\n", " ")
+
+
+def _signed(evaluation: pd.DataFrame, scores: Sequence[Scores]) -> list[str]:
+    """The baselines whose directions stand twice; those of the original code do not."""
+    shown = {row.name for row in scores if row.name in SIGNED}
+    rows = evaluation[evaluation["name"].isin(shown) & (evaluation["n_feat"] > evaluation["d_act"])]
+    names = [NAMES[name] for name in SIGNED if name in set(rows["name"])]
+    if not names:
+        return []
+    return [f"Each direction as +d and −d, codes rectified: {', '.join(names)}."]
 
 
 def _partial(scores: Sequence[Scores]) -> list[str]:
@@ -112,8 +147,7 @@ def _failed(scores: Sequence[Scores]) -> list[str]:
         if failed > MOST_FAILED * row.sampled:
             known, n = float(np.sum(row.values)), len(row.values) + failed
             doubtful.append(
-                f"{row.label.replace(chr(10), ' ')} ({failed} of {row.sampled}) {known / n:.3f} and "
-                f"{(known + failed) / n:.3f}"
+                f"{_plain(row.label)} ({failed} of {row.sampled}) {known / n:.3f} and {(known + failed) / n:.3f}"
             )
     if not doubtful:
         return []
@@ -124,20 +158,20 @@ def _failed(scores: Sequence[Scores]) -> list[str]:
 
 
 def _controls(scores: Sequence[Scores]) -> list[str]:
-    """The random-weights control, beside the same dictionary on the trained model."""
+    """The random-weights control, beside the dictionary of the same settings on the trained model."""
     found = []
     for row in scores:
         if not row.untrained:
             continue
-        same = next((other for other in scores if other.group == "learned" and other.name == row.name), None)
-        sentence = f"Control: the same dictionary on the model with random weights scores {_interval(row)}"
-        if same is not None:
-            sentence += f", on the trained model {_interval(same)}"
+        same = next((other for other in scores if other.name == row.name and other.role in ("plain", "twin")), None)
+        sentence = f"Control: {row.described}, trained in the same way on the model with random weights"
+        sentence += f", scores {_interval(row)}" if len(row.values) else ": no feature could be scored"
+        if same is None:
+            sentence += "; the trained model has no scored dictionary of these settings"
+        elif len(same.values):
+            sentence += f"; with the same settings on the trained model {_interval(same)}"
         if same is not None and row.mean >= same.low:
-            sentence += (
-                ", so a high score shows that sparse dictionaries find repeatable directions, not that the model "
-                "learned them"
-            )
+            sentence += ", so a score as high as this does not show that the model learned anything"
         found.append(sentence + ".")
     return found
 

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 DESIGN_WIDTH = 12.0  # inch; panels and fonts are laid out for this width and scale with it
+DARK, GREY = "#444444", "#d0d0d0"  # words beside panels; what is greyed
 SMALL, TEXT, LARGE = 9.0, 10.0, 13.0  # points at the design width
 
 LEARNED = ("tied", "untied", "topk")

@@ -1,20 +1,59 @@
 """What one figure is about: the facts in its title and caption."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
 from sparse_coding.figures.scorers import Scorer
+
+Measure = Literal["loss_recovered", "final_fvu"]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the model keeps, as panel b has it.
+
+    loss_kind: of the evaluation table; None on imported sites. ce_clean, ce_ablated: nats a predicted token of the
+    model as it is and with the site's activations replaced by their mean. final_ablated: FVU of the final hidden
+    states under the same, of a model without a head. None: not measured.
+    """
+
+    loss_kind: str | None = None
+    ce_clean: float | None = None
+    ce_ablated: float | None = None
+    final_ablated: float | None = None
+    has_final: bool = False
+
+    @property
+    def measure(self) -> Measure | None:
+        """The column that panel b shows; None: there is nothing to show."""
+        if self.ce_clean is not None and self.ce_ablated is not None and self.ce_ablated > self.ce_clean:
+            return "loss_recovered"
+        return "final_fvu" if self.has_final else None
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether losses are those of masked tokens."""
+        return self.loss_kind == "masked"
+
+    @property
+    def lacking(self) -> str:
+        """Why there is no panel b, where there is none."""
+        if self.ce_clean is None or self.ce_ablated is None:
+            return "no loss and no final hidden states were measured"
+        both = f"{self.ce_ablated:.2f} against {self.ce_clean:.2f} nats a token"  # so of a model that knows nothing yet
+        return f"with this site at its mean the model loses no more: {both}"
 
 
 @dataclass(frozen=True)
 class Subject:
     """A site and how its dictionaries were measured.
 
-    model: None for imported activations. train_tokens: vectors that dictionaries were trained on, None if unknown.
-    held_out: vectors evaluated. ce_clean, ce_ablated: nats a token of the model as it is and with the site's
-    activations replaced by their mean; None where no model could be spliced. n_learned: learned dictionaries with
-    scores, of which panels c and d may show some only.
+    model: None for imported activations. train_tokens: how many vectors there are to train on, None if unknown.
+    held_out: vectors evaluated. n_learned: learned dictionaries with scores, of which panel c may show some only, and
+    how many kinds and sizes these are of.
+    advice: what would score a dictionary of a usual L0, where none of a kind has one.
     """
 
     site: str
@@ -24,26 +63,32 @@ class Subject:
     held_out: int
     d_act: int
     scorer: Scorer
-    ce_clean: float | None
-    ce_ablated: float | None
-    n_learned: int
+    kept: Kept
+    n_learned: tuple[int, int]
+    advice: tuple[str, ...] = ()
 
     @property
-    def lacks_loss(self) -> tuple[str, str] | None:
-        """Why there is no loss recovered, in few words and in a sentence; None where there is."""
+    def lacks_kept(self) -> str | None:
+        """Why there is no panel b; None where there is."""
+        if self.kept.measure is not None:
+            return None
         if self.model is None:
-            return "no model\nto splice into", "imported activations, no model to splice the reconstruction into"
-        if self.ce_clean is None or self.ce_ablated is None:
-            return "no next-token\nloss of an encoder", "an encoder has no next-token loss"
-        if self.ce_ablated <= self.ce_clean:  # so of a model that knows nothing yet
-            both = f"{self.ce_ablated:.2f} against {self.ce_clean:.2f} nats a token"
-            return "mean ablation\ncosts nothing", f"with this site at its mean the model loses no more: {both}"
-        return None
+            return "imported activations, no model to splice the reconstruction into"
+        return self.kept.lacking
 
 
-def losses(evaluation: pd.DataFrame) -> tuple[float | None, float | None]:
-    """`ce_clean` and `ce_ablated` of a site's evaluation table."""
-    rows = evaluation.reindex(columns=["ce_clean", "ce_mean_ablated"]).astype(float).dropna()
-    if not len(rows):
-        return None, None
-    return float(rows["ce_clean"].iloc[0]), float(rows["ce_mean_ablated"].iloc[0])
+def kept(evaluation: pd.DataFrame) -> Kept:
+    """What a site's evaluation table says of the model with a reconstruction in it."""
+    kinds = evaluation["loss_kind"].dropna().unique()
+
+    def first(column: str) -> float | None:
+        values = evaluation[column].astype(float).dropna()
+        return float(values.iloc[0]) if len(values) else None
+
+    return Kept(
+        loss_kind=str(kinds[0]) if len(kinds) else None,
+        ce_clean=first("ce_clean"),
+        ce_ablated=first("ce_mean_ablated"),
+        final_ablated=first("final_fvu_mean_ablated"),
+        has_final=first("final_fvu") is not None,
+    )

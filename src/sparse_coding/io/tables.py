@@ -45,6 +45,7 @@ EVALUATION = pa.schema(
         *_columns(NUMBER, "ratio l1", required=False),
         *_columns(WHOLE, "k seed", required=False),
         *_columns(TEXT, "path"),
+        *_columns(TEXT, "broken", required=False),  # what is wrong with it: core.metrics.soundness
         *_columns(WHOLE, "n_feat d_act"),
         *_with_interval("l0"),
         *_with_interval("fvu", required=False),

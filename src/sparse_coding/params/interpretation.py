@@ -15,13 +15,16 @@ class Nearest(Section):
 
 
 class RandomWeights(Section):
-    """The dictionary that is trained on the model with random weights."""
+    """The control: of the scored dictionaries of a site, the nearest to this one is trained on random weights too.
+
+    So it has a twin on the trained model, with the same settings, to be compared with.
+    """
 
     architecture: Architecture = setting("tied", "Its architecture.")
     ratio: Positive = setting(4, "Its size.", unit="features / dimension")
     l1: NonNegative = setting(2e-3, "Its L1 penalty (ReLU architectures).", unit="loss / code")
     k: Count = setting(8, "Its k (TopK).", unit="codes / vector")
-    seed: Annotated[int, Field(ge=0)] = setting(0, "Its seed; the model's random weights use it too.")
+    seed: Annotated[int, Field(ge=0)] = setting(0, "Its seed; exactly this one is that of the model's random weights.")
 
 
 class Sampling(Section):
@@ -135,5 +138,8 @@ class Autointerp(Scoring):
     """Explanations of features, and how well they predict the activations."""
 
     members: Literal["all"] | Nearest = setting(Nearest(), "Dictionaries to score: `all`, or the nearest in each cell.")
-    random_weights: RandomWeights | None = setting(RandomWeights(), "Control on the random-weights model; null: none.")
+    random_weights: RandomWeights | None = setting(
+        RandomWeights(),
+        "Control on the random-weights model: the scored dictionary that is nearest to these settings; null: none.",
+    )
     bootstrap: Count = setting(10_000, "Resamples of features for an interval.", unit="resamples")

@@ -9,7 +9,7 @@ from typing import Any
 
 from sparse_coding import grid
 from sparse_coding.grid import Cell
-from sparse_coding.params import Activations, Autointerp, Caps, Params, Sampling, Section, Training, Transformer
+from sparse_coding.params import Activations, Caps, Params, Sampling, Section, Training, Transformer
 from sparse_coding.slices.sections import (
     ActivationsSlice,
     AutointerpLlmSlice,
@@ -184,21 +184,18 @@ def _interpreted(params: Params, site: str) -> dict[str, Scored]:
     ]
     null, others = None, []
     if grid.is_grid_site(params, site):
-        null, others = _shuffled_null(params.autointerp, trained), describe_baselines(params, topk=False)
+        null, others = _shuffled_null(params, site, trained), describe_baselines(params, topk=False)
     if params.autointerp.scorer == "detection":
         null = None  # other positions in a fragment are the same to it; knowing nothing gives 0.5
     return {row.name: Scored(**row.model_dump(), shuffled_null=row.name == null) for row in (*trained, *others)}
 
 
-def _shuffled_null(autointerp: Autointerp, trained: list[Described]) -> str | None:
-    """The trained twin of the random-weights control where it is scored, so that the controls can be compared.
-
-    Its L1 or k counts too, or one value more in the grid could move the null to another member.
-    """
-    control = autointerp.random_weights
-    like = [row for row in trained if control and (row.kind, row.ratio) == (control.architecture, control.ratio)]
-    twins = [row for row in like if control and (row.l1 == control.l1 or row.k == control.k)]
-    return next((row.name for row in [*twins, *like, *trained]), None)
+def _shuffled_null(params: Params, site: str, trained: list[Described]) -> str | None:
+    """The trained twin of the random-weights control, so that the controls can be compared; without one the first."""
+    if twin := grid.control_twin(params, site):
+        cell, member = twin
+        return cell.member_name(member)
+    return trained[0].name if trained else None
 
 
 def tables(names: list[str]) -> TablesSlice:

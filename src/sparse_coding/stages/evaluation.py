@@ -26,6 +26,7 @@ from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.core.metrics.gain_refit import gain_refit
 from sparse_coding.core.metrics.ratios import clusters
 from sparse_coding.core.metrics.reconstruction import Reconstruction
+from sparse_coding.core.metrics.soundness import broken
 from sparse_coding.core.threads import one_thread
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries as dictionary_files
@@ -193,7 +194,7 @@ def _splicer(
 
 
 def _row(settings: EvaluationSlice, subject: Subject, spliced: dict[str, Any]) -> dict[str, Any]:
-    """A row of the evaluation table."""
+    """A row of the evaluation table; where it says that the dictionary is broken, so does a line on stderr."""
     found, dictionary, share = subject.reconstruction, subject.dictionary, settings.evaluation.alive_share
     row = {
         **subject.described.model_dump(),
@@ -212,6 +213,10 @@ def _row(settings: EvaluationSlice, subject: Subject, spliced: dict[str, Any]) -
         "n_vectors": found.n_vectors,
         **spliced,
     }
+    if wrong := broken(row):
+        row["broken"] = "; ".join(wrong)
+        named = f"{settings.site}: {row['name']} ({subject.variant})"
+        print(f"warning: {named} is broken: {row['broken']}", file=sys.stderr)
     # Such as the loss of a token to which the model gives no probability at all.
     without = [name for name, value in row.items() if isinstance(value, float) and not math.isfinite(value)]
     if without:

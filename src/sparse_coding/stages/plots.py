@@ -3,9 +3,10 @@
 1. Read the tables of evaluation and autointerp, and of the random-weights control where there is one.
 2. Refuse what cannot stand on one axis: other sites, two scorers, nothing at all. Of several sources take one.
 3. Take lines, scores with their bootstrap intervals, and firing frequencies from them.
-4. Draw, and write the figure and its caption.
+4. Draw, and write the figure and its caption; what the figure greys or lacks is said in the log too.
 """
 
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,14 @@ import pyarrow as pa
 
 from sparse_coding import sites
 from sparse_coding.atomic import whole_file, write_text
+from sparse_coding.core.metrics import headline
 from sparse_coding.errors import BadInput
 from sparse_coding.figures import caption as captions
 from sparse_coding.figures import comparison, curves, frequencies, scorers, scores, style
+from sparse_coding.figures.records import records
 from sparse_coding.figures.scorers import Scorer
-from sparse_coding.figures.subject import Subject, losses
+from sparse_coding.figures.scores import Scores
+from sparse_coding.figures.subject import Subject, kept
 from sparse_coding.interp.statistics import mean_interval
 from sparse_coding.io import tables
 from sparse_coding.slices import PlotsSlice
@@ -52,11 +56,12 @@ def run(
 
     interval = partial(mean_interval, resamples=settings.bootstrap, seed=BOOTSTRAP_SEED)
     lines = curves.curves(evaluated)
-    score_rows = scores.rows(scored, next(iter(controls), None), scorer.column, interval)
+    score_rows = scores.rows(scored, next(iter(controls), None), evaluated, scorer.column, interval)
     learned = [row.name for row in score_rows if row.group == "learned"]
     frequency_rows = frequencies.rows(fired, evaluated, learned)
-    subject = _subject(settings, evaluated, scorer, scores.n_learned(scored))
+    subject = _subject(settings, evaluated, scorer, scored)
     words = captions.text(subject, evaluated, lines, score_rows, frequency_rows, environments)
+    _warn(subject, evaluated, score_rows)
 
     drawn = comparison.figure(subject, lines, score_rows, frequency_rows, words)
     picture = style.png(drawn, settings.plots.width, settings.plots.dpi)
@@ -75,8 +80,8 @@ def _read(path: Path, schema: pa.Schema, site: str) -> pd.DataFrame:
     return table
 
 
-def _subject(settings: PlotsSlice, evaluated: pd.DataFrame, scorer: Scorer, n_learned: int) -> Subject:
-    ce_clean, ce_ablated = losses(evaluated)
+def _subject(settings: PlotsSlice, evaluated: pd.DataFrame, scorer: Scorer, scored: pd.DataFrame) -> Subject:
+    plain = evaluated[evaluated["variant"] == "plain"]
     return Subject(
         site=settings.site,
         model=settings.model,
@@ -85,7 +90,18 @@ def _subject(settings: PlotsSlice, evaluated: pd.DataFrame, scorer: Scorer, n_le
         held_out=int(evaluated["n_vectors"].max()),
         d_act=int(evaluated["d_act"].iloc[0]),
         scorer=scorer,
-        ce_clean=ce_clean,
-        ce_ablated=ce_ablated,
-        n_learned=n_learned,
+        kept=kept(evaluated),
+        n_learned=scores.n_learned(scored),
+        advice=tuple(headline.advice(records(plain), set(scored["name"]))),
     )
+
+
+def _warn(subject: Subject, evaluated: pd.DataFrame, rows: list[Scores]) -> None:
+    """On stderr, so in the log: dictionaries that are broken, means that tell little, and what is not scored."""
+    said = [
+        f"{row['name']} ({row['variant']}) is broken: {row['broken']}"
+        for _, row in evaluated[evaluated["broken"].notna()].iterrows()
+    ]
+    said += [f"{' '.join(row.label.split())} is greyed: {row.doubt}" for row in rows if row.doubt]
+    for line in [*said, *subject.advice]:
+        print(f"warning: {subject.site}: {line}", file=sys.stderr)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from sparse_coding.core.metrics.headline import of_each_kind
 from sparse_coding.io.tables import EVALUATION, read, write_csv, write_json
 from sparse_coding.slices import SummarySlice
 
@@ -13,7 +14,8 @@ IN_POINTS = ("site", "name", "kind", "ratio", "variant", "l0", "fvu", "loss_reco
 def run(settings: SummarySlice, *, tables: list[Path], output: Path) -> None:
     """Gather the evaluation tables of all sites, in the order given.
 
-    Writes `<output>/summary.csv`, all columns; points.csv, those of the curves; metrics.json, those to compare runs by.
+    Writes `<output>/summary.csv`, all columns and `headline`, which is `yes` for the dictionary of each kind that is
+    nearest to the usual L0; points.csv, those of the curves; metrics.json, those to compare runs by.
     """
     rows = [row for path in tables for row in read(path, EVALUATION).to_pylist()]
     points = sorted(
@@ -21,7 +23,14 @@ def run(settings: SummarySlice, *, tables: list[Path], output: Path) -> None:
     )
     write_json(output / "metrics.json", _metrics(rows))
     write_csv(output / "points.csv", points, IN_POINTS)
-    write_csv(output / "summary.csv", rows, EVALUATION.names)
+    write_csv(output / "summary.csv", _with_headlines(rows), [*EVALUATION.names, "headline"])
+
+
+def _with_headlines(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    plain = [row for row in rows if row["variant"] == "plain"]
+    sites = dict.fromkeys(row["site"] for row in plain)
+    chosen = [row for site in sites for row in of_each_kind([row for row in plain if row["site"] == site])]
+    return [row | {"headline": "yes" if any(row is each for each in chosen) else None} for row in rows]
 
 
 def _metrics(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,146 @@
+"""What the caption says about panels a and b: what a point is, where PCA takes over, what lies beyond the axes."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from sparse_coding.core.metrics import headline, soundness
+from sparse_coding.figures import crossings, curves, panels
+from sparse_coding.figures.crossings import Against
+from sparse_coding.figures.curves import Curve
+from sparse_coding.figures.records import records
+from sparse_coding.figures.scores import described
+from sparse_coding.figures.style import LEARNED
+from sparse_coding.figures.subject import Subject
+
+MOST_NAMED = 6  # more lines than this are counted, not named
+
+
+def sentences(subject: Subject, evaluation: pd.DataFrame, lines: list[Curve], there: Mapping[str, str]) -> str:
+    """The paragraph for a and b; `there`: the letter of each panel."""
+    letters = [there[name] for name in (panels.RECONSTRUCTION, panels.KEPT) if name in there]
+    if not letters:
+        return ""
+    measure = subject.kept.measure if panels.KEPT in there else None
+    drawn = curves.shown(lines, measure)
+    plain = [line for line in lines if not line.refit]
+    found = [f"({', '.join(letters)}) {subject.held_out:,} held-out vectors.", *_points(plain)]
+    if any(line.ratio is not None for line in plain):
+        found.append("r is the number of features per activation dimension.")
+    if any(line.known(each)[f"{each}_low"].notna().any() for line, each in drawn):
+        widest = ", the widest of the seeds" if any(line.seeds > 1 for line in lines) else ""
+        found.append(f"Thin bars are 95 % intervals{widest}.")
+    found += [*_crossings(subject, plain), *_nmf(evaluation, there), *_broken(evaluation), *_beyond(drawn)]
+    if measure is not None:
+        found += _kept(subject, evaluation, lines, there[panels.KEPT])
+    return " ".join(found)
+
+
+def _points(lines: Sequence[Curve]) -> list[str]:
+    seeds = max((line.seeds for line in lines), default=1)
+    point = "A point is a dictionary" if seeds == 1 else f"A point is the mean of up to {seeds} seeds"
+    long = [line for line in lines if len(line.points) > 1]
+    along = ["L1"] if any(line.kind in ("tied", "untied") for line in long) else []
+    along += ["k"] if any(line.kind not in ("tied", "untied") for line in long) else []
+    return [f"{point}; {' or '.join(along)} varies along a line." if along else f"{point}."]
+
+
+def _crossings(subject: Subject, lines: list[Curve]) -> list[str]:
+    found = crossings.with_pca(lines)
+
+    def of(case: str) -> dict[str, Against]:
+        return {label: against for label, against in found.items() if against.case == case}
+
+    said = []
+    if crossing := of("crossing"):
+        places = [against.place for against in crossing.values()]
+        named = ", ".join(f"{label}: L0 {against.place:.0f}" for label, against in crossing.items())
+        where = named if len(crossing) <= MOST_NAMED else f"{len(crossing)} lines: L0 {_range(places, '.0f')}"
+        share = _range([place / subject.d_act for place in places], ".2f")
+        said.append(
+            f"PCA top-k has the lower FVU above a crossing ({where}; {share} of d_act = {subject.d_act}, the L0 at "
+            "which PCA is exact)."
+        )
+    cases = (
+        ("always", "Everywhere in the shared range of L0 PCA top-k has the lower FVU"),
+        ("never", "Nowhere in the shared range of L0 PCA top-k has the lower FVU"),
+        ("partly", "In a part of the shared range of L0, but not at its end, PCA top-k has the lower FVU"),
+    )
+    for case, words in cases:
+        if mine := of(case):
+            spans = {label: f"L0 {_range([each.low, each.high], '.0f')}" for label, each in mine.items()}
+            said.append(f"{words}: {_named(spans)}.")
+    if apart := of("apart"):
+        said.append(f"No shared range of L0 with PCA top-k: {_named(dict.fromkeys(apart, ''))}.")
+    return said
+
+
+def _named(spans: Mapping[str, str]) -> str:
+    if len(spans) > MOST_NAMED:
+        return f"{len(spans)} lines"
+    return ", ".join(f"{label} ({span})" if span else label for label, span in spans.items())
+
+
+def _range(values: Sequence[float], form: str) -> str:
+    first, last = format(min(values), form), format(max(values), form)
+    return first if first == last else f"{first} to {last}"
+
+
+def _nmf(evaluation: pd.DataFrame, there: Mapping[str, str]) -> list[str]:
+    nmf = evaluation[(evaluation["kind"] == "nmf") & (evaluation["variant"] == "plain")]
+    if not len(nmf):
+        return []
+    row = nmf.iloc[0]
+    where = f"stands in {there[panels.SCORES]} only" if panels.SCORES in there else "is not drawn"
+    return [f"NMF has no top-k variant (L0 {row['l0']:.0f}, FVU {row['fvu']:.2f}) and {where}."]
+
+
+def _broken(evaluation: pd.DataFrame) -> list[str]:
+    broken = evaluation[evaluation["broken"].notna() & evaluation["kind"].isin(LEARNED)]
+    plain = broken[broken["variant"] == "plain"]
+    refit = broken[(broken["variant"] == "gain_refit") & ~broken["name"].isin(plain["name"])]
+    words = [f"{described(plain, row['name'])} ({row['broken']})" for _, row in plain.iterrows()]
+    words += [f"{described(refit, row['name'])} with gain refit ({row['broken']})" for _, row in refit.iterrows()]
+    if not words:
+        return []
+    more = f" and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else ""
+    return [f"Broken ({soundness.SAID}): {'; '.join(words[:MOST_NAMED])}{more}."]
+
+
+def _beyond(drawn: Sequence[tuple[Curve, str]]) -> list[str]:
+    words = list(curves.outside(drawn))
+    if not words:
+        return []
+    more = f" and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else ""
+    return [f"Beyond the axes, a caret at their edge: {'; '.join(words[:MOST_NAMED])}{more}."]
+
+
+def _kept(subject: Subject, evaluation: pd.DataFrame, lines: list[Curve], letter: str) -> list[str]:
+    found = _loss(subject, letter) if subject.kept.measure == "loss_recovered" else _final(subject, evaluation, letter)
+    if any(line.refit for line in lines):
+        found.append("Gain refit: one least-squares factor per feature, which undoes the shrinkage by L1.")
+    return found
+
+
+def _loss(subject: Subject, letter: str) -> list[str]:
+    clean, ablated = subject.kept.ce_clean or 0.0, subject.kept.ce_ablated or 0.0
+    of = " (of masked tokens)" if subject.kept.is_masked else ""
+    return [
+        f"({letter}) Loss recovered{of} is against mean ablation: 0 is the model with this site at its mean "
+        f"(cross-entropy {ablated:.2f} nats), 1 the model as it is ({clean:.2f}). So 0.9 recovered is still a loss of "
+        f"{0.1 * (ablated - clean):.2f} nats: read the right axis too."
+    ]
+
+
+def _final(subject: Subject, evaluation: pd.DataFrame, letter: str) -> list[str]:
+    found = [
+        f"({letter}) The model has no head and so no loss: what its final hidden states lose with the reconstruction "
+        "in place, as FVU."
+    ]
+    if subject.kept.final_ablated is not None:
+        found.append(f"With this site at its mean it is {subject.kept.final_ablated:.2f}.")
+    rows = evaluation[(evaluation["variant"] == "plain") & evaluation["final_cosine"].notna()]
+    cosines = [
+        f"{described(rows, row['name'])} {row['final_cosine']:.2f}" for row in headline.of_each_kind(records(rows))
+    ]
+    return found + ([f"Their mean cosine with those of the model as it is: {', '.join(cosines)}."] if cosines else [])
