@@ -104,6 +104,13 @@ class TestEstimate:
         expected = estimate.expected_seconds(["dataset_tokens", "baselines_x"], measured)
         assert expected == {"dataset_tokens": 60.0, "baselines_x": 3 * estimate.STAGES["baselines"].seconds}
 
+    def test_what_the_table_says_of_other_settings_is_a_guess(self):
+        expected = {"baselines_x": 20.0, "evaluation_x": 45.0}
+        assert estimate.is_guess(expected, {})
+        assert estimate.is_guess(expected, {"baselines_x": 20.0})
+        assert not estimate.is_guess(expected, {"evaluation_x": 45.0})
+        assert not estimate.is_guess({"first": 10.0}, {})  # a rule that the table does not know
+
     def test_pace_follows_what_was_observed(self):
         assert estimate.pace([]) == 1
         assert estimate.pace([(200.0, 100.0)] * 50) == pytest.approx(2, rel=0.01)
@@ -201,6 +208,17 @@ class TestRuns:
         assert done.returncode == 0
         assert done.stdout.startswith("Steps to do: 2, ")
         assert "2 of 2 steps done in " in done.stdout
+
+    def test_what_was_never_timed_here_is_said_as_a_range(self, tmp_path):
+        snakefile = toy(tmp_path) / "Snakefile"
+        snakefile.write_text(snakefile.read_text().replace("rule first:", "rule evaluation_first:"))
+        said = snakemake(tmp_path, "--logger", "progress").stdout
+        found = re.search(
+            r"about (\d+) s: until \d\d:\d\d \((\d+) s to (\d) min (\d+) s: most of it was not timed", said
+        )
+        assert found, said
+        about, least, minutes, seconds = map(int, found.groups())
+        assert least < about < 60 * minutes + seconds
 
     def test_a_step_that_fails(self, tmp_path):
         (tmp_path / "results/logs").mkdir(parents=True)

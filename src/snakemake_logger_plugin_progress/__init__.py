@@ -92,14 +92,20 @@ class LogHandler(LogHandlerBase):
         """Say what is to be done, and begin to draw."""
         stats = record.stats  # type: ignore[attr-defined]
         counts = {rule: count for rule, count in stats.items() if rule not in ("total", *estimate.TARGETS)}
+        guess = False
         try:
-            expected = estimate.expected_seconds(counts, estimate.benchmarks(LOGS))
+            measured = estimate.benchmarks(LOGS)
+            expected = estimate.expected_seconds(counts, measured)
+            guess = estimate.is_guess(expected, measured)
         except (OSError, ValueError, KeyError) as error:
             expected = None
             self.display.line(f"no estimate of the end: {LOGS}: {error}")
         self.run = Run(counts, expected, self.needs, self.cores)
         left = self.run.seconds_left()
         about = "" if left is None else f", about {display.duration(left)}: until {display.clock(left)}"
+        if left is not None and guess:
+            least, most = display.duration(left / estimate.OFF), display.duration(left * estimate.OFF)
+            about += f" ({least} to {most}: most of it was not timed here yet)"
         self.display.line(f"Steps to do: {self.run.total}, on {self.cores} core{'s' if self.cores > 1 else ''}{about}")
         threading.Thread(target=self._draw_until_over, name="progress", daemon=True).start()
 

@@ -44,6 +44,7 @@ STAGES = {
     "toy_figure": Stage(6, threads=1),
 }
 UNKNOWN = Stage(10, threads=1)
+OFF = 3.0  # by how much the table may be off, both ways, with other settings, models and machines
 # Rules that only name the files of a whole stage: no steps.
 TARGETS = ("all", "dataset", "activations", "dictionaries", "baselines", "evaluation", "autointerp", "plots", "toy")
 
@@ -78,6 +79,14 @@ def expected_seconds(rules: Iterable[str], measured: Mapping[str, float]) -> dic
     by_table = sum(unmeasured_seconds(rule) for rule in measured)
     factor = sum(measured.values()) / by_table if by_table else 1.0
     return {rule: measured.get(rule, unmeasured_seconds(rule) * factor) for rule in rules}
+
+
+def is_guess(expected: Mapping[str, float], measured: Mapping[str, float]) -> bool:
+    """Whether most of `expected` is by the table, which knows the default's settings and no others."""
+    by_table = sum(
+        seconds for rule, seconds in expected.items() if rule not in measured and stage_of(rule) is not UNKNOWN
+    )
+    return by_table > sum(expected.values()) / 2
 
 
 def pace(finished: Iterable[tuple[float, float]], doubt: float = 20.0) -> float:

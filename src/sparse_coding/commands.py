@@ -61,8 +61,11 @@ def forecast(cores: int | None = None, no_probe: bool = False, l0: float | None 
         from sparse_coding.costs.processor import Costs  # here, as below: it needs torch
 
         probed = Costs(sizes, l0)
-        seconds = {name: probed.of_job(job) for name, job in jobs.of_params(params).items()}
-        whole = page.page(params, cores, seconds)
+        every = jobs.of_params(params)
+        seconds = {name: probed.of_job(job) for name, job in every.items()}
+        ends = {name: probed.between(job, seconds[name]) for name, job in every.items()}
+        least, most = ({name: each[end] for name, each in ends.items()} for end in (0, 1))
+        whole = page.page(params, cores, seconds, (least, most))
     parts = [whole]
     if params.autointerp.scorer != "token-rules":
         from sparse_coding.costs import llm

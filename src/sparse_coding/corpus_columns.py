@@ -17,9 +17,9 @@ def check(path: Path, text_field: str, place: str) -> None:
 
     What is laid out like a repository of the hub is left to the step that reads it, and so is a damaged file.
     """
-    if not path.exists() or corpus_files.is_repository(path):
+    if not path.exists() or (found := corpus_files.plain(path)) is None:
         return
-    kind, files = corpus_files.of(path)
+    kind, files = found
     refuse_pointer(files[0])
     if kind == "text" or not files[0].stat().st_size:
         return

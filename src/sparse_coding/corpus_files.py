@@ -38,12 +38,15 @@ def of(path: Path) -> tuple[str, list[Path]]:
     What people read beside data is no part of it: a README or licence beside rows, or at the top of a folder of texts.
     Raises BadInput, naming `path`, where no file could be a corpus or they are of several kinds.
     """
-    files = [path] if path.is_file() else visible_files(path)
-    candidates = [file for file in files if kind_of(file)]
-    of_rows = any(kind_of(file) != "text" for file in candidates)
-    beside = [file for file in candidates if is_prose(file) and (of_rows or file.parent == path)]
-    found = [file for file in candidates if file not in beside] or candidates
-    kinds = {str(kind_of(file)) for file in found}
+    return _plain(path, [path] if path.is_file() else visible_files(path))
+
+
+def _plain(path: Path, files: list[Path]) -> tuple[str, list[Path]]:
+    candidates = {file: kind for file in files if (kind := kind_of(file))}
+    of_rows = set(candidates.values()) != {"text"}
+    beside = {file for file in candidates if is_prose(file) and (of_rows or file.parent == path)}
+    found = [file for file in candidates if file not in beside] or list(candidates)
+    kinds = {candidates[file] for file in found}
     if not kinds:
         raise BadInput(path, "no file that could be a corpus", WANTED)
     if len(kinds) > 1:
@@ -58,11 +61,13 @@ def is_prose(file: Path) -> bool:
 
 def is_repository(path: Path) -> bool:
     """Whether a local folder is laid out like a repository of the hub, or is in a format of `datasets` itself."""
-    if not path.is_dir():
-        return False
+    return path.is_dir() and _is_laid_out(path, visible_files(path))
+
+
+def _is_laid_out(path: Path, files: list[Path]) -> bool:
     if any((path / name).is_file() for name in SAVED) or _DESCRIBED.search(description(path)):
         return True
-    return any(_SHARD.search(file.name) for file in visible_files(path))
+    return any(_SHARD.search(file.name) for file in files)
 
 
 def description(path: Path) -> str:
@@ -72,13 +77,21 @@ def description(path: Path) -> str:
     return front[1] if front else ""
 
 
+def plain(path: Path) -> tuple[str, list[Path]] | None:
+    """As `of`; None for what is laid out like a repository. Raises BadInput as `of`."""
+    if path.is_file():
+        return of(path)
+    files = visible_files(path)
+    return None if _is_laid_out(path, files) else _plain(path, files)
+
+
 def read_of(path: Path) -> tuple[list[Path], str]:
     """All files that a local corpus may be read from, and what its card says of them, if that counts.
 
     Raises BadInput as `of`.
     """
-    if not is_repository(path):
-        return of(path)[1], ""
+    if (found := plain(path)) is not None:
+        return found[1], ""
     return [file for file in visible_files(path) if not is_prose(file)], description(path)
 
 

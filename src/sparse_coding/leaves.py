@@ -189,5 +189,5 @@ def model_config(params: Params) -> dict[str, Any] | None:
 
 
 def first_of(config: dict[str, Any], *keys: str) -> int | None:
-    """The first of these entries that a config has: architectures name them differently."""
-    return next((config[key] for key in keys if config.get(key) is not None), None)
+    """The first of these whole numbers that a config has: architectures name them differently, some list them."""
+    return next((config[key] for key in keys if isinstance(config.get(key), int)), None)

@@ -14,12 +14,12 @@ _TEXTS = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".py")  # what trans
 
 def longest_context(config: Mapping[str, Any]) -> tuple[str, int] | None:
     """What a model's config.json calls its longest context, and the tokens of that; None where it does not say."""
-    key = next((key for key in _LONGEST_CONTEXT if config.get(key) is not None), None)
+    key = next((key for key in _LONGEST_CONTEXT if isinstance(config.get(key), int)), None)
     if key is None:
         return None
     # RoBERTa counts places from the number of its padding token on, and keeps a vector for each number before.
-    unused = config.get("pad_token_id", 1) + 1 if config.get("model_type") == "roberta" else 0
-    return key, config[key] - unused
+    padding = config.get("pad_token_id", 1) if config.get("model_type") == "roberta" else None
+    return key, config[key] - (0 if padding is None else padding + 1)
 
 
 def names_a_head(architecture: str) -> bool:

@@ -13,8 +13,12 @@ from sparse_coding.params import Params
 
 HEADER = """# Settings: params.yaml
 
-Made from `src/sparse_coding/params.py` by `make docs`; a test fails when the two differ. A field that is left out
+Made from `src/sparse_coding/params/` by `make docs`; a test fails when the two differ. A field that is left out
 keeps its default. Fields marked * change no result, only the portions in which work is done.
+
+The file is YAML 1.2. What readers of YAML take in two ways is refused, with the place: a key that stands twice, a
+decimal comma, a number that begins with 0. So are names that would stand for two things: values of `l1` or `ratios`
+that agree in six digits, sites whose steps or files would have one name, and a part of `only` that matches nothing.
 """
 
 

@@ -1,8 +1,10 @@
 """Processor time from probes: it grows with what there is to do, and follows the L0 that is assumed."""
 
+import re
+
 import pytest
 
-from sparse_coding.costs import assumed
+from sparse_coding.costs import assumed, training
 from sparse_coding.costs.processor import Costs
 from sparse_coding.costs.training import StepTimes
 from sparse_coding.forecast import jobs, page
@@ -44,3 +46,30 @@ def test_every_job_has_its_time_and_the_page_shows_it(tmp_path, monkeypatch):
     said = page.page(params, 2, seconds)
     assert "of processor, about" in said
     assert "dictionaries" in said
+    assert "Not known before" not in said
+
+
+def test_what_is_not_known_is_said_as_a_range(tmp_path, monkeypatch):
+    """L0 in training with an L1, which TopK and --l0 know; the range holds what the forecast says."""
+    monkeypatch.chdir(tmp_path)
+    make_tiny_model(tmp_path / "models" / "tiny", layers=2)
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "one.txt").write_text("some text")
+    # Steps of so few features are too short for probes to tell their L0 apart, so their times are given.
+    monkeypatch.setattr(training, "step_times", lambda *shape: StepTimes(0.1, 1e-3, 3.0, 4e-3, 2e-2))
+    long = {"dictionaries": {"steps": 100_000}, "baselines": {"methods": ["pca"], "topk": [], "topk_methods": []}}
+    params = Params.model_validate(PARAMS | long | {"grid": PARAMS["grid"] | {"l1": [0.05]}})
+    every = {name: job for name, job in jobs.of_params(params).items() if job.stage != "toy"}
+    costs, seconds = Costs(Sizes(params)), dict.fromkeys(every, 10_000.0)
+    least, most = ({name: costs.between(job, seconds[name])[end] for name, job in every.items()} for end in (0, 1))
+    assert all(least[name] <= seconds[name] <= most[name] for name in every)
+    wide = {name for name in every if most[name] > least[name]}
+    assert wide == {name for name in every if name.startswith("dictionaries") and "topk" not in name}
+    told = Costs(Sizes(params), l0=10)
+    assert all(len(set(told.between(every[name], 1.0))) == 1 for name in wide)
+    toy = {name: 1.0 for name, job in jobs.of_params(params).items() if job.stage == "toy"}
+    said = page.page(params, 2, seconds | toy, (least | toy, most | toy))
+    assert re.search(
+        r"three times as many, \S+ (s|min|h) to \S+ (s|min|h) of processor, \S+ \w+ to \S+ \w+ on the clock", said
+    )
+    assert "Not known" not in page.page(params, 2, seconds | toy, (seconds | toy, seconds | toy))

@@ -102,6 +102,13 @@ def test_k_above_the_features_of_a_cell_is_refused_with_the_cells(folder):
     fits.check(some(grid={"architectures": ["tied"], "ratios": [1], "k": [500]}))  # for topk alone
 
 
+def test_what_a_config_lists_or_leaves_out_is_not_held_against_anything(folder):
+    write_config(folder, hidden_size=[12, 24], max_position_embeddings=None)
+    fits.check(some(grid={"architectures": ["topk"], "k": [999]}, dataset={"context": 9999}))
+    write_config(folder, model_type="roberta", max_position_embeddings=64, pad_token_id=None)
+    fits.check(some(dataset={"context": 64}))
+
+
 def test_k_of_the_control_and_of_baselines(folder):
     control = {"architecture": "topk", "ratio": 1, "k": 13}
     refused(

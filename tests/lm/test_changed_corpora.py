@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import datasets
@@ -139,6 +140,16 @@ def test_and_in_a_stream(tmp_path: Path, way: str, reader: str, streamed: dict) 
     assert words(READERS[reader](tmp_path / "texts", **settings, **streamed)) == {"old"}
     exchange(tmp_path / "texts", write)
     assert words(READERS[reader](tmp_path / "texts", **settings, **streamed)) == {"new"}
+
+
+def test_readers_side_by_side_do_not_meet(tmp_path: Path) -> None:
+    """Stages dataset and transformer of one run, and runs of two checkouts, may read one corpus at a time."""
+    write_repository(tmp_path / "texts", {"d": splits(texts("old"))})
+    write_repository(tmp_path / "other" / "texts", {"d": splits(texts("new"))})
+    folders = [tmp_path / "texts", tmp_path / "other" / "texts"] * 4
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda folder: words(of_dataset(folder, split="train[:90%]")), folders))
+    assert found == [{"old"}, {"new"}] * 4
 
 
 def test_nothing_of_a_local_corpus_stays_in_the_cache(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from sparse_coding import sites
 from sparse_coding.core.metrics.ratios import MOST_CLUSTERS
 from sparse_coding.core.threads import one_thread
 from sparse_coding.costs import evaluating, fitting, interpreting, pretraining, starting, training
-from sparse_coding.costs.assumed import settled_l0
+from sparse_coding.costs.assumed import UNKNOWN, settled_l0
 from sparse_coding.costs.network import Network
 from sparse_coding.forecast import corpus, disk, jobs
 from sparse_coding.forecast.corpus import DOCUMENT_TOKENS
@@ -48,6 +48,18 @@ class Costs:
             hashed = starting.hashed() * disk.of_job(job, self.sizes)
             return fixed * starting.slowness() + work + hashed
 
+    def between(self, job: Job, seconds: float) -> tuple[float, float]:
+        """The least and the most processor seconds of a job, by what is not known before: L0 in training with an L1.
+
+        seconds: what `of_job` found. Raises BadInput as `Sizes`.
+        """
+        own = job.settings
+        if not isinstance(own, DictionariesSlice) or self.l0 is not None:
+            return seconds, seconds
+        with one_thread():
+            train = [self._train(own, off) for off in (1.0, 1 / UNKNOWN, UNKNOWN)]
+        return seconds + (min(train) - train[0]), seconds + (max(train) - train[0])
+
     def _kinds(self) -> tuple:
         return (
             (DatasetSlice, self._dataset), (ActivationsSlice, self._harvest), (ImportSlice, self._import),
@@ -72,12 +84,12 @@ class Costs:
         dtype, width = TORCH_DTYPES[own.activations.dtype], self.sizes.width(own.site)
         return WRITTEN * self.sizes.rows(own.site).all * training.batch(1024, width, dtype) / 1024
 
-    def _train(self, own: DictionariesSlice) -> float:
+    def _train(self, own: DictionariesSlice, off: float = 1.0) -> float:
         width = self.sizes.width(own.site)
         n_feat, given = self.sizes.features(own.site, own.ratio), own.training
         total = 0.0
         for member in own.members.values():
-            guess = settled_l0(member.l1, member.k, n_feat, width)
+            guess = settled_l0(member.l1, member.k, n_feat, width, off)
             settled = guess if self.l0 is None or member.k else self.l0
             total += training.member(given, own.architecture, (n_feat, width), settled, member.k)
         readings = -(-len(own.members) // given.side_by_side)

@@ -11,15 +11,21 @@ from sparse_coding.params import Params
 HEAD = ("stage", "jobs", "files", "disk", "memory of one job", "processor time")
 
 
-def page(params: Params, cores: int, seconds: Mapping[str, float] | None = None) -> str:
-    """What a whole run takes, as if nothing were made yet. seconds: processor time by job, None: not known.
+Seconds = Mapping[str, float]
+
+
+def page(
+    params: Params, cores: int, seconds: Seconds | None = None, between: tuple[Seconds, Seconds] | None = None
+) -> str:
+    """What a whole run takes, as if nothing were made yet. seconds: processor time by job, None: not known; between:
+    the least and the most, where it hangs on what is not known.
 
     Raises BadInput where the config of the model, or the shape of imported vectors, is not on this machine.
     """
     sizes, every = Sizes(params), jobs.of_params(params)
     whole = {name: job for name, job in every.items() if not job.apart}
     found = sums.of_jobs(whole, sizes, cores)
-    parts = [_vectors(params, sizes), _table(found, seconds), _sums(found, cores, seconds)]
+    parts = [_vectors(params, sizes), _table(found, seconds), _sums(found, cores, seconds, between)]
     apart = {name: job for name, job in every.items() if job.apart}
     if apart:
         toy = sums.of_jobs(apart, sizes, cores)
@@ -41,7 +47,7 @@ def _vectors(params: Params, sizes: Sizes) -> str:
     return "\n".join(lines)
 
 
-def _table(found: Sums, seconds: Mapping[str, float] | None) -> str:
+def _table(found: Sums, seconds: Seconds | None) -> str:
     size = found.by_stage(found.results)
     peak: dict[str, int] = {}
     for name, job in found.jobs.items():
@@ -64,7 +70,7 @@ def _cell(text: str, column: int, wide: list[int]) -> str:
     return text.rjust(wide[column]) if column else text.ljust(wide[column])
 
 
-def _sums(found: Sums, cores: int, seconds: Mapping[str, float] | None) -> str:
+def _sums(found: Sums, cores: int, seconds: Seconds | None, between: tuple[Seconds, Seconds] | None) -> str:
     lines = [
         f"Disk: {amounts.memory(found.written)} in results, {amounts.memory(found.work)} in .work and logs; "
         f"{amounts.memory(found.copies)} more in .dvc/cache with `dvc repro`.",
@@ -74,4 +80,19 @@ def _sums(found: Sums, cores: int, seconds: Mapping[str, float] | None) -> str:
         mine = {name: seconds[name] for name in found.jobs}
         clock = amounts.seconds(together.clock(found.jobs, mine, cores))
         lines.append(f"Time: {amounts.seconds(sum(mine.values()))} of processor, about {clock} on {cores} idle cores.")
+    if seconds and between:
+        lines += _range(found, cores, *between)
     return "\n".join(lines)
+
+
+def _range(found: Sums, cores: int, *ends: Seconds) -> list[str]:
+    """From the least to the most, where they differ by more than the last digit that is shown."""
+    mine = [{name: end[name] for name in found.jobs} for end in ends]
+    work = [amounts.seconds(sum(each.values())) for each in mine]
+    if len(set(work)) == 1:
+        return []
+    clocks = [amounts.seconds(together.clock(found.jobs, each, cores)) for each in mine]
+    return [
+        f"Not known before: L0 in training with an L1. At a third of its guess or three times as many, {work[0]} to "
+        f"{work[1]} of processor, {clocks[0]} to {clocks[1]} on the clock; --l0 N narrows it."
+    ]

@@ -99,8 +99,10 @@ def _original(path: Path, mirror: Path, file: str) -> str:
 
 
 def _part(builder: "DatasetBuilder", split: str, source: Source) -> Part:
-    paths = [Path(file) for file in builder.config.data_files[split]]
-    if {corpus_files.kind_of(file) for file in paths} == {builder.name} and _is_plain(builder):
+    names = builder.config.data_files[split]
+    paths = [Path(name) for name in names if "://" not in name]  # elsewhere, as a card may say, or in an archive
+    kinds = {corpus_files.kind_of(path) for path in paths}
+    if len(paths) == len(names) and kinds == {builder.name} and _is_plain(builder):
         return files.Files(builder.name, paths, source.text_field)
     return Built(builder, split, source.text_field, source.place)
 
