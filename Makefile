@@ -41,7 +41,7 @@ docs: $(VENV)/.test-installed
 
 # Measure, on two cores: how long it takes to find out that nothing is to be done (benchmarks/freshness.md); training
 # against other libraries, reading, harvest, scorer, the whole default run, what the original did otherwise, and forecasts
-# of three sizes (benchmarks/RESULTS.md, results.json).
+# of three sizes and of five other settings (benchmarks/RESULTS.md, results.json).
 bench: $(VENV)/.test-installed build/bench/.installed
 	$(RUN)/python -m benchmarks.freshness
 	PYTHONPATH=src:. build/bench/bin/python -m benchmarks.training
@@ -51,6 +51,7 @@ bench: $(VENV)/.test-installed build/bench/.installed
 	$(RUN)/python -m benchmarks.plot
 	$(RUN)/python -m benchmarks.paper
 	$(RUN)/python -m benchmarks.scale
+	$(RUN)/python -m benchmarks.estimates
 	$(RUN)/python -m benchmarks.report
 
 # The other libraries want versions of their own. torchvision: nnsight asks for it, nothing here uses it, and a build
