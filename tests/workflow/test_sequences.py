@@ -26,7 +26,26 @@ Settings = dict[str, Any]
 COMMITTED: Settings = {"values": [1, 2], "ending": "\n", "style": "plain"}
 CHANGES: Settings = {"values": [[1, 2], [2, 1, 3]], "ending": ["\n", "!\n"], "style": ["plain", "loud"]}
 BRANCHES = {"main": COMMITTED, "other": COMMITTED | {"style": "loud", "values": [2, 1, 3]}}
-LOCAL = "results/words/"
+LOCAL = ("results/words/", "results/counts/")
+# A second artifact that stays on its machine, between words and models.
+COUNTS = """
+counts = WORK.job(
+    "counts_all", stage="counts", step="toy.steps.counts", folder="results/counts",
+    outputs={"counts": ["counts.json"]}, settings={}, inputs={"words": "results/words/words.json"}, local=True,
+)
+
+
+rule:
+    name: counts.name
+    input: counts.input
+    output: counts.output
+    params: order=counts.order
+    shell: "{STEP} {params.order:q}"
+
+
+for shape in PARAMS["shapes"]:
+    models"""
+COUNTED = 'inputs={"words": "results/counts/counts.json"},\n    )'
 CHANGED = ("modified", "deleted", "new", "changed deps")  # as `dvc status` says it; "not in cache" is no change
 
 
@@ -35,6 +54,9 @@ def start(tmp_path_factory) -> Project:
     """Two branches of one shape, both made and committed; on main."""
     project = Project.create(tmp_path_factory.mktemp("sequences") / "start")
     project.set(shapes=["round"], **COMMITTED)
+    project.replace("Snakefile", '\nfor shape in PARAMS["shapes"]:\n    models', COUNTS)
+    project.replace("Snakefile", 'inputs={"words": "results/words/words.json"},\n    )', COUNTED)
+    project.replace("Snakefile", '("words", "models"', '("words", "counts", "models"')
     for branch, settings in BRANCHES.items():
         if branch != "main":
             project.git("switch", "--quiet", "--create", branch)
@@ -98,7 +120,7 @@ class Sequence:
         return "revert"
 
     def target(self) -> str:
-        return self.rng.choice(["all", "all", "words", "models", "scores", PLOT])
+        return self.rng.choice(["all", "all", "words", "counts", "models", "scores", PLOT])
 
     def run(self) -> str:
         target = self.target()
@@ -120,7 +142,7 @@ class Sequence:
 
     def copy(self) -> str:
         """One artifact over another of the stage, with its stamp or without, or the stamp alone."""
-        stamps = [stamp for stamp in self.artifacts() if stamp.parent.name != "words"]
+        stamps = [stamp for stamp in self.artifacts() if f"results/{stamp.parent.name}/" not in LOCAL]
         if not stamps:
             return "nothing to copy"
         target = self.rng.choice(stamps)

@@ -120,6 +120,20 @@ def test_a_lost_member_comes_back_from_the_cache_of_dvc_for_any_target(project):
     assert_all_is_as_before(project, before)
 
 
+@pytest.mark.parametrize("target", ["all", PLOT, "models"])
+def test_nothing_is_made_for_what_comes_back(project, target):
+    """As in a clone: no words, no store."""
+    before = {path: content for path, content in project.results().items() if "/words/" not in path}
+    remove(project, WORDS, f"{WORDS}.stamp", MODEL)
+    shutil.rmtree(project.folder / ".work" / "store", ignore_errors=True)
+    copy_over(project, MODEL.replace("_2", "_1"), MODEL.replace("_2", "_3"), stamp=False)
+    said = project.sparse_coding("why", target).said
+    assert "round_2.txt" in said
+    assert "words" not in said
+    assert project.build(target) == []
+    assert project.results() == before
+
+
 def test_a_lost_member_that_nothing_keeps_is_made_for_the_whole_alone(project):
     before = project.results()
     forget_what_is_kept(project)
@@ -179,6 +193,17 @@ def test_a_damaged_copy_in_the_cache_of_dvc_is_not_taken(project):
     remove(project, MODEL)
     assert project.build() == ["round_2"]
     assert project.results() == before
+
+
+def test_a_damaged_copy_in_the_store_gives_way_to_that_of_dvc(project):
+    before = project.results()
+    project.set(ending="!\n")
+    project.build("models")
+    project.set(ending="\n")
+    for file in (project.folder / ".work/store").rglob("round_2.txt"):
+        file.write_text("damaged")
+    assert project.build(PLOT) == []
+    assert_all_is_as_before(project, before)
 
 
 def test_another_branch_without_its_files(project):

@@ -57,18 +57,17 @@ def _todo(dump: Dump, wanted: list[str], whole: bool) -> dict[str, None]:
     artifacts, found, waiting = dump["artifacts"], dict[str, None](), list(wanted)
     ways = Ways(whole)
     for path, artifact in artifacts.items():
-        ways.add(path, artifact["inputs"], Mend(artifact["mended"]))
+        ways.add(path, artifact["inputs"], artifact["state"] == FRESH, Mend(artifact["mended"]))
     seen: set[str] = set()
     while waiting:
         path = waiting.pop()
         if path in seen:
             continue
         seen.add(path)
-        if artifacts[path]["state"] == FRESH:
-            waiting += ways.of(path)
-            continue
-        found[path] = None
-        waiting += artifacts[path]["inputs"]
+        if artifacts[path]["state"] != FRESH:
+            found[path] = None
+        is_made = artifacts[path]["state"] != FRESH and not artifacts[path]["kept"]
+        waiting += artifacts[path]["inputs"] if is_made else ways.of(path)
     return found
 
 

@@ -18,16 +18,22 @@ class Keeping:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.store = Store(graph.root, graph.work / "store", graph.hashes)
-        self.versioned = Versioned(graph.root)
+        self.versioned = Versioned(graph.root, graph.hashes)
+        self._places: dict[str, str] = {}  # by key
         self._parked: list[tuple[str, bool]] = []  # artifact, and whether it stays where it is too
 
     def place(self, artifact: Artifact) -> str:
-        """Where the wanted version of an artifact lies that is not where it belongs; empty where nowhere."""
+        """Where the wanted version of an artifact lies, whole, that is not where it belongs; empty where nowhere."""
         if artifact.state is State.FRESH:
             return ""
-        if self.store.stamp(artifact.key) is not None:
+        if artifact.key not in self._places:
+            self._places[artifact.key] = self._find(artifact)
+        return self._places[artifact.key]
+
+    def _find(self, artifact: Artifact) -> str:
+        if self.store.holds(artifact.key) is not None:
             return STORE
-        return DVC if self.versioned.stamp(artifact.path, artifact.key) is not None else ""
+        return DVC if self.versioned.holds(artifact.path, artifact.key) is not None else ""
 
     def prepare(self, job: Job, names: list[str]) -> None:
         """Before a run: note what it is to replace, and bring what DVC has into the store, where steps find it."""
@@ -40,8 +46,9 @@ class Keeping:
                 self._fetch(artifact)
 
     def _fetch(self, artifact: Artifact) -> None:
-        stamp, folder = self.versioned.stamp(artifact.path, artifact.key), self.graph.work / "versioned"
-        if stamp is not None and self.versioned.copy(stamp, folder):
+        stamp, folder = self.versioned.holds(artifact.path, artifact.key), self.graph.work / "versioned"
+        if stamp is not None:
+            self.versioned.copy(stamp, folder)
             self.store.keep(stamp, folder)
 
     def park(self) -> None:

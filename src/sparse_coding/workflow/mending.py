@@ -47,14 +47,16 @@ class Ways:
     def __init__(self, whole: bool) -> None:
         self.whole = whole
         self._of: dict[str, list[str]] = {}
-        self._mended: set[str] = set()
+        self._as_input: dict[str, list[str]] = {}
 
-    def add(self, path: str, inputs: Iterable[str], mended: Mend) -> None:
+    def add(self, path: str, inputs: Iterable[str], is_fresh: bool, mended: Mend) -> None:
         """To be called for each artifact, after those that it is made from."""
-        self._of[path] = [each for each in inputs if each in self._mended or self._of[each]]
-        if mended is Mend.ALWAYS or (self.whole and mended is Mend.WHOLE):
-            self._mended.add(path)
+        own = list(dict.fromkeys(way for each in inputs for way in self._as_input[each]))
+        is_mended = mended is Mend.ALWAYS or (self.whole and mended is Mend.WHOLE)
+        self._of[path] = own
+        # What is left away is no station: it would be made to be passed.
+        self._as_input[path] = [path] if is_mended or (is_fresh and own) else own
 
     def of(self, path: str) -> list[str]:
-        """Those inputs of an artifact that are put right, or that lead to such ones."""
+        """The nearest artifacts upstream of an artifact that are put right, or that lead to such ones."""
         return self._of[path]

@@ -1,9 +1,10 @@
 """What a Snakefile says to Snakemake about freshness.
 
 Two statements suffice. A job whose artifacts are all fresh has no inputs, so Snakemake finds nothing to do and looks
-no further upstream. A job with work to do has its real inputs and one more, a file of the future: what lies on disk is
-older than that, so the job runs. Its outputs are only those artifacts that are not fresh: Snakemake never touches a
-finished one. No time of an artifact is read for a decision; one is written only where it is that of no possible day.
+no further upstream; where something there is to be mended (mending.py), it has the way to it for its inputs. A job with
+work to do has its real inputs and one more, a file of the future: what lies on disk is older than that, so it runs. Its
+outputs are only those artifacts that are not fresh, or stand on what is mended: Snakemake never touches another finished
+one. No time of an artifact is read for a decision; one is written only where it is that of no possible day.
 """
 
 import atexit
@@ -115,7 +116,8 @@ class Snakefile:
         """Declare a job, as Graph.job; what its rule says."""
         job = self.graph.job(name, **declared)
         for artifact in job.artifacts.values():
-            self.ways.add(artifact.path, artifact.inputs, mend(artifact, job, self._is_kept(artifact)))
+            is_fresh, mended = artifact.state is State.FRESH, mend(artifact, job, self._is_kept(artifact))
+            self.ways.add(artifact.path, artifact.inputs, is_fresh, mended)
         # A parse by a job of this run, on a cluster say, must see what the run decided, and not what is there by now.
         decided = self._decide(job) if self.main else self._decided.get(job.name, NOTHING)
         names = [*decided.work, *decided.carried]
@@ -147,7 +149,8 @@ class Snakefile:
         if self.runs:
             orders.write(file, order)
             self.keeping.prepare(job, names)
-        inputs = self._inputs(job, work, carried)
+        made = [name for name in work if forced or not self._is_kept(job.artifacts[name])]
+        inputs = self._inputs(job, made, [name for name in names if name not in made])
         self._decided[job.name] = Decision(work, carried, str(file.relative_to(self.graph.root)), inputs)
         return self._decided[job.name]
 
@@ -166,12 +169,12 @@ class Snakefile:
     def _all_inputs(self, job: Job, names: list[str]) -> list[str]:
         return [*files_of(job.inputs, *(job.each.get(name, {}) for name in names)), *job.reads]
 
-    def _inputs(self, job: Job, work: list[str], carried: list[str]) -> list[str]:
-        """Of what is to be made, all inputs and the file of the future; of what is carried, the ways to be gone."""
-        inputs = [*self._all_inputs(job, work), self.future] if work else []
-        ways = {way for name in carried for way in self.ways.of(job.artifacts[name].path)}
-        inputs += [path for path in self._all_inputs(job, carried) if self.graph.owner[path] in ways]
-        return list(dict.fromkeys(inputs))
+    def _inputs(self, job: Job, made: list[str], others: list[str]) -> list[str]:
+        """Of what is made, all inputs; of what is carried or comes back, the ways to be gone; what makes it due."""
+        inputs = self._all_inputs(job, made) if made else []
+        inputs += [way for name in others for way in self.ways.of(job.artifacts[name].path)]
+        is_due = made or any(job.artifacts[name].state is not State.FRESH for name in others)
+        return list(dict.fromkeys([*inputs, *([self.future] if is_due else [])]))
 
     def _mend_times(self, job: Job, names: list[str], inputs: list[str]) -> None:
         """Times that lie: Snakemake takes 0 for none, and refuses outputs that are older than inputs of tomorrow."""

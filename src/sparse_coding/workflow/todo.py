@@ -22,7 +22,7 @@ def of_targets(
     """The artifacts to be made. work: those of each job that are not fresh, or forced; ways: upstream of the others.
 
     targets: files, jobs, stages; of any other name, and of none, the whole. An artifact that comes back from where it
-    is kept takes nothing, though what it is made from may be made.
+    is kept takes nothing, and nothing is made for it.
     """
     found: Todo = {}
     waiting, seen = _artifacts(graph, list(targets)), set[str]()
@@ -33,11 +33,10 @@ def of_targets(
         seen.add(path)
         job, artifact = graph.maker[path], graph.artifacts[path]
         name = next(name for name, each in job.artifacts.items() if each is artifact)
-        if name not in work.get(job.name, ()):
+        if name not in work.get(job.name, ()) or is_kept(artifact):
             waiting += ways.of(path)
             continue
-        if not is_kept(artifact):
-            found.setdefault(job.name, []).append(name)
+        found.setdefault(job.name, []).append(name)
         waiting += artifact.inputs
     return found
 

@@ -4,7 +4,7 @@ What was deleted or replaced in a checkout comes back from there, by key like fr
 stages back, with what of them is right. Read only, through DVC's own classes, which take no lock for it.
 """
 
-import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from functools import cached_property
@@ -16,6 +16,7 @@ import yaml
 from sparse_coding.atomic import whole_file
 from sparse_coding.errors import BadInput
 from sparse_coding.workflow import stamps
+from sparse_coding.workflow.hashes import Hashes
 from sparse_coding.workflow.stamps import Stamp
 
 LOCK = "dvc.lock"
@@ -24,11 +25,14 @@ LOCK = "dvc.lock"
 class Versioned:
     """What dvc.lock names in the checkout `root`."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, hashes: Hashes) -> None:
+        self.root, self.hashes = root, hashes
 
-    def stamp(self, artifact: str, key: str) -> Stamp | None:
-        """The stamp of an artifact of which the cache has the version `key`; None where it has not."""
+    def holds(self, artifact: str, key: str) -> Stamp | None:
+        """The stamp of an artifact of which the cache has the version `key`, whole; None where it has not.
+
+        DVC does not look at what lies in its cache before it uses it: bytes are held against the stamp.
+        """
         place = self._place(stamps.path_of(artifact))
         try:
             stamp = stamps.read(place) if place is not None else None
@@ -36,23 +40,17 @@ class Versioned:
             return None
         if stamp is None or stamp.key != key or not stamp.is_whole or stamp.artifact != artifact:
             return None
-        return stamp if all(self._place(file) is not None for file in stamp.files) else None
+        places = [self._place(file) for file in stamp.files]
+        if None in places:
+            return None
+        found = self.hashes.of(f"versioned {key}", [os.path.relpath(str(place), self.root) for place in places])
+        return stamp if list(found.values()) == list(stamp.files.values()) else None
 
-    def copy(self, stamp: Stamp, folder: Path) -> bool:
-        """Copy the files of an artifact below `folder`, as they lie below the root; whether all are those of the stamp.
-
-        DVC does not look at what lies in its cache before it uses it.
-        """
-        for file, sha256 in stamp.files.items():
-            place = self._place(file)
-            if place is None:
-                return False
+    def copy(self, stamp: Stamp, folder: Path) -> None:
+        """Copy the files of an artifact that the cache holds below `folder`, as they lie below the root."""
+        for file in stamp.files:
             with whole_file(folder / file) as temporary:
-                shutil.copyfile(place, temporary)
-            with (folder / file).open("rb") as copied:
-                if hashlib.file_digest(copied, "sha256").hexdigest() != sha256:
-                    return False
-        return True
+                shutil.copyfile(str(self._place(file)), temporary)
 
     def _place(self, file: str) -> Path | None:
         """Where the cache has a file of the checkout."""
