@@ -240,6 +240,7 @@ def test_utf_16_without_a_mark_is_noticed(tmp_path: Path, encoding: str, text: s
 
 def test_a_single_control_character_is_text(tmp_path: Path) -> None:
     texts = ["one\0two " * 1 + "three four five six", "page\fbreak\tand\vmore\x1b[0m"]
+    texts += ["N\bNA\bAM\bME\bE\n     ls - list", "a\x01b\x01c\x01d"]  # a manual page, and fields
     write_texts(tmp_path, texts)
     assert read(tmp_path) == sorted(texts)
 
@@ -330,5 +331,15 @@ def test_a_stream_of_few_large_documents_has_both_sides(tmp_path: Path) -> None:
 
 
 def test_what_is_prose_goes_by_its_name() -> None:
-    names = {"README.md": True, "README": True, "license.txt": True, "README.jsonl": False, "readme_first.txt": False}
+    names = {
+        "README.md": True,
+        "README": True,
+        "license.txt": True,
+        "license.rst": True,
+        "README.jsonl": False,
+        "license.csv": False,
+        "readme.csv": False,
+        "readme_first.txt": False,
+    }
+    names |= {"LICENSE": True, "licence.csv.gz": False}
     assert {name: corpus_files.is_prose(Path(name)) for name in names} == names
