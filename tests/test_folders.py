@@ -1,12 +1,15 @@
 """The files of a folder, through links, and what has no end or leads nowhere."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from sparse_coding import corpus_files, leaves, vector_files
 from sparse_coding.errors import BadInput
-from sparse_coding.folders import visible_files
+from sparse_coding.folders import existing, visible_files
+from sparse_coding.params import Params
 
 
 def put(folder: Path, *names: str) -> None:
@@ -45,10 +48,45 @@ def test_a_loop_of_links_is_named(tmp_path: Path, target: str) -> None:
         visible_files(tmp_path / "root")
 
 
-def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
-    (tmp_path / "part.jsonl").symlink_to("/mnt/nowhere/part.jsonl")
-    with pytest.raises(BadInput, match=r"part\.jsonl: found a symbolic link to /mnt/nowhere/part\.jsonl, where no"):
-        visible_files(tmp_path)
+@pytest.mark.parametrize("target", ["/mnt/nowhere/part.jsonl", "part.jsonl"])
+def test_a_link_to_nothing_or_itself_is_named_where_it_is_read(tmp_path: Path, target: str) -> None:
+    put(tmp_path, "a.jsonl")
+    (tmp_path / "part.jsonl").symlink_to(target)
+    files = visible_files(tmp_path)
+    assert existing(files, lambda file: file.name == "a.jsonl") == [tmp_path / "a.jsonl"]
+    with pytest.raises(BadInput, match=rf"part\.jsonl: found a symbolic link to {target}, where no file or folder is;"):
+        existing(files)
+
+
+def corpus(folder: Path) -> list[Path]:
+    return corpus_files.read_of(folder)[0]
+
+
+def model(folder: Path) -> list[str]:
+    params = Params(model={"name": str(folder)})
+    return [*leaves.tokenizer(params).files, *leaves.weights(params).files]
+
+
+@pytest.mark.parametrize(
+    ("files_of", "name", "read"),
+    [
+        (corpus, "a.txt", "b.txt"),
+        (corpus, "data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet"),
+        (vector_files.of, "a.npy", "b.npy"),
+        (model, "model.safetensors", "other.safetensors"),
+        (model, "config.json", "tokenizer.json"),
+    ],
+)
+def test_only_a_link_to_nothing_that_is_read_is_refused(
+    tmp_path: Path, files_of: Callable[[Path], list], name: str, read: str
+) -> None:
+    put(tmp_path, name)
+    for other in ("notes", "README.md") if files_of is not corpus or name == "a.txt" else ("README.md",):
+        (tmp_path / other).symlink_to("/nowhere")
+    assert [str(file) for file in files_of(tmp_path)] == [str(tmp_path / name)]
+    (tmp_path / read).symlink_to("/nowhere")
+    with pytest.raises(BadInput, match=rf"{read}: found a symbolic link to /nowhere, where no file or folder is; want"):
+        files_of(tmp_path)
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may read all folders")

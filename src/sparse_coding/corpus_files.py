@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sparse_coding.errors import BadInput
-from sparse_coding.folders import visible_files
+from sparse_coding.folders import existing, visible_files
 
 KINDS = {".txt": "text", ".md": "text", ".jsonl": "json", ".parquet": "parquet", ".arrow": "arrow"}
 COMPRESSED = tuple(f".jsonl{suffix}" for suffix in (".gz", ".bz2", ".xz", ".zst"))
@@ -22,6 +22,7 @@ WANTED = "a .txt, .md, .jsonl (.gz, .bz2, .xz, .zst), .parquet or .arrow file wi
 SAVED = ("dataset_dict.json", "dataset_info.json")  # what `datasets` writes beside its own files
 CARD = "README.md"
 PROSE = ("readme", "license", "licence")  # names, without their ending, of what people read beside data
+PROSE_ENDINGS = ("", ".md", ".txt", ".rst")
 _SHARD = re.compile(r"(^|[-_.])(train|validation|test)-\d{5}-of-\d{5}")
 _DESCRIBED = re.compile(r"^(configs|dataset_info):", re.MULTILINE)
 _FRONT = re.compile(r"\A\s*---[\r\n]+(.*?)[\r\n]+---\s*?(\n|\Z)", re.DOTALL)  # as huggingface_hub reads a card
@@ -51,12 +52,12 @@ def _plain(path: Path, files: list[Path]) -> tuple[str, list[Path]]:
         raise BadInput(path, "no file that could be a corpus", WANTED)
     if len(kinds) > 1:
         raise BadInput(path, f"files of several kinds ({', '.join(sorted(kinds))})", "a folder with files of one kind")
-    return kinds.pop(), found
+    return kinds.pop(), existing(found)
 
 
 def is_prose(file: Path) -> bool:
     """Whether a file is what people read beside data, by its name."""
-    return file.name.lower().partition(".")[0] in PROSE and kind_of(file) in ("text", None)
+    return file.name.lower().partition(".")[0] in PROSE and file.suffix.lower() in PROSE_ENDINGS
 
 
 def is_repository(path: Path) -> bool:
@@ -92,7 +93,7 @@ def read_of(path: Path) -> tuple[list[Path], str]:
     """
     if (found := plain(path)) is not None:
         return found[1], ""
-    return [file for file in visible_files(path) if not is_prose(file)], description(path)
+    return existing(file for file in visible_files(path) if not is_prose(file)), description(path)
 
 
 def opened(file: Path) -> IO[bytes]:

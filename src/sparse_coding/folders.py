@@ -1,7 +1,7 @@
 """The files of a folder that comes from outside, in an order that does not depend on the machine."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from sparse_coding.errors import BadInput
@@ -10,11 +10,24 @@ from sparse_coding.errors import BadInput
 def visible_files(root: Path) -> list[Path]:
     """Every file below `root`, through symbolic links, sorted, without what is hidden: itself, or its folder.
 
-    A downloader of models keeps times in a hidden folder. Raises BadInput, naming the link, where one leads nowhere
-    or into a folder that it lies in, and naming a folder that cannot be read.
+    A downloader of models keeps times in a hidden folder. Links that lead nowhere are among them: whoever knows which
+    files are read holds those against `existing`. Raises BadInput, naming the link, where one leads into a folder that
+    it lies in, and naming a folder that cannot be read.
     """
     found = sorted(_below(root, "", (root.resolve(),)))
     return [root / name for name in found]
+
+
+def existing(files: Iterable[Path], read: Callable[[Path], bool] = lambda file: True) -> list[Path]:
+    """The files without links that lead nowhere. Raises BadInput, naming the link, for one that would be `read`."""
+    found = []
+    for file in files:
+        if os.path.exists(file):
+            found.append(file)
+        elif read(file):
+            leads = f"a symbolic link to {os.readlink(file)}, where no file or folder is"
+            raise BadInput(file, leads, "a link to what is read")
+    return found
 
 
 def _below(folder: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[str]:
@@ -26,7 +39,7 @@ def _below(folder: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[str]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_file():
+        if _leads_nowhere(entry) or entry.is_file():
             yield f"{prefix}{entry.name}"
         elif entry.is_dir():
             path = folder / entry.name
@@ -34,6 +47,7 @@ def _below(folder: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[str]:
             if entry.is_symlink() and any(each.is_relative_to(real) for each in above):
                 raise BadInput(path, f"a symbolic link to {real}, in which it lies itself", "links without a loop")
             yield from _below(path, f"{prefix}{entry.name}/", (*above, real))
-        elif entry.is_symlink():
-            found = f"a symbolic link to {os.readlink(entry.path)}, where no file or folder is"
-            raise BadInput(folder / entry.name, found, "a link to what is read")
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and not os.path.exists(entry.path)

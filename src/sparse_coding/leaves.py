@@ -10,7 +10,8 @@ from typing import Any
 
 from sparse_coding import corpus_columns, corpus_files, grid, sites, vector_files
 from sparse_coding.errors import BadInput
-from sparse_coding.folders import visible_files
+from sparse_coding.folders import existing, visible_files
+from sparse_coding.model_files import TEXTS
 from sparse_coding.params import Params
 from sparse_coding.params.transformer import TRAINED
 from sparse_coding.workflow import stamps
@@ -55,7 +56,11 @@ def _model_leaf(params: Params, part: str, wanted: Callable[[str], bool]) -> Lea
     name, folder = f"{params.model.name}: {part}", Path(params.model.name).expanduser()
     if not folder.is_dir():
         return Leaf(name, version=params.model.at or "")
-    return Leaf(name, tuple(filter(wanted, folder_files(str(folder)))))
+    return Leaf(name, tuple(filter(wanted, folder_files(str(folder), _is_read))))
+
+
+def _is_read(file: Path) -> bool:
+    return _is_weights(file.name) or (file.suffix in TEXTS and _is_small_part(file.name))
 
 
 def _is_weights(file: str) -> bool:
@@ -90,7 +95,7 @@ def training(params: Params) -> list[Leaf]:
     name, folder = f"tokenizer {own.tokenizer}", Path(own.tokenizer).expanduser()
     if not folder.is_dir():
         return [*found, Leaf(name, version=own.tokenizer_revision or "")]
-    return [*found, Leaf(name, tuple(filter(_is_small_part, folder_files(str(folder)))))]
+    return [*found, Leaf(name, tuple(filter(_is_small_part, folder_files(str(folder), _is_read))))]
 
 
 def _corpus_leaf(name: str, revision: str | None) -> Leaf:
@@ -108,10 +113,13 @@ def imported(folder: str) -> Leaf:
     return Leaf(f"vectors {folder}", tuple(map(str, vector_files.of(Path(folder)))))
 
 
-def folder_files(folder: str) -> list[str]:
-    """Every file below `folder`, through links, sorted, without what is hidden. Raises BadInput where there is none."""
+def folder_files(folder: str, read: Callable[[Path], bool] = lambda file: True) -> list[str]:
+    """Every file below `folder`, through links, sorted, without what is hidden.
+
+    Raises BadInput where there is none, or a link to nothing stands for one that is `read`.
+    """
     root = Path(folder)
-    files = [str(file) for file in visible_files(root)] if root.is_dir() else []
+    files = list(map(str, existing(visible_files(root), read))) if root.is_dir() else []
     if not files:
         raise BadInput(folder, "no files" if root.exists() else "no such folder", "a folder with files")
     return files

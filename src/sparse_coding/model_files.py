@@ -9,7 +9,7 @@ from sparse_coding.lfs import refuse_pointer
 
 _LONGEST_CONTEXT = ("max_position_embeddings", "n_positions")  # what a configuration calls it
 _WITH_HEAD = re.compile("LMHead|For(CausalLM|MaskedLM|PreTraining|ConditionalGeneration)")
-_TEXTS = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".py")  # what transformers reads beside weights
+TEXTS = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".py")  # what transformers reads beside weights
 
 
 def longest_context(config: Mapping[str, Any]) -> tuple[str, int] | None:
@@ -33,5 +33,5 @@ def refuse_pointers(folder: Path) -> None:
     Others may be: weights in formats that nobody reads here, or in folders below.
     """
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.suffix in _TEXTS or (path.suffix == ".safetensors" and path.name.startswith("model")):
+        if path.suffix in TEXTS or (path.suffix == ".safetensors" and path.name.startswith("model")):
             refuse_pointer(path)

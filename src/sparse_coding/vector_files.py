@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from sparse_coding.errors import BadInput
-from sparse_coding.folders import visible_files
+from sparse_coding.folders import existing, visible_files
 
 KINDS = (".npy", ".safetensors", ".pt")
 NAMED = f"{', '.join(KINDS[:-1])} or {KINDS[-1]}"
@@ -14,7 +14,7 @@ def of(folder: Path) -> list[Path]:
     """The files of vectors below `folder`, in natural order: 9.pt before 10.pt. Raises BadInput where there is none."""
     if not folder.is_dir():
         raise BadInput(folder, "no such folder", f"a folder of {NAMED} files")
-    files = [file for file in visible_files(folder) if file.suffix.lower() in KINDS]
+    files = existing(file for file in visible_files(folder) if file.suffix.lower() in KINDS)
     if not files:
         raise BadInput(folder, f"no {NAMED} file", "at least one")
     return sorted(files, key=lambda file: natural(file.relative_to(folder).as_posix()))

@@ -30,9 +30,11 @@ def at(dimension: int, value: float) -> torch.Tensor:
 
 def lost(vectors: torch.Tensor, dtype: str) -> float:
     exact = vectors.double()
-    return float(
-        (vectors.to(TORCH_DTYPES[dtype]).double() - exact).square().sum() / (exact - exact.mean(0)).square().sum()
-    )
+    return variance(vectors.to(TORCH_DTYPES[dtype]).double() - exact) / variance(exact)
+
+
+def variance(exact: torch.Tensor) -> float:
+    return float((exact - exact.mean(0)).square().sum())
 
 
 def write(path: Path, vectors: torch.Tensor, dtype: str = "float16") -> Path:
@@ -51,6 +53,8 @@ CASES = {
     "far from 0": (sparse() + at(2, 300), "float16"),
     "a first vector far from the others": (torch.cat([at(0, 3e4)[None], sparse()]), "float16"),
     "the same, then others": (torch.cat([sparse()[:1].expand(5000, -1), sparse()]), "float16"),
+    "tiny, then others": (torch.cat([sparse(5000) * 1e-25, sparse()]), "bfloat16"),
+    "a dimension that is one value": (sparse() * (1 - at(2, 1).sign()) + at(2, 5001.3), "float16"),
     "one dimension larger": (sparse() * (1 + at(3, 1000)), "bfloat16"),
 }
 
@@ -63,11 +67,9 @@ def test_the_share_is_that_of_float64(case: str, rows: int, monkeypatch: pytest.
     measured = Rounding("here", dtype, D_ACT)
     for part in vectors.split(1000):
         measured.add(part, part.to(TORCH_DTYPES[dtype]))
-    assert measured.n_rows == len(vectors)
-    exact = vectors.double()
-    variance = float((exact - exact.mean(0)).square().sum())
-    assert measured.squares / measured.scale**2 == pytest.approx(variance, rel=1e-4)
-    assert measured.lost / measured.squares == pytest.approx(lost(vectors, dtype), rel=1e-3)
+    assert measured.spread.n_rows == len(vectors)
+    assert measured.spread.squares / measured.scale**2 == pytest.approx(variance(vectors.double()), rel=1e-4)
+    assert measured.lost.squares / measured.spread.squares == pytest.approx(lost(vectors, dtype), rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +102,18 @@ def test_some_that_is_lost_is_said_and_little_is_not(tmp_path: Path, capsys: pyt
     write(tmp_path / "b.h5", sparse() * 1e-6)
     said = "mine: train: a rounding error of 0.385 % of the variance in float16; activations.dtype: float32 has none\n"
     assert capsys.readouterr().err == said
+
+
+def test_the_rounding_of_a_constant_is_no_loss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is in the stored mean, too."""
+    vectors = torch.from_numpy(np.random.default_rng(0).normal(size=(8000, D_ACT))).float()
+    vectors[:, 0] = 5001.3
+    write(tmp_path / "a.h5", vectors)
+    assert capsys.readouterr().err == ""
+
+
+def test_tiny_vectors_before_the_others_are_taken(tmp_path: Path) -> None:
+    write(tmp_path / "a.h5", torch.cat([sparse(5000) * 1e-25, sparse()]), "float32")
 
 
 @pytest.mark.parametrize("dtype", TORCH_DTYPES)

@@ -240,6 +240,7 @@ def test_utf_16_without_a_mark_is_noticed(tmp_path: Path, encoding: str, text: s
 
 def test_a_single_control_character_is_text(tmp_path: Path) -> None:
     texts = ["one\0two " * 1 + "three four five six", "page\fbreak\tand\vmore\x1b[0m"]
+    texts += ["N\bNA\bAM\bME\bE\n     ls - list", "a\x01b\x01c\x01d"]  # a manual page, and fields
     write_texts(tmp_path, texts)
     assert read(tmp_path) == sorted(texts)
 
@@ -291,8 +292,28 @@ def test_a_document_among_many_is_cut_where_it_holds_much_of_all() -> None:
 
 
 def test_what_is_small_or_even_is_not_cut() -> None:
-    for texts in ([sentences(3)], [sentences(3), sentences(60)], [sentences(500, f"{index}") for index in range(30)]):
+    for texts in ([sentences(3)], [sentences(3), sentences(60)], books(30), books(10), books(4)):
         assert cut_large(texts, "here") is texts
+
+
+def books(n: int) -> list[str]:
+    return [sentences(500, f"word{index:02d}") for index in range(n)]
+
+
+def test_ten_books_of_like_length_are_held_out_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    documents = load(write_texts(tmp_path, books(10)))
+    assert (len(documents.train), len(documents.held_out)) == (9, 1)
+    assert everything(documents) == books(10)
+    assert " cut into " not in capsys.readouterr().err
+
+
+def test_a_stream_of_ten_books_holds_out_whole_ones(tmp_path: Path) -> None:
+    path = str(write_jsonl(tmp_path / "a.jsonl", books(10)))
+    for share, n_held_out in {0.001: 1, 0.05: 1, 0.3: 3, 0.999: 9}.items():
+        stream = corpora.opened(Dataset(corpus=path, streaming=True, held_out_share=share))
+        train, held_out = ([text for _, text in stream.in_order(side, 0)] for side in ("train", "held_out"))
+        assert len(held_out) == n_held_out
+        assert sorted(train + held_out) == books(10)
 
 
 def test_text_without_a_break_is_cut_by_length() -> None:
@@ -310,5 +331,15 @@ def test_a_stream_of_few_large_documents_has_both_sides(tmp_path: Path) -> None:
 
 
 def test_what_is_prose_goes_by_its_name() -> None:
-    names = {"README.md": True, "README": True, "license.txt": True, "README.jsonl": False, "readme_first.txt": False}
+    names = {
+        "README.md": True,
+        "README": True,
+        "license.txt": True,
+        "license.rst": True,
+        "README.jsonl": False,
+        "license.csv": False,
+        "readme.csv": False,
+        "readme_first.txt": False,
+    }
+    names |= {"LICENSE": True, "licence.csv.gz": False}
     assert {name: corpus_files.is_prose(Path(name)) for name in names} == names

@@ -129,6 +129,9 @@ def test_what_datasets_saves_and_keeps_is_a_corpus(tmp_path: Path, repository: P
         opened(tmp_path / "saved", subset="de")
     with pytest.raises(BadInput, match=r"dataset\.split: found dev; wanted one of train, test, validation: the splits"):
         opened(tmp_path / "splits", split="dev")
+    (tmp_path / "splits" / "test" / "state.json").unlink()  # else test would be held out of train, without a word
+    with pytest.raises(BadInput, match=r"splits/test/state\.json: found no such file, though dataset_dict\.json names"):
+        opened(tmp_path / "splits")
     (tmp_path / "saved" / "data-00001-of-00003.arrow").unlink()
     with pytest.raises(
         BadInput, match=r"saved/data-00001-of-00003\.arrow: found no such file; wanted a whole Arrow file"

@@ -1,7 +1,7 @@
 """What every corpus gives: documents to train on, and documents held out.
 
 Documents are held out whole, and give fragments or activations, not both. So that one or two very large documents can
-serve, those that hold much of a corpus are cut.
+serve, those that hold so much of a corpus that they cannot be held out whole are cut.
 """
 
 import hashlib
@@ -18,8 +18,8 @@ from sparse_coding.errors import BadInput
 
 Side = Literal["train", "held_out"]
 SIDES: tuple[Side, Side] = ("train", "held_out")
-LARGE_SHARE = 1 / 20  # of all text of a corpus: a document that holds more is cut
-PIECE_SHARE = 1 / 200  # of all text, the length of a piece
+LARGE_SHARE = 1 / 4  # of all text of a corpus: a document that holds more is cut; ten like books stay whole
+PIECE_SHARE = 1 / 200  # of all text, the length of a piece: few hold out about the share that is asked for
 PIECE_LEAST = 2000  # characters, some hundred tokens
 _BREAKS = (re.compile(r"\n\s*\n"), re.compile(r"\n"), re.compile(r"\s"))  # after which a piece begins, the best first
 
@@ -111,6 +111,11 @@ def _break_after(text: str, first: int, last: int) -> int:
     return first
 
 
+def n_held_out(n: int, share: float) -> int:
+    """How many of `n` documents, at least 2, are held out: at least one, and all but one at most."""
+    return min(max(round(share * n), 1), n - 1)
+
+
 def split(texts: list[str], held_out_share: float, seed: int, place: object) -> Documents:
     """Hold out a seeded choice of whole documents: at least one, and all but one at most; order is kept.
 
@@ -119,8 +124,8 @@ def split(texts: list[str], held_out_share: float, seed: int, place: object) -> 
     texts = cut_large(texts, place)
     if len(texts) < 2:
         raise BadInput(place, f"{len(texts)} document(s) with text", "at least 2: one to train on and one to hold out")
-    n_held_out = min(max(round(held_out_share * len(texts)), 1), len(texts) - 1)
-    held_out = set(np.random.default_rng(seed).permutation(len(texts))[:n_held_out].tolist())
+    chosen = np.random.default_rng(seed).permutation(len(texts))[: n_held_out(len(texts), held_out_share)]
+    held_out = set(chosen.tolist())
     return Documents(
         train=[text for index, text in enumerate(texts) if index not in held_out],
         held_out=[texts[index] for index in sorted(held_out)],

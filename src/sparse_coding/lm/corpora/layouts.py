@@ -8,7 +8,7 @@ cache, which knows files by their times.
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _RESOLVED = ("name", "version", "data_dir", "data_files", "description", "features")  # of a builder's configuration
 _OWN = ("json", "parquet", "arrow")  # builders in whose place readers of one column stand
+_WRITTEN = "what `save_to_disk` of datasets writes"
 
 
 @dataclass(frozen=True)
@@ -116,13 +117,22 @@ def _is_plain(builder: "DatasetBuilder") -> bool:
 
 def _saved(path: Path) -> dict[str, list[Path]]:
     """The Arrow shards of each split of what `save_to_disk` wrote; empty for anything else."""
+    if (path / "dataset_dict.json").is_file():
+        names = _listed(path, "dataset_dict.json", lambda of_all: list(of_all["splits"]))
+        return {name: _shards(path / name) for name in names}
+    return {"train": _shards(path)} if (path / "state.json").is_file() else {}
+
+
+def _shards(folder: Path) -> list[Path]:
+    names = _listed(folder, "state.json", lambda of_split: [shard["filename"] for shard in of_split["_data_files"]])
+    return [folder / name for name in names]
+
+
+def _listed(folder: Path, name: str, names: Callable[[Any], list[str]]) -> list[str]:
+    """Names in a description that `datasets` wrote. Raises BadInput where it is missing or damaged."""
     try:
-        if (path / "dataset_dict.json").is_file():
-            names = json.loads((path / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
-            return {name: shards for name in names for shards in _saved(path / name).values()}
-        if (path / "state.json").is_file():
-            state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
-            return {"train": [path / shard["filename"] for shard in state["_data_files"]]}
+        return names(json.loads((folder / name).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise BadInput(folder / name, "no such file, though dataset_dict.json names the split", _WRITTEN) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(path, f"a damaged description ({error!r})", "what `save_to_disk` of datasets writes") from None
-    return {}
+        raise BadInput(folder, f"a damaged description ({error!r})", _WRITTEN) from None

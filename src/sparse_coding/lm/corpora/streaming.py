@@ -4,19 +4,19 @@ import gc
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sparse_coding.errors import BadInput
-from sparse_coding.lm.corpora.documents import Documents, Side, cut_large
+from sparse_coding.lm.corpora.documents import Documents, Side, cut_large, n_held_out
 from sparse_coding.lm.corpora.readers import as_text, no_column
 
 if TYPE_CHECKING:
     from datasets import IterableDataset
 
-FEW = 20  # documents: of fewer one may hold more than a twentieth of all text, and all are read ahead
+FEW = 20  # documents: fewer are all read ahead, so that large ones are cut and either side has one
 
 
 @dataclass
@@ -48,20 +48,28 @@ class Stream:
         taken = self.train if side == "train" else self.held_out
         rows = self.own if self.own is not None and side == "held_out" else self.rows
         shuffled = texts(rows.shuffle(seed=seed, buffer_size=self.buffer), self.text_field, self.place)
-        for text in self._cut_if_few(shuffled, seed):
-            if self.own is not None or (_hash(text, seed) < self.held_out_share) == (side == "held_out"):
+        first, border = self._first(shuffled, seed)
+        for text in chain(first, shuffled):
+            if self.own is not None or (_hash(text, seed) < border) == (side == "held_out"):
                 taken.append(text)
                 yield len(taken) - 1, text
 
-    def _cut_if_few(self, shuffled: Iterator[str], seed: int) -> Iterator[str]:
-        """The documents of a pass; where they are few, large ones in pieces, in a seeded order like the rest."""
+    def _first(self, shuffled: Iterator[str], seed: int) -> tuple[list[str], float]:
+        """The first documents of a pass, and the hash below which one is held out.
+
+        Where they are all, large ones are in pieces, in a seeded order like the rest, and the border is such that
+        either side has a document: by the share itself, one of ten would seldom be held out.
+        """
         first = list(islice(shuffled, FEW))
-        if len(first) < FEW:
-            pieces = cut_large(first, self.place)
-            if pieces is not first:
-                first = [pieces[index] for index in np.random.default_rng(seed).permutation(len(pieces))]
-        yield from first
-        yield from shuffled
+        if len(first) == FEW:
+            return first, self.held_out_share
+        pieces = cut_large(first, self.place)
+        if pieces is not first:
+            first = [pieces[index] for index in np.random.default_rng(seed).permutation(len(pieces))]
+        hashes = sorted({_hash(text, seed) for text in first})
+        if len(hashes) < 2:
+            return first, self.held_out_share
+        return first, hashes[n_held_out(len(hashes), self.held_out_share)]
 
     def seen(self, train: int, held_out: int) -> Documents:
         """The first documents of each side: those that were used, without what was read ahead."""
