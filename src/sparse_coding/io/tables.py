@@ -37,8 +37,8 @@ def _with_interval(names: str, required: bool = True) -> list[pa.Field]:
 
 
 # One row a dictionary and variant ("plain", "gain_refit"). What needs a language model is null on imported sites.
-# `loss_kind` says what ce, kl and loss_recovered are of: "next_token", or "masked" for an encoder with a head; "none"
-# for one without, which has the final_ columns in their place.
+# `loss_kind` says what ce, kl and loss_recovered are of: "next_token", or "masked" for an encoder with a head and a
+# mask token; "none" for a model that lacks what it needs, which has the final_ columns in their place.
 EVALUATION = pa.schema(
     [
         *_columns(TEXT, "site name kind variant"),
