@@ -26,8 +26,8 @@ _OLD_NAMES = {".gamma": ".weight", ".beta": ".bias"}  # of norms in the first ch
 class _Family:
     """An architecture whose blocks all have the same tensors.
 
-    blocks: the path of its blocks; outside: tensors beside them; head: one of the head; tied: whether this is the
-    embedding where config.json does not say, None where it never is.
+    blocks: the path of its blocks; outside: tensors beside them, the embedding first; head: one of the head; tied:
+    whether this is the embedding where config.json does not say, None where it never is.
     """
 
     blocks: str
@@ -121,7 +121,7 @@ def _missing(config: dict[str, Any], found: set[str]) -> list[str]:
     if not matches:
         return [f"{family.blocks}.{layer}" for layer in range(layers)]
     before = matches[0][1]
-    wanted = [before + name for name in family.outside.split()] + _head(config, family)
+    wanted = _outside(config, family, before, found)
     parts = [match[3] for match in matches]
     # What half of the blocks have, all have.
     common = {part for part in parts if 2 * parts.count(part) >= layers and not _CONSTANTS.fullmatch(part)}
@@ -129,11 +129,19 @@ def _missing(config: dict[str, Any], found: set[str]) -> list[str]:
     return [name for name in wanted if name not in found]
 
 
-def _head(config: dict[str, Any], family: _Family) -> list[str]:
-    """The tensor of the head, where config.json names a class that has one, and it is not the embedding."""
+def _outside(config: dict[str, Any], family: _Family, before: str, found: set[str]) -> list[str]:
+    """The tensors beside the blocks, and that of the head where config.json names a class that has one.
+
+    Where head and embedding are one tensor, it may be stored under either name.
+    """
     is_tied = family.tied is not None and config.get("tie_word_embeddings", family.tied)
     has_head = any(map(names_a_head, config.get("architectures") or ()))
-    return [family.head] if has_head and not is_tied else []
+    embedding, *others = (before + name for name in family.outside.split())
+    if not has_head:
+        return [embedding, *others]
+    if is_tied:
+        return [family.head if family.head in found else embedding, *others]
+    return [embedding, *others, family.head]
 
 
 def _modern(name: str) -> str:
