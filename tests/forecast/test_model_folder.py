@@ -124,7 +124,12 @@ def test_no_weights_or_weights_that_are_none(folders, tmp_path):
 def test_a_pointer_of_git_lfs_is_named_before_a_run_and_by_what_loads(file, folders, tmp_path):
     folder = Path(shutil.copytree(folders["neox"], tmp_path / "model"))
     (folder / "onnx").mkdir()
-    for unread in ("onnx/model.onnx", "pytorch_model.bin", "flax_model.msgpack"):  # not read, so nobody's business
+    for unread in (
+        "onnx/model.onnx",
+        "model.fp16.safetensors",
+        "pytorch_model.bin",
+        "flax_model.msgpack",
+    ):  # not read, so nobody's business
         (folder / unread).write_text(POINTER)
     model_folder.check(of(folder))
     (folder / file).write_text(POINTER)
@@ -176,7 +181,9 @@ def test_what_head_and_embedding_share_may_have_the_name_of_either(name, folders
     config = json.loads((folder / "config.json").read_text()) | {"tie_word_embeddings": True}
     (folder / "config.json").write_text(json.dumps(config))
     weights = load_file(folder / "model.safetensors")
-    (embedding,) = [each for each in weights if re.search(r"(embed_tokens|wte|embed_in|\bword_embeddings)\.weight", each)]
+    (embedding,) = [
+        each for each in weights if re.search(r"(embed_tokens|wte|embed_in|\bword_embeddings)\.weight", each)
+    ]
     head = "embed_out.weight" if name == "neox" else "lm_head.weight"
     weights[head] = weights.pop(embedding).clone()
     rewritten(folder, weights)

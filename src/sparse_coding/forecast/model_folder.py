@@ -12,10 +12,9 @@ from typing import Any
 
 from sparse_coding import grid, leaves
 from sparse_coding.errors import BadInput
-from sparse_coding.model_files import names_a_head, refuse_pointers
+from sparse_coding.model_files import INDEX, names_a_head, refuse_pointers, weights_of
 from sparse_coding.params import Params
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"  # the first that is there is read
 _WANTED = "whole weights"
 _SHOWN = 3
 _CONSTANTS = re.compile(r".*\.inv_freq|(attn|attention)\.(bias|masked_bias)")  # that older versions wrote down
@@ -79,19 +78,11 @@ def tensors(folder: Path) -> set[str]:
 
     Raises BadInput where there are no weights in safetensors format, or a file of them is missing or cut short.
     """
-    if (folder / WEIGHTS).is_file():
-        return _names(folder / WEIGHTS)
-    if not (folder / INDEX).is_file():
-        raise BadInput(folder, f"neither {WEIGHTS} nor {INDEX}", "weights in safetensors format")
-    try:
-        listed = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
-        shards = sorted(set(listed.values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(folder / INDEX, f"a damaged index ({error!r})", "a weight_map of tensors to files") from None
-    for shard in shards:
-        if not (folder / shard).is_file():
-            raise BadInput(folder / shard, f"no such file, though {INDEX} names it", _WANTED)
-    return set().union(*(_names(folder / shard) for shard in shards))
+    paths = weights_of(folder)
+    for path in paths:
+        if not path.is_file():
+            raise BadInput(path, f"no such file, though {INDEX} names it", _WANTED)
+    return set().union(*map(_names, paths))
 
 
 def _names(path: Path) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sparse_coding import leaves
 from sparse_coding.errors import BadInput
+from sparse_coding.model_files import weights_of
 from sparse_coding.params import Model, Params
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -104,7 +105,9 @@ def fetch(model: Model) -> None:
 def _parameters(params: Params, shape: ModelShape) -> int:
     """Of a folder with weights what their bytes are, else by the usual shape of blocks."""
     folder = Path(params.model.name)
-    weights = [path.stat().st_size for path in folder.glob("*.safetensors")] if folder.is_dir() else []
+    weights: list[int] = []
+    with suppress(BadInput, OSError):
+        weights = [path.stat().st_size for path in weights_of(folder)]
     if weights:
         return sum(weights) // BYTES.get(shape.stored, 4)
     gated = shape.config.get("hidden_act") in ("silu", "swiglu", "gelu_pytorch_tanh")
