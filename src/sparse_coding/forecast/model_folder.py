@@ -3,15 +3,14 @@
 What cannot be said for certain passes; whoever loads the model says it then.
 """
 
-import json
 import re
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sparse_coding import grid, leaves
 from sparse_coding.errors import BadInput
+from sparse_coding.forecast import safetensors_head
 from sparse_coding.model_files import INDEX, names_a_head, refuse_pointers, weights_of
 from sparse_coding.params import Params
 
@@ -26,7 +25,7 @@ class _Family:
     """An architecture whose blocks all have the same tensors.
 
     blocks: the path of its blocks; outside: tensors beside them, the embedding first; head: one of the head; tied:
-    whether this is the embedding where config.json does not say, None where it never is.
+    whether this is the embedding where config.json does not say, None where it is a layer before that.
     """
 
     blocks: str
@@ -87,18 +86,12 @@ def tensors(folder: Path) -> set[str]:
 
 def _names(path: Path) -> set[str]:
     try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > (size := path.stat().st_size):
-                raise ValueError("a head longer than the file")
-            header = json.loads(file.read(length))
-        header.pop("__metadata__", None)
-        end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        head = safetensors_head.read(path)
+    except ValueError as error:
         raise BadInput(path, f"no safetensors file ({' '.join(str(error).split())})", _WANTED) from None
-    if size < 8 + length + end:
-        raise BadInput(path, f"{size:,} bytes of {8 + length + end:,}: it was cut short", _WANTED)
-    return set(header)
+    if head.size < head.wanted:
+        raise BadInput(path, f"{head.size:,} bytes of {head.wanted:,}: it was cut short", _WANTED)
+    return set(head.shapes)
 
 
 def _missing(config: dict[str, Any], found: set[str]) -> list[str]:
@@ -120,12 +113,19 @@ def _missing(config: dict[str, Any], found: set[str]) -> list[str]:
     return [name for name in wanted if name not in found]
 
 
+def shares_embedding(config: dict[str, Any]) -> bool:
+    """Whether the head is the embedding: as config.json says, else as its kind has it; of others it is supposed."""
+    family = _FAMILIES.get(str(config.get("model_type")))
+    usual = True if family is None or family.tied is None else family.tied
+    return bool(config.get("tie_word_embeddings", usual))
+
+
 def _outside(config: dict[str, Any], family: _Family, before: str, found: set[str]) -> list[str]:
     """The tensors beside the blocks, and that of the head where config.json names a class that has one.
 
     Where head and embedding are one tensor, it may be stored under either name.
     """
-    is_tied = family.tied is not None and config.get("tie_word_embeddings", family.tied)
+    is_tied = family.tied is not None and shares_embedding(config)
     has_head = any(map(names_a_head, config.get("architectures") or ()))
     embedding, *others = (before + name for name in family.outside.split())
     if not has_head:
