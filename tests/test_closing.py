@@ -2,6 +2,7 @@ import re
 import subprocess
 import sys
 
+import pyarrow.parquet as pq
 import pytest
 
 from sparse_coding.closing import closing
@@ -126,6 +127,16 @@ def test_what_is_broken_or_not_scored_is_said(results):
 def test_an_encoder_without_a_head_is_told_by_its_final_states():
     (_, line) = highlights([row("only", 9.0, 0.4, final_fvu=0.2)], None)
     assert line == "    only (L0 9, FVU 0.40, FVU of the final hidden states 0.20)"
+
+
+def test_a_table_of_an_older_version_serves(results):
+    path = results / "evaluation/layer2_residual/table.parquet"
+    whole = closing(results=results)
+    older = [name for name in tables.EVALUATION.names if name.startswith(("broken", "loss_kind", "final_"))]
+    pq.write_table(tables.read(path, tables.EVALUATION).drop_columns(older), path)
+    assert closing(results=results) == whole
+    with pytest.raises(BadInput, match="no columns"):  # steps of the workflow are strict
+        tables.read(path, tables.EVALUATION)
 
 
 def test_nothing_made(tmp_path):

@@ -4,6 +4,7 @@ import json
 
 import h5py
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.numpy import save_file
@@ -57,6 +58,10 @@ def test_a_dictionary_says_shape_and_what_was_measured_of_it(folder):
     tables.write(table, [row(path="results/other.safetensors", l0=9.0), measured], tables.EVALUATION)
     assert "L0 2.0, FVU 0.123, loss recovered 0.98, 3 of 12 features dead (plain, results/eval" in said(folder / NAME)
     assert "L0 9.0" not in said(folder / NAME)
+    newest = said(folder / NAME)
+    older = tables.read(table, tables.EVALUATION).drop_columns(["broken", "loss_kind", "final_fvu"])
+    pq.write_table(older, table)  # of an older version
+    assert said(folder / NAME) == newest
 
 
 def test_directions_of_both_signs_are_stored_once_and_counted_twice(folder):

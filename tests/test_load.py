@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch.nn.functional import normalize
@@ -14,6 +15,7 @@ from sparse_coding.io import dictionaries, gains, tables
 from sparse_coding.load import load_dictionary
 
 SITE = "layer2_residual"
+OLDER_LACKS_FINAL = [name for name in tables.EVALUATION.names if name.startswith("final_")]
 # name, kind, ratio, L0
 MEMBERS = [
     ("tied_r1_l1-0.001_s0", "tied", 1.0, 12.0),
@@ -152,3 +154,14 @@ def test_damaged_and_foreign_gains_are_refused(results: Path) -> None:
     gain.unlink()
     with pytest.raises(BadInput, match="no such file"):
         load_dictionary(path, gain_refit=True, results=results)
+
+
+def test_a_table_of_an_older_version_serves(results: Path) -> None:
+    path = results / f"evaluation/{SITE}/table.parquet"
+    table = tables.read(path, tables.EVALUATION)
+    pq.write_table(table.drop_columns(["broken", "loss_kind", *OLDER_LACKS_FINAL]), path)
+    found = load_dictionary(site=SITE, architecture="tied", l0=13, ratio=1, results=results)
+    assert chosen(found) == "tied_r1_l1-0.001_s0"
+    pq.write_table(table.drop_columns(["dead"]), path)
+    with pytest.raises(BadInput, match=r"no columns \['dead'\]; wanted the columns .*; run `snakemake evaluation`"):
+        load_dictionary(site=SITE, architecture="tied", l0=13, ratio=1, stale=True, results=results)

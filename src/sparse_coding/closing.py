@@ -24,7 +24,7 @@ def closing(site: str | None = None, results: Path = Path("results")) -> str:
     if not figure.exists() and not _is_imported(site):
         raise BadInput(figure, "no such file", f"the figure: make it with `snakemake --cores all {figure}`")
     table = results / "evaluation" / site / "table.parquet"
-    rows = tables.read(table, tables.EVALUATION).to_pylist()
+    rows = tables.read_also_older(table, tables.EVALUATION, "snakemake evaluation").to_pylist()
     plain = [row for row in rows if row["variant"] == "plain"]
     learned = [row for row in plain if row["ratio"] is not None]
     params = params_file.load(next_steps.PARAMS)
@@ -62,7 +62,9 @@ def _has_control(site: str, params: Params) -> bool:
 
 def _scored(path: Path) -> set[str] | None:
     """The names of the dictionaries that have scores; None where there is no table of them."""
-    return set(tables.read(path, tables.AUTOINTERP).column("name").to_pylist()) if path.exists() else None
+    if not path.exists():
+        return None
+    return set(tables.read_also_older(path, tables.AUTOINTERP, "snakemake autointerp").column("name").to_pylist())
 
 
 def _how_to_load(row: Row) -> str:

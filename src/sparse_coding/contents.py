@@ -58,7 +58,7 @@ def _evaluated(path: Path, results: Path) -> list[str]:
         return [f"{_measured(row | {'loss_recovered': None})}, MMCS {row['mmcs']:.3f} ({own})"]
     found = []
     for table in sorted(results.glob("evaluation/*/table.parquet")):
-        for row in tables.read(table, tables.EVALUATION).to_pylist():
+        for row in tables.read_also_older(table, tables.EVALUATION, "snakemake evaluation").to_pylist():
             if (results.parent / row["path"]).resolve() == path.resolve():
                 found.append(f"{_measured(row)} ({row['variant']}, {table})")
     return found

@@ -8,6 +8,7 @@ from typing import Any
 
 import sparse_coding
 from sparse_coding import grid, leaves, slices
+from sparse_coding.forecast import jobs
 from sparse_coding.grid import Cell
 from sparse_coding.params import Params
 from sparse_coding.workflow.graph import Graph, Job
@@ -101,7 +102,7 @@ def imported(params: Params, site: str) -> Declared:
 def dictionaries(params: Params, cell: Cell) -> Declared:
     """The dictionaries of a cell."""
     return {
-        "name": f"dictionaries_{cell.site}_{cell.name}".replace(".", "p"),
+        "name": jobs.cell_name(cell.site, cell),
         "settings": slices.dictionaries(params, cell),
         "stage": "dictionaries",
         "step": step("dictionaries"),

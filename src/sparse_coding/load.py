@@ -204,7 +204,7 @@ def _table(results: Path, site: str) -> Path:
 def _read(table: Path) -> list[Row]:
     if table.is_file():
         vouched.check_bytes(table)
-    return tables.read(table, tables.EVALUATION).to_pylist()
+    return tables.read_also_older(table, tables.EVALUATION, "snakemake evaluation").to_pylist()
 
 
 def _rows(results: Path, site: str) -> list[Row]:

@@ -1,12 +1,16 @@
 """What a folder of a model in Hugging Face format holds, and what its config.json says. No torch."""
 
+import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sparse_coding.errors import BadInput
 from sparse_coding.lfs import refuse_pointer
 
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"  # the first that is there is read
 _LONGEST_CONTEXT = ("max_position_embeddings", "n_positions")  # what a configuration calls it
 _WITH_HEAD = re.compile("LMHead|For(CausalLM|MaskedLM|PreTraining|ConditionalGeneration)")
 TEXTS = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".py")  # what transformers reads beside weights
@@ -27,11 +31,36 @@ def names_a_head(architecture: str) -> bool:
     return _WITH_HEAD.search(architecture) is not None
 
 
+def weights_of(folder: Path) -> list[Path]:
+    """The files of weights that transformers reads of a folder; shards that its index names may be missing.
+
+    Raises BadInput where there are no weights in safetensors format, or their index is damaged.
+    """
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if not (folder / INDEX).is_file():
+        raise BadInput(folder, f"neither {WEIGHTS} nor {INDEX}", "weights in safetensors format")
+    try:
+        listed = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+        return [folder / shard for shard in sorted(set(listed.values()))]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(folder / INDEX, f"a damaged index ({error!r})", "a weight_map of tensors to files") from None
+
+
 def refuse_pointers(folder: Path) -> None:
     """Raise BadInput where a file that is read of a model's folder is a pointer of git-lfs.
 
-    Others may be: weights in formats that nobody reads here, or in folders below.
+    Others may be: weights in formats that nobody reads here or beside those that are read, or in folders below.
     """
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+<<<<<<< HEAD
         if path.suffix in TEXTS or (path.suffix == ".safetensors" and path.name.startswith("model")):
+=======
+        if path.suffix in _TEXTS:
+>>>>>>> part-fixb
             refuse_pointer(path)
+    weights: list[Path] = []
+    with suppress(BadInput):  # whoever reads the weights says that there are none
+        weights = weights_of(folder)
+    for path in weights:
+        refuse_pointer(path)

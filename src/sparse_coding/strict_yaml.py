@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.composer import ComposerError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from sparse_coding.errors import BadInput
@@ -23,6 +24,7 @@ AS_TEXT = "quotes around it where text is meant"
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 _DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
 _DIGITS = re.compile(r"[-+]?[0-9]+")
+_TEXT, _INT, _FLOAT = (f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float"))
 
 
 class _Loader(yaml.SafeLoader):
@@ -30,6 +32,18 @@ class _Loader(yaml.SafeLoader):
     `1e5`, which may be a commit."""
 
     yaml_implicit_resolvers: dict[str, list] = {}  # noqa: RUF012 (a table of PyYAML's, which the lines below fill)
+
+    def compose_scalar_node(self, anchor: Any) -> ScalarNode:
+        """A scalar. A tag says that it is text, as quotes do; what it would make another thing of is refused."""
+        event = self.peek_event()
+        node = super().compose_scalar_node(anchor)
+        if event.tag == _TEXT:
+            node.style = node.style or "'"
+        elif event.tag not in (None, "!"):
+            plain = self.resolve(ScalarNode, node.value, (True, False))
+            if node.tag != plain and (node.tag, plain) != (_FLOAT, _INT):
+                raise ComposerError(None, None, f"{node.value!r} is not what its tag says", node.start_mark)
+        return node
 
 
 for _tag, _pattern, _first in (

@@ -86,6 +86,14 @@ def test_where_no_one_value_does_all_are_to_be_scored() -> None:
     assert "`autointerp.members: all`" in advice(rows, names(rows[0], rows[2]))[-1]
 
 
+def test_following_the_line_ends_the_advice() -> None:
+    """At 0.001 only tied is near, at 0.01 only untied: neither of the two values is to be put forward."""
+    rows = [row("tied", 10, 0.001), row("tied", 1, 0.01), row("untied", 200, 0.001), row("untied", 10, 0.01)]
+    for scored in (names(rows[0], rows[2]), names(rows[1], rows[3])):
+        assert advice(rows, scored)[-1] == "To score one: `autointerp.members: all` in params.yaml."
+    assert advice(rows, names(*rows)) == []
+
+
 @pytest.mark.parametrize(
     ("l0s", "said"),
     [

@@ -68,7 +68,7 @@ SAID: dict[str, tuple[list[str], list[str]]] = {
     "twin apart": (["3 of 9 scored learned dictionaries", "Control: tied r4, L1 0.0005"], ["evenly"]),
     "encoder with a head": (["Loss recovered (of masked tokens) is against mean ablation"], ["hidden states"]),
     "encoder without a head": (
-        ["(b) The model has no head and so no loss: what its final hidden states lose with the reconstruction in place",
+        ["(b) No loss could be measured (no head, or no mask token): what the model's final hidden states lose with",
          "With this site at its mean it is 0.93.", "tied r4, L1 0.002 0.90, TopK r4, k 8 0.93"],
         ["Loss recovered", "nats", "Missing"],
     ),

@@ -124,7 +124,12 @@ def test_no_weights_or_weights_that_are_none(folders, tmp_path):
 def test_a_pointer_of_git_lfs_is_named_before_a_run_and_by_what_loads(file, folders, tmp_path):
     folder = Path(shutil.copytree(folders["neox"], tmp_path / "model"))
     (folder / "onnx").mkdir()
-    for unread in ("onnx/model.onnx", "pytorch_model.bin", "flax_model.msgpack"):  # not read, so nobody's business
+    for unread in (
+        "onnx/model.onnx",
+        "model.fp16.safetensors",
+        "pytorch_model.bin",
+        "flax_model.msgpack",
+    ):  # not read, so nobody's business
         (folder / unread).write_text(POINTER)
     model_folder.check(of(folder))
     (folder / file).write_text(POINTER)
@@ -167,3 +172,25 @@ def test_a_head_that_the_configuration_does_not_name_may_be_missing(folders, tmp
     (folder / "config.json").write_text(json.dumps(config | {"architectures": ["GPTNeoXModel"]}))
     model_folder.check(of(folder))
     assert not LanguageModel.load(Model(name=str(folder))).has_head
+
+
+@pytest.mark.parametrize("name", ["neox", "gpt2", "llama", "qwen2", "gemma2", "olmo2", "bloom", "opt"])
+def test_what_head_and_embedding_share_may_have_the_name_of_either(name, folders, tmp_path):
+    """The oracle is what transformers says of the same folder."""
+    folder = Path(shutil.copytree(folders[name], tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text()) | {"tie_word_embeddings": True}
+    (folder / "config.json").write_text(json.dumps(config))
+    weights = load_file(folder / "model.safetensors")
+    (embedding,) = [
+        each for each in weights if re.search(r"(embed_tokens|wte|embed_in|\bword_embeddings)\.weight", each)
+    ]
+    head = "embed_out.weight" if name == "neox" else "lm_head.weight"
+    weights[head] = weights.pop(embedding).clone()
+    rewritten(folder, weights)
+    assert not AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)[1]["missing_keys"]
+    model_folder.check(of(folder))
+    LanguageModel.load(Model(name=str(folder)))
+    for change in ({"tie_word_embeddings": False}, {"architectures": [config["architectures"][0][:4] + "Model"]}):
+        (folder / "config.json").write_text(json.dumps(config | change))
+        with pytest.raises(BadInput, match=rf"weights without 1 of its tensors \({re.escape(embedding)}\)"):
+            model_folder.check(of(folder))

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from transformers import AutoConfig
 
 from sparse_coding import leaves
 from sparse_coding.core.architectures import BY_NAME
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.errors import BadInput
-from sparse_coding.forecast import disk, imported, shapes
+from sparse_coding.forecast import disk, imported, safetensors_head, shapes
 from sparse_coding.forecast.vectors import Rows, Sizes
 from sparse_coding.io import dictionaries
 from sparse_coding.io.activations import ActivationsWriter, Header
@@ -101,3 +102,32 @@ def test_nothing_on_paper_reads_the_weights(tmp_path):
     weights.write_bytes(bytes(weights.stat().st_size))
     assert shapes.of_params(Params(model=Model(name=str(tmp_path / "tiny")))).layers == 3
     assert Path(weights).exists()
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt_neox", "gpt2", "gemma2", "opt", "qwen2", "bert"])
+def test_a_head_of_its_own_counts_where_its_kind_has_one(kind, tmp_path):
+    """The oracle is what transformers takes for a configuration that does not say."""
+    config = {"model_type": kind, "hidden_size": 8, "num_hidden_layers": 1, "vocab_size": 1000}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    own = AutoConfig.for_model(kind).tie_word_embeddings
+    counted = [_counted(tmp_path, config | more) for more in ({}, {"tie_word_embeddings": own})]
+    assert counted[0] == counted[1]
+    assert _counted(tmp_path, config | {"tie_word_embeddings": False}) == 8000 + _counted(
+        tmp_path, config | {"tie_word_embeddings": True}
+    )
+
+
+def _counted(folder: Path, config: dict) -> int:
+    (folder / "config.json").write_text(json.dumps(config))
+    return shapes.of_params(Params(model=Model(name=str(folder)))).parameters
+
+
+@pytest.mark.parametrize("head", [b"", b"xy", b"\xff" * 8, b"\xff" * 6 + b"\0\0ab", b"\x02\0\0\0\0\0\0\0[]"])
+def test_a_file_of_vectors_without_a_head_is_passed_over(head, tmp_path):
+    (tmp_path / "a.safetensors").write_bytes(head)
+    save_file({"x": torch.zeros(11, 5)}, tmp_path / "b.safetensors")
+    assert imported.rows_and_width(str(tmp_path)) == (11, 5)
+    with pytest.raises(ValueError, match=r"."):
+        safetensors_head.read(tmp_path / "a.safetensors")
+    found = safetensors_head.read(tmp_path / "b.safetensors")
+    assert (found.shapes, found.size) == ({"x": (11, 5)}, found.wanted)

@@ -41,7 +41,7 @@ def loss_recovered(axes: Axes, lines: list[Curve], l0: tuple[float, float], kept
 
 
 def final_states(axes: Axes, lines: list[Curve], l0: tuple[float, float], kept: Kept) -> None:
-    """What the final hidden states lose, of a model without a head."""
+    """What the final hidden states lose, of a model without a loss: it has no head, or no mask token."""
     ablated = kept.final_ablated
     shown = [ablated] if ablated is not None and ablated <= BOUNDS["final_fvu"][1] else []
     _frame(axes, "FVU of the final hidden states", l0, limits(lines, "final_fvu", also=[0.0, *shown]))

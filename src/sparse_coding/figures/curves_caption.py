@@ -134,8 +134,8 @@ def _loss(subject: Subject, letter: str) -> list[str]:
 
 def _final(subject: Subject, evaluation: pd.DataFrame, letter: str) -> list[str]:
     found = [
-        f"({letter}) The model has no head and so no loss: what its final hidden states lose with the reconstruction "
-        "in place, as FVU."
+        f"({letter}) No loss could be measured (no head, or no mask token): what the model's final hidden states lose "
+        "with the reconstruction in place, as FVU."
     ]
     if subject.kept.final_ablated is not None:
         found.append(f"With this site at its mean it is {subject.kept.final_ablated:.2f}.")

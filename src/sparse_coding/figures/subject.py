@@ -16,7 +16,7 @@ class Kept:
 
     loss_kind: of the evaluation table; None on imported sites. ce_clean, ce_ablated: nats a predicted token of the
     model as it is and with the site's activations replaced by their mean. final_ablated: FVU of the final hidden
-    states under the same, of a model without a head. None: not measured.
+    states under the same, of a model without a loss (no head, or no mask token). None: not measured.
     """
 
     loss_kind: str | None = None

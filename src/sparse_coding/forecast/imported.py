@@ -4,12 +4,12 @@ By hand: numpy and safetensors would be imported at each parse of the Snakefile.
 """
 
 import ast
-import json
 import struct
 from pathlib import Path
 
 from sparse_coding import vector_files
 from sparse_coding.errors import BadInput
+from sparse_coding.forecast import safetensors_head
 
 _NPY = b"\x93NUMPY"
 
@@ -28,7 +28,7 @@ def _shapes(path: Path) -> list[tuple[int, ...]]:
         if path.suffix.lower() == ".npy":
             return [_npy(path)]
         if path.suffix.lower() == ".safetensors":
-            return _safetensors(path)
+            return list(safetensors_head.read(path).shapes.values())
     except (ValueError, SyntaxError, LookupError, TypeError, AttributeError, OverflowError, MemoryError, struct.error):
         pass  # the step that reads it says what is wrong
     return []
@@ -41,9 +41,3 @@ def _npy(path: Path) -> tuple[int, ...]:
             raise ValueError(path)
         size = struct.unpack("<H", file.read(2))[0] if start[6] == 1 else struct.unpack("<I", file.read(4))[0]
         return tuple(ast.literal_eval(file.read(size).decode("latin-1").strip())["shape"])
-
-
-def _safetensors(path: Path) -> list[tuple[int, ...]]:
-    with path.open("rb") as file:
-        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
-    return [tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"]

@@ -3,19 +3,17 @@
 What cannot be said for certain passes; whoever loads the model says it then.
 """
 
-import json
 import re
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sparse_coding import grid, leaves
 from sparse_coding.errors import BadInput
-from sparse_coding.model_files import names_a_head, refuse_pointers
+from sparse_coding.forecast import safetensors_head
+from sparse_coding.model_files import INDEX, names_a_head, refuse_pointers, weights_of
 from sparse_coding.params import Params
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"  # the first that is there is read
 _WANTED = "whole weights"
 _SHOWN = 3
 _CONSTANTS = re.compile(r".*\.inv_freq|(attn|attention)\.(bias|masked_bias)")  # that older versions wrote down
@@ -26,8 +24,8 @@ _OLD_NAMES = {".gamma": ".weight", ".beta": ".bias"}  # of norms in the first ch
 class _Family:
     """An architecture whose blocks all have the same tensors.
 
-    blocks: the path of its blocks; outside: tensors beside them; head: one of the head; tied: whether this is the
-    embedding where config.json does not say, None where it never is.
+    blocks: the path of its blocks; outside: tensors beside them, the embedding first; head: one of the head; tied:
+    whether this is the embedding where config.json does not say, None where it is a layer before that.
     """
 
     blocks: str
@@ -79,35 +77,21 @@ def tensors(folder: Path) -> set[str]:
 
     Raises BadInput where there are no weights in safetensors format, or a file of them is missing or cut short.
     """
-    if (folder / WEIGHTS).is_file():
-        return _names(folder / WEIGHTS)
-    if not (folder / INDEX).is_file():
-        raise BadInput(folder, f"neither {WEIGHTS} nor {INDEX}", "weights in safetensors format")
-    try:
-        listed = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
-        shards = sorted(set(listed.values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(folder / INDEX, f"a damaged index ({error!r})", "a weight_map of tensors to files") from None
-    for shard in shards:
-        if not (folder / shard).is_file():
-            raise BadInput(folder / shard, f"no such file, though {INDEX} names it", _WANTED)
-    return set().union(*(_names(folder / shard) for shard in shards))
+    paths = weights_of(folder)
+    for path in paths:
+        if not path.is_file():
+            raise BadInput(path, f"no such file, though {INDEX} names it", _WANTED)
+    return set().union(*map(_names, paths))
 
 
 def _names(path: Path) -> set[str]:
     try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > (size := path.stat().st_size):
-                raise ValueError("a head longer than the file")
-            header = json.loads(file.read(length))
-        header.pop("__metadata__", None)
-        end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        head = safetensors_head.read(path)
+    except ValueError as error:
         raise BadInput(path, f"no safetensors file ({' '.join(str(error).split())})", _WANTED) from None
-    if size < 8 + length + end:
-        raise BadInput(path, f"{size:,} bytes of {8 + length + end:,}: it was cut short", _WANTED)
-    return set(header)
+    if head.size < head.wanted:
+        raise BadInput(path, f"{head.size:,} bytes of {head.wanted:,}: it was cut short", _WANTED)
+    return set(head.shapes)
 
 
 def _missing(config: dict[str, Any], found: set[str]) -> list[str]:
@@ -121,7 +105,7 @@ def _missing(config: dict[str, Any], found: set[str]) -> list[str]:
     if not matches:
         return [f"{family.blocks}.{layer}" for layer in range(layers)]
     before = matches[0][1]
-    wanted = [before + name for name in family.outside.split()] + _head(config, family)
+    wanted = _outside(config, family, before, found)
     parts = [match[3] for match in matches]
     # What half of the blocks have, all have.
     common = {part for part in parts if 2 * parts.count(part) >= layers and not _CONSTANTS.fullmatch(part)}
@@ -129,11 +113,26 @@ def _missing(config: dict[str, Any], found: set[str]) -> list[str]:
     return [name for name in wanted if name not in found]
 
 
-def _head(config: dict[str, Any], family: _Family) -> list[str]:
-    """The tensor of the head, where config.json names a class that has one, and it is not the embedding."""
-    is_tied = family.tied is not None and config.get("tie_word_embeddings", family.tied)
+def shares_embedding(config: dict[str, Any]) -> bool:
+    """Whether the head is the embedding: as config.json says, else as its kind has it; of others it is supposed."""
+    family = _FAMILIES.get(str(config.get("model_type")))
+    usual = True if family is None or family.tied is None else family.tied
+    return bool(config.get("tie_word_embeddings", usual))
+
+
+def _outside(config: dict[str, Any], family: _Family, before: str, found: set[str]) -> list[str]:
+    """The tensors beside the blocks, and that of the head where config.json names a class that has one.
+
+    Where head and embedding are one tensor, it may be stored under either name.
+    """
+    is_tied = family.tied is not None and shares_embedding(config)
     has_head = any(map(names_a_head, config.get("architectures") or ()))
-    return [family.head] if has_head and not is_tied else []
+    embedding, *others = (before + name for name in family.outside.split())
+    if not has_head:
+        return [embedding, *others]
+    if is_tied:
+        return [family.head if family.head in found else embedding, *others]
+    return [embedding, *others, family.head]
 
 
 def _modern(name: str) -> str:

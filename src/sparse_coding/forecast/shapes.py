@@ -9,10 +9,11 @@ from typing import Any
 
 from sparse_coding import leaves
 from sparse_coding.errors import BadInput
+from sparse_coding.forecast import model_folder
+from sparse_coding.model_files import weights_of
 from sparse_coding.params import Model, Params
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-SHARED_EMBEDDING = True  # what transformers takes for a config that says nothing
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,13 @@ def fetch(model: Model) -> None:
 def _parameters(params: Params, shape: ModelShape) -> int:
     """Of a folder with weights what their bytes are, else by the usual shape of blocks."""
     folder = Path(params.model.name)
-    weights = [path.stat().st_size for path in folder.glob("*.safetensors")] if folder.is_dir() else []
+    weights: list[int] = []
+    with suppress(BadInput, OSError):
+        weights = [path.stat().st_size for path in weights_of(folder)]
     if weights:
         return sum(weights) // BYTES.get(shape.stored, 4)
     gated = shape.config.get("hidden_act") in ("silu", "swiglu", "gelu_pytorch_tanh")
     block = 4 * shape.d_model * shape.d_attn + (3 if gated else 2) * shape.d_model * shape.d_mlp
-    embeddings = 1 if shape.config.get("tie_word_embeddings", SHARED_EMBEDDING) else 2
+    embeddings = 1 if model_folder.shares_embedding(shape.config) else 2
     positions = shape.config.get("n_positions") or 0
     return shape.layers * block + (embeddings * shape.vocabulary + positions) * shape.d_model

@@ -37,8 +37,8 @@ def _with_interval(names: str, required: bool = True) -> list[pa.Field]:
 
 
 # One row a dictionary and variant ("plain", "gain_refit"). What needs a language model is null on imported sites.
-# `loss_kind` says what ce, kl and loss_recovered are of: "next_token", or "masked" for an encoder with a head; "none"
-# for one without, which has the final_ columns in their place.
+# `loss_kind` says what ce, kl and loss_recovered are of: "next_token", or "masked" for an encoder with a head and a
+# mask token; "none" for a model that lacks what it needs, which has the final_ columns in their place.
 EVALUATION = pa.schema(
     [
         *_columns(TEXT, "site name kind variant"),
@@ -136,26 +136,47 @@ def _fits(value: object, type_: pa.DataType) -> bool:
 
 def read(path: Path, schema: pa.Schema) -> pa.Table:
     """Read what `write` wrote. Raises BadInput, naming `path`, for a missing, damaged or foreign file."""
+    return _checked(path, _parquet(path), schema, "")
+
+
+def read_also_older(path: Path, schema: pa.Schema, command: str) -> pa.Table:
+    """Read a table for people, who may have made it before an update: columns that it lacks are null where they may be.
+
+    command: what makes it again. Raises BadInput as `read`, naming `command` where the columns are others.
+    """
+    table = _parquet(path)
+    for field in schema:
+        if field.nullable and field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    in_order = [name for name in schema.names if name in table.column_names]
+    in_order += [name for name in table.column_names if name not in schema.names]
+    return _checked(path, table.select(in_order), schema, f"; run `{command}`")
+
+
+def _parquet(path: Path) -> pa.Table:
     wanted = "a table that sparse_coding wrote"
     check_is_file(path, wanted)
     try:
         # Without this, pyarrow would add columns that it reads out of the names of folders.
-        table = pq.ParquetFile(path).read()
+        return pq.ParquetFile(path).read()
     except (pa.ArrowException, OSError) as error:
         raise BadInput(path, what_is(path, PARQUET, error), f"{wanted}; make it again") from None
-    _same_names(str(path), table.column_names, schema)
+
+
+def _checked(path: Path, table: pa.Table, schema: pa.Schema, more: str) -> pa.Table:
+    _same_names(str(path), table.column_names, schema, more)
     if not table.schema.equals(schema):
-        raise BadInput(path, f"columns of types {table.schema.types}", f"{schema.types}")
+        raise BadInput(path, f"columns of types {table.schema.types}", f"{schema.types}{more}")
     return table
 
 
-def _same_names(place: str, names: Sequence[str], schema: pa.Schema) -> None:
+def _same_names(place: str, names: Sequence[str], schema: pa.Schema, more: str = "") -> None:
     unknown = [name for name in names if name not in schema.names]
     missing = [name for name in schema.names if name not in names]
     if unknown:
-        raise BadInput(place, f"unknown columns {unknown}", f"the columns {schema.names}")
+        raise BadInput(place, f"unknown columns {unknown}", f"the columns {schema.names}{more}")
     if missing:
-        raise BadInput(place, f"no columns {missing}", f"the columns {schema.names}")
+        raise BadInput(place, f"no columns {missing}", f"the columns {schema.names}{more}")
 
 
 def write_csv(path: Path, rows: Iterable[Row], columns: Sequence[str]) -> None:

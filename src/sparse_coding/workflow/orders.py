@@ -58,8 +58,17 @@ def write(path: Path, order: Order) -> None:
 
 
 def watch(path: Path) -> str:
-    """A digest of a settings file: of its values where it is YAML, so comments are free; empty where it is missing."""
+    """A digest of a YAML file: of what stands there but comments and layout; empty where it is missing or not YAML.
+
+    No scalar is read as a number, a date or the like: whoever reads the settings may well read it otherwise.
+    """
     try:
-        return canonical.digest(yaml.safe_load(path.read_text(encoding="utf-8")))
+        events = yaml.parse(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+        return canonical.digest([[type(event).__name__, *map(str, _said(event))] for event in events])
     except (FileNotFoundError, yaml.YAMLError, ValueError):
         return ""
+
+
+def _said(event: yaml.Event) -> list[Any]:
+    """What an event of YAML says beside its place. Quotes count: they may make text of a number."""
+    return [getattr(event, name, None) for name in ("anchor", "tag", "value", "implicit")]

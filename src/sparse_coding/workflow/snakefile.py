@@ -3,8 +3,8 @@
 Two statements suffice. A job whose artifacts are all fresh has no inputs, so Snakemake finds nothing to do and looks
 no further upstream; where something there is to be mended (mending.py), it has the way to it for its inputs. A job with
 work to do has its real inputs and one more, a file of the future: what lies on disk is older than that, so it runs. Its
-outputs are only those artifacts that are not fresh, or stand on what is mended: Snakemake never touches another finished
-one. No time of an artifact is read for a decision; one is written only where it is that of no possible day.
+outputs are only those artifacts that are not fresh, or stand on what is mended: Snakemake never touches the others. No
+time of an artifact is read for a decision; one is written only where it is that of no possible day.
 """
 
 import atexit

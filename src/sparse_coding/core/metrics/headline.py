@@ -55,7 +55,7 @@ def advice(rows: Sequence[Row], scored: Collection[str]) -> list[str]:
     trained = [kind for kind in lacking if _has_near(rows, kind)]
     sentences = [_lack(rows, kind, scored) for kind in lacking]
     if trained:
-        sentences.append(f"To score one: `{_members(rows, trained)}` in params.yaml.")
+        sentences.append(f"To score one: `{_members(rows)}` in params.yaml.")
     return sentences + [_to_train(rows, kind) for kind in lacking if kind not in trained]
 
 
@@ -69,11 +69,12 @@ def _lack(rows: Sequence[Row], kind: str, scored: Collection[str]) -> str:
     return f"No scored {kind} dictionary has an L0 of {LOW / NEAR:g} to {HIGH * NEAR:g} ({found})."
 
 
-def _members(rows: Sequence[Row], lacking: Sequence[str]) -> str:
-    """The setting that scores a near one of each kind in `lacking`, and loses none that another kind has."""
+def _members(rows: Sequence[Row]) -> str:
+    """The setting that scores a near one of each kind that has one, whether or not one is scored already."""
+    kinds = [kind for kind in _TRAINED if _has_near(rows, kind)]
     chosen = {field: _strength(rows, field) for field in ("l1", "k")}
     named = {field: value for field, value in chosen.items() if value is not None}
-    if all(_has_near((row for row in rows if row[_field(kind)] == named[_field(kind)]), kind) for kind in lacking):
+    if all(_has_near((row for row in rows if row[_field(kind)] == named[_field(kind)]), kind) for kind in kinds):
         return f"autointerp.members: {{{', '.join(f'{field}: {value:g}' for field, value in named.items())}}}"
     return "autointerp.members: all"
 
