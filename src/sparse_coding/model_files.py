@@ -53,11 +53,7 @@ def refuse_pointers(folder: Path) -> None:
     Others may be: weights in formats that nobody reads here or beside those that are read, or in folders below.
     """
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-<<<<<<< HEAD
-        if path.suffix in TEXTS or (path.suffix == ".safetensors" and path.name.startswith("model")):
-=======
-        if path.suffix in _TEXTS:
->>>>>>> part-fixb
+        if path.suffix in TEXTS:
             refuse_pointer(path)
     weights: list[Path] = []
     with suppress(BadInput):  # whoever reads the weights says that there are none
