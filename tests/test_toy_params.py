@@ -20,6 +20,7 @@ from tests.workspace import ROOT, write_params
         ({"l1_scaling": "mean"}, r"toy\.l1_scaling: found 'mean'; wanted 'per_feature' or 'sum'"),
         ({"d_act": 1}, r"toy\.d_act: found 1; wanted greater than or equal to 2"),
         ({"ratios": [1, 0.001]}, r"toy\.ratios: found .*; wanted at least 0\.0078125: one feature for 128 true ones"),
+        ({"ratios": [1, 2, 1.001]}, r"wanted ratios further apart: 1 and 1\.001 are both 128 features"),
         (
             {"decay": 0.5, "true_features": 10},
             r"toy\.decay: found 0\.5; wanted a slower decay, a smaller mean_active than 5 .* with probability 2\.5",

@@ -111,8 +111,11 @@ def test_what_a_config_lists_or_leaves_out_is_not_held_against_anything(folder):
 
 def test_k_of_the_control_and_of_baselines(folder):
     control = {"architecture": "topk", "ratio": 1, "k": 13}
+    own = {"architectures": ["topk"], "ratios": [1]}
+    fits.check(some(grid={**own, "k": [4]}, autointerp={"random_weights": control}))  # its twin's k is taken: 4
     refused(
-        r"autointerp\.random_weights\.k: found 13; wanted at most 12, the features of topk_r1 of random_layer1_",
+        r"grid\.k: found 13; wanted at most 12, the features of topk_r1 of layer1_residual \(",
+        grid={**own, "k": [4, 13]},
         autointerp={"random_weights": control},
     )
     refused(
@@ -120,6 +123,20 @@ def test_k_of_the_control_and_of_baselines(folder):
         baselines={"topk": [3, 13]},
     )
     fits.check(some(baselines={"topk": [13], "topk_methods": []}))
+
+
+def test_ratios_that_are_one_number_of_features_are_refused(folder):
+    own = {"architectures": ["topk", "tied"], "k": [4], "ratios": [1, 1.01, 2]}
+    refused(
+        r"^params\.yaml: grid\.ratios: found 1 and 1\.01, both 12 features \(topk at layer1_residual\); wanted one of",
+        grid=own,
+    )
+    fits.check(some(grid={**own, "ratios": [1, 1.1, 2]}))  # 12, 13, 24
+    apart = [{"architectures": ["topk"], "ratios": [1, 2]}, {"architectures": ["tied"], "ratios": [1.01]}]
+    fits.check(some(grid={**own, "only": apart}))
+    refused(r"both 12 features \(tied", grid={**own, "only": [*apart, {"architectures": ["tied"], "ratios": [1]}]})
+    sites = [{"sites": ["layer0_mlp"], "ratios": [1]}, {"sites": ["layer1_residual"], "ratios": [1.01]}]
+    fits.check(some(grid={**own, "sites": ["layer0_mlp", "layer1_residual"], "only": sites}))
 
 
 def imported(folder: Path, **own: Any) -> dict[str, Any]:

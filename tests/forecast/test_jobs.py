@@ -30,6 +30,7 @@ PARAMS = {
         "fragments": 150,
         "fragment_tokens": 32,
     },
+    "baselines": {"topk": [4, 8]},
     "autointerp": {"members": "all"},
     "toy": {"ratios": [0.25, 2], "l1": [0.1], "conditions": ["independent"]},
 }

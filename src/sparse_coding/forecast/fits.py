@@ -8,6 +8,7 @@ from typing import Any
 from sparse_coding import grid, leaves, sites
 from sparse_coding.errors import BadInput
 from sparse_coding.forecast import imported, shapes
+from sparse_coding.grid import Cell
 from sparse_coding.model_files import longest_context
 from sparse_coding.params import Params
 
@@ -15,10 +16,15 @@ PLACE = "params.yaml"
 
 
 def check(params: Params) -> None:
-    """Raise BadInput for blocks or fragments beyond the model's context, or more codes than there are features."""
+    """Raise BadInput for blocks or fragments beyond the model's context, or more codes than there are features.
+
+    Also for ratios that are one number of features: they would be the same dictionaries under two names.
+    """
     _check_lengths(params)
-    _check_topk(params)
-    _check_k(params)
+    widths = _widths(params)
+    _check_topk(params, widths)
+    _check_ratios(params, widths)
+    _check_k(params, widths)
 
 
 def _check_lengths(params: Params) -> None:
@@ -47,39 +53,51 @@ def _has_bos(folder: Path) -> bool:
     return False
 
 
-def _check_topk(params: Params) -> None:
+def _check_topk(params: Params, widths: dict[str, int]) -> None:
     """As stage baselines."""
     largest = max(params.baselines.topk, default=0) if params.baselines.topk_methods else 0
-    for site, width in _widths(params).items():
-        if grid.is_grid_site(params, site) and largest > width:
+    for site, width in widths.items():
+        if largest > width:
             raise BadInput(f"{PLACE}: baselines.topk", str(largest), f"at most {width}, the dimensions of {site}")
 
 
-def _check_k(params: Params) -> None:
+def _check_ratios(params: Params, widths: dict[str, int]) -> None:
+    for site, width in widths.items():
+        first: dict[tuple[str, int], Cell] = {}
+        for cell in grid.cells(params, site):
+            n_feat = round(cell.ratio * width)
+            other = first.setdefault((cell.architecture, n_feat), cell)
+            if other is not cell:
+                found = f"{other.ratio:g} and {cell.ratio:g}, both {n_feat} features ({cell.architecture} at {site})"
+                raise BadInput(f"{PLACE}: grid.ratios", found, "one of them, or ratios further apart")
+
+
+def _check_k(params: Params, widths: dict[str, int]) -> None:
     """As stage dictionaries, but of all cells at once."""
-    too_many: dict[str, set[int]] = {"grid.k": set(), "autointerp.random_weights.k": set()}
-    narrow: dict[str, list[str]] = {place: [] for place in too_many}
-    for site, width in _widths(params).items():
-        place = "grid.k" if grid.is_grid_site(params, site) else "autointerp.random_weights.k"
+    too_many: set[int] = set()
+    narrow: list[str] = []
+    for site, width in widths.items():
         for cell in grid.cells(params, site):
             n_feat = round(cell.ratio * width)
             above = {member.k for member in cell.members if member.k is not None and member.k > n_feat}
             if above:
-                too_many[place] |= above
-                narrow[place].append(f"at most {n_feat}, the features of {cell.name} of {site}")
-    for place, cells in narrow.items():
-        if cells:
-            wanted = f"{'; '.join(cells)} (grid.only can leave cells out)"
-            raise BadInput(f"{PLACE}: {place}", ", ".join(map(str, sorted(too_many[place]))), wanted)
+                too_many |= above
+                narrow.append(f"at most {n_feat}, the features of {cell.name} of {site}")
+    if narrow:
+        wanted = f"{'; '.join(narrow)} (grid.only can leave cells out)"
+        raise BadInput(f"{PLACE}: grid.k", ", ".join(map(str, sorted(too_many))), wanted)
 
 
 def _widths(params: Params) -> dict[str, int]:
-    """The dimensions of sites and controls, where config.json or the heads of imported files say them."""
+    """The dimensions of the grid's sites, where config.json or the heads of imported files say them.
+
+    Controls are of the width of their sites, and of settings that these have.
+    """
     config: dict[str, Any] = {}
     with suppress(BadInput):
         config = shapes.config_of(params) if grid.harvested_sites(params) else {}
     found = {}
-    for site in grid.sites_with_controls(params):
+    for site in params.grid.sites:
         folder, width = params.activations.imported.get(site), None
         with suppress(BadInput, OSError):
             width = (

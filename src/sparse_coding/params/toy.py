@@ -84,8 +84,12 @@ class Toy(ToyTraining):
 
     @field_validator("ratios")
     @classmethod
-    def _at_least_one_feature(cls, ratios: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+    def _numbers_of_features(cls, ratios: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
         n = info.data.get("true_features", 1)
         if round(min(ratios) * n) < 1:
             raise ValueError(f"at least {1 / n:g}: one feature for {n} true ones")
+        sizes: dict[int, float] = {}
+        for ratio in ratios:
+            if (other := sizes.setdefault(round(ratio * n), ratio)) != ratio:
+                raise ValueError(f"ratios further apart: {other:g} and {ratio:g} are both {round(ratio * n)} features")
         return ratios
