@@ -137,6 +137,50 @@ def test_a_checkout_is_asked_from_anywhere_and_no_other_folder_is(
     wanted.check(tmp_path / NAME, tmp_path / "results", "layer2_residual", None)
 
 
+@pytest.mark.parametrize("name", ["results", "res", "real"])
+def test_a_results_folder_is_known_under_each_of_its_names(checkout, declared_by_rules, tmp_path, monkeypatch, name):
+    """A link in the place of `results`; a link to it under another name, within and elsewhere; where it leads."""
+    monkeypatch.chdir(checkout)
+    real = tmp_path / "elsewhere" / "symres"
+    real.mkdir(parents=True)
+    (checkout / "results").symlink_to(real)
+    (checkout / "res").symlink_to("results")
+    given = real if name == "real" else Path(name)
+    write_params(checkout, PARAMS | {"dictionaries": {"steps": 7}})
+    try:
+        with pytest.raises(BadInput, match=r"training.steps: 1000 -> 7"):
+            wanted.check(given / "x", given, "layer2_residual", stamp_of(declared_by_rules, NAME))
+        if name != "real":
+            monkeypatch.chdir(tmp_path)
+            with pytest.raises(BadInput, match=r"training.steps: 1000 -> 7"):
+                wanted.check(given / "x", checkout / given, "layer2_residual", stamp_of(declared_by_rules, NAME))
+    finally:
+        write_params(checkout, PARAMS)
+        for link in ("results", "res"):
+            (checkout / link).unlink()
+
+
+def test_a_link_from_elsewhere_leads_to_the_checkout(checkout, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (checkout / "results").mkdir()
+    (tmp_path / "mine").symlink_to(checkout / "results")
+    with pytest.raises(BadInput, match="found no stamp"):
+        wanted.check(tmp_path / "mine" / "x", Path("mine"), "layer2_residual", None)
+    (checkout / "results").rmdir()
+
+
+def test_what_is_missing_is_said_to_be_asked_for_or_not(checkout, tmp_path, monkeypatch):
+    monkeypatch.chdir(checkout)
+    with pytest.raises(
+        BadInput, match=r"no such file, though params\.yaml asks for it; wanted it: run `snakemake`, whi"
+    ):
+        wanted.check_is_there(Path(NAME), Path("results"), "layer2_residual", NAME)
+    other = NAME.replace("0.001", "0.009")
+    with pytest.raises(BadInput, match=r"no such file, and params\.yaml does not ask for it; wanted one that it asks"):
+        wanted.check_is_there(Path(other), Path("results"), "layer2_residual", other)
+    wanted.check_is_there(tmp_path / NAME, tmp_path / "results", "layer2_residual", NAME)
+
+
 def test_it_takes_no_time_and_no_torch(checkout):
     """Processor time of a second look, the best of three: what was read in code files is remembered."""
     code = """if True:

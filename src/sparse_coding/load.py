@@ -140,6 +140,7 @@ def _checked(path: Path, artifact: Path | None = None) -> Stamp | None:
 def _check_wanted(results: Path, row: Row) -> None:
     """Raise BadInput where what lies there is not what params.yaml asks for, or not what the table speaks of."""
     path = _place(results, row)
+    wanted.check_is_there(path, results, row["site"], row["path"])
     if not path.is_file():
         return  # whoever reads it says what is there
     stamp = vouched.check_bytes(path)

@@ -15,22 +15,23 @@ from sparse_coding.workflow.causes import differences
 from sparse_coding.workflow.stamps import Record, Stamp
 
 AGAIN = "run `snakemake`, or load this one with stale=True"
+BACK = "run `snakemake`, which makes it or brings it back"
 SHOWN = 3  # differences that are named; why names all
 
 
 def check(path: Path, results: Path, site: str, stamp: Stamp | None) -> None:
     """Hold the dictionary `path` at `site`, which `stamp` vouches for, against the checkout that `results` lies in.
 
-    Nothing is done where that is no checkout. Where only code is newer, a line on stderr says so. Raises BadInput where
-    it was made with other settings or inputs than params.yaml asks for, naming both, and where nothing says with which.
+    Nothing is done where that is no checkout's, under whatever name. Where only code is newer, a line on stderr says
+    so. Raises BadInput where it was made with other settings or inputs than params.yaml asks for, naming both, and
+    where nothing says with which.
     """
-    root = Path(os.path.abspath(results)).parent
-    if results.name != "results" or not all((root / file).exists() for file in ("params.yaml", "Snakefile")):
+    root = _checkout_of(results)
+    if root is None:
         return
     if stamp is None:
         raise BadInput(path, "no stamp, so nothing says what it was made with", f"its stamp beside it: {AGAIN}")
-    with nullcontext() if root == Path.cwd() else chdir(root):  # params.yaml names files from there
-        wanted = Wanted(root, site)
+    wanted = _wanted_in(root, site)
     found = wanted.differences(stamp.artifact, stamp)
     if found:
         more = f"; {len(found) - SHOWN} more" if len(found) > SHOWN else ""
@@ -41,6 +42,33 @@ def check(path: Path, results: Path, site: str, stamp: Stamp | None) -> None:
         )
     if wanted.has_newer_code(stamp.artifact, stamp):
         print(f"{path}: made by earlier code; `sparse_coding why {stamp.artifact}` says which", file=sys.stderr)
+
+
+def check_is_there(path: Path, results: Path, site: str, artifact: str) -> None:
+    """Raise BadInput where the file `path` of an artifact is missing from a checkout, saying whether it is asked for.
+
+    Nothing is done where `results` is no checkout's: whoever reads the file says that there is none.
+    """
+    if path.is_file() or (root := _checkout_of(results)) is None:
+        return
+    if artifact in _wanted_in(root, site).graph.artifacts:
+        raise BadInput(path, "no such file, though params.yaml asks for it", f"it: {BACK}")
+    raise BadInput(path, "no such file, and params.yaml does not ask for it", "one that it asks for: run `snakemake`")
+
+
+def _checkout_of(results: Path) -> Path | None:
+    """The checkout whose folder `results` it is, here or where it or its link lies; None where it is of none."""
+    near = (Path(os.path.abspath(results)).parent, results.resolve().parent, Path.cwd())
+    for root in dict.fromkeys(near):
+        is_checkout = all((root / file).exists() for file in ("params.yaml", "Snakefile"))
+        if is_checkout and (root / "results").resolve() == results.resolve():
+            return root
+    return None
+
+
+def _wanted_in(root: Path, site: str) -> "Wanted":
+    with nullcontext() if root == Path.cwd() else chdir(root):  # params.yaml names files from there
+        return Wanted(root, site)
 
 
 class Wanted:
