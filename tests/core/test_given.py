@@ -194,6 +194,15 @@ def test_to_another_format_and_device():
         dictionary.to(torch.int8)
 
 
+@pytest.mark.parametrize("target", ["nonsense", "cuda:99", "float16", [1]])
+def test_a_device_that_is_not_here_is_refused_in_one_line(target):
+    wanted = r"wanted a device that is here \(cpu.*\), or a format of floating-point numbers$"
+    with pytest.raises(BadInput, match=rf"^to: found {re.escape(repr(target))} \(.+\); {wanted}"):
+        a_dictionary().to(target)
+    with pytest.raises(BadInput, match=rf"^to: found device={re.escape(repr(target))} \(.+\); {wanted}"):
+        a_dictionary().to(device=target)
+
+
 def test_print_is_one_line_of_what_is_known():
     assert str(a_dictionary(**KNOWN)) == (
         "Dictionary(tied_r4_l1-0.002_s0, layer2_residual, tied, [40, 6], L0 9.58, FVU 0.38, results/one.safetensors)"

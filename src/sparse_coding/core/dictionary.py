@@ -82,8 +82,11 @@ class Dictionary(Provenance):
         return self.decoder
 
     def to(self, *target: Any, **options: Any) -> "Dictionary":
-        """The same dictionary on another device or in another floating-point format, as `torch.Tensor.to`."""
-        moved = {name: getattr(self, name).to(*target, **options) for name in TENSORS}
+        """The same dictionary on another device or in another floating-point format, as `torch.Tensor.to`.
+
+        Raises BadInput where there is no such device or format.
+        """
+        moved = given.moved({name: getattr(self, name) for name in TENSORS}, *target, **options)
         if not moved["centre"].is_floating_point():
             raise BadInput("to", str(moved["centre"].dtype), "a format of floating-point numbers")
         if self.encoder is self.decoder:  # tied: one tensor stays one

@@ -41,6 +41,22 @@ def _of_numpy(place: str, given: np.ndarray, like: Tensor) -> Tensor:
     return torch.from_numpy(np.require(given, dtype, ["C", "W"])).to(like.device)
 
 
+def moved(tensors: dict[str, Tensor], *target: Any, **options: Any) -> dict[str, Any]:
+    """All tensors on another device or in another format, as `torch.Tensor.to`.
+
+    Raises BadInput where there is no such device or format; a device without room is torch's to tell.
+    """
+    try:
+        return {name: tensor.to(*target, **options) for name, tensor in tensors.items()}
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError, AssertionError) as error:  # the last where torch was built without a device
+        asked = ", ".join([*map(repr, target), *(f"{name}={value!r}" for name, value in options.items())])
+        here = ", ".join(["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))])
+        found = f"{asked or 'nothing'} ({str(error).strip().splitlines()[0]})"
+        raise BadInput("to", found, f"a device that is here ({here}), or a format of floating-point numbers") from None
+
+
 def indices(place: str, given: object, n: int, device: torch.device) -> Tensor:
     """`given`, one-dimensional: whole numbers from -n to n - 1 as from 0 to n - 1, or a mask [n] as the places of True.
 
