@@ -50,6 +50,11 @@ def said(path) -> str:
     return "\n".join(contents.of_file(path))
 
 
+def test_a_log_says_its_lines_and_what_they_tell(folder):
+    (folder / "a.log.jsonl").write_text('{"step": 0, "loss": 1.5}\n{"step": 5, "loss": 1.0}\n')
+    assert said(folder / "a.log.jsonl") == "  holds     a log: 2 rows of 2 columns: step, loss"
+
+
 def test_a_dictionary_says_shape_and_what_was_measured_of_it(folder):
     assert said(folder / NAME) == "  holds     a dictionary: 12 features of 4 dimensions, topk, k 2"
     table = folder / "results/evaluation/layer0_residual/table.parquet"

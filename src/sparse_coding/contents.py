@@ -81,8 +81,8 @@ def _csv(path: Path) -> list[str]:
     return [_rows(len(rows), head)]
 
 
-def _rows(n: int, columns: list[str]) -> str:
-    return f"a table: {n:,} row{'s' if n != 1 else ''} of {len(columns)} columns: {', '.join(columns)}"
+def _rows(n: int, columns: list[str], kind: str = "a table") -> str:
+    return f"{kind}: {n:,} row{'s' if n != 1 else ''} of {len(columns)} columns: {', '.join(columns)}"
 
 
 def _hdf5(path: Path) -> list[str]:
@@ -104,6 +104,11 @@ def _json(path: Path) -> list[str]:
     return [f"a list of {len(value)}"] if isinstance(value, list) else [str(value)]
 
 
+def _json_lines(path: Path) -> list[str]:
+    values = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [_rows(len(values), list(dict.fromkeys(name for value in values for name in value)), "a log")]
+
+
 def _figure(path: Path) -> list[str]:
     caption = path.with_suffix(".txt")
     return [f"a figure; in words: {caption}"] if caption.exists() else []
@@ -115,5 +120,6 @@ _KINDS: dict[str, Callable[[Path], list[str]]] = {
     ".csv": _csv,
     ".h5": _hdf5,
     ".json": _json,
+    ".jsonl": _json_lines,
     ".png": _figure,
 }

@@ -83,6 +83,21 @@ def test_inspect_tells_what_a_file_was_made_from(project):
     assert "was changed" in said
 
 
+def test_a_companion_is_told_by_its_own_name(project):
+    said = project.sparse_coding("inspect", "results/models/round/round_1.log").said
+    assert said.startswith(f"results/models/round/round_1.log\n  beside    {MODEL}\n")
+    assert project.sparse_coding("inspect", MODEL).said.splitlines()[0] == MODEL
+
+
+@pytest.mark.parametrize("command", [("why", "all"), ("inspect", PLOT)])
+def test_outside_a_checkout_it_is_said_where_to_run_it(project, command):
+    (project.folder / "Snakefile").unlink()
+    done = project.sparse_coding(*command)
+    assert done.code == 2
+    assert "found no Snakefile; wanted the root of a checkout" in done.said
+    assert done.said.count("\n") == 1
+
+
 def test_inspect_refuses_a_file_without_a_stamp(project):
     done = project.sparse_coding("inspect", "params.yaml")
     assert done.code == 2

@@ -58,7 +58,14 @@ def write(path: Path, graph: Graph, kept: Callable[[Artifact], str]) -> None:
 
 
 def of_checkout(root: Path) -> Dump:
-    """The graph of the Snakefile in `root`. Raises BadInput with Snakemake's message where it cannot be read."""
+    """The graph of the Snakefile in `root`.
+
+    Raises BadInput where there is none, and with Snakemake's message where it cannot be read.
+    """
+    if not (root / "Snakefile").is_file():
+        raise BadInput(
+            root, "no Snakefile", "the root of a checkout, where params.yaml and Snakefile lie: run it there"
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "graph.json"
         done = subprocess.run(

@@ -119,7 +119,8 @@ def inspect(dump: Dump, root: Path, file: str) -> str:
     if stamp is None:
         raise BadInput(path, "no stamp beside it", "a file below results that a step wrote")
     edited = "" if stamp.is_whole else "  (edited: it does not belong to its record)"
-    text = [owner, f"  made by   {stamp.record['step']}", f"  key       {stamp.key}{edited}"]
+    text = [path, *([f"  beside    {owner}"] if path != owner else [])]
+    text += [f"  made by   {stamp.record['step']}", f"  key       {stamp.key}{edited}"]
     text += _settings(stamp.record["settings"])
     text += [f"  from      {name}  {key}" for name, key in stamp.record["inputs"].items()]
     text += [
