@@ -45,6 +45,21 @@ def test_a_stamp_that_was_edited_or_deleted_vouches_for_nothing(project):
     assert project.is_fresh()
 
 
+@pytest.mark.parametrize("file", [STAMP.removesuffix(".stamp"), STAMP])
+def test_a_folder_in_the_place_of_a_file_is_named_before_a_run(project, file):
+    before = project.results()
+    (project.folder / file).unlink()
+    (project.folder / file).mkdir()
+    project.forget()
+    done = project.snakemake()
+    assert done.code != 0
+    assert f"{file}: found a folder; wanted room for the file" in done.said
+    assert project.made() == []
+    (project.folder / file).rmdir()
+    project.build()
+    assert project.results() == before
+
+
 def test_a_picture_is_told_of_every_environment_that_its_numbers_come_from(project):
     assert project.read(PLOT).endswith("\n1\n")
     project.replace(STAMP, '"cpu":"', '"cpu":"another, ')

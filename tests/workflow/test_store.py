@@ -1,6 +1,8 @@
 """Stamps, and the store of finished artifacts."""
 
+import errno
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -117,6 +119,43 @@ def test_a_newer_result_of_the_same_key_takes_the_place_of_the_older(store, tmp_
     assert held is not None
     store.publish(held)
     assert (tmp_path / FILE).read_bytes() == b"rounded otherwise"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_folder_in_the_place_of_a_file_is_named_and_nothing_is_lost(store, tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(os, "link", no_second_names)
+    write(tmp_path / "making")
+    store.keep(stamp_of(), tmp_path / "making")
+    (tmp_path / FILE).mkdir(parents=True)
+    with pytest.raises(BadInput, match=rf"/{FILE}: found a folder; wanted room for the file$"):
+        store.publish(stamp_of())
+    assert store.holds(stamp_of().key) == stamp_of()
+    (tmp_path / FILE).rmdir()
+    store.publish(stamp_of())
+    assert (tmp_path / FILE).read_bytes() == CONTENT[FILE]
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_place_that_cannot_be_written_is_named(store, tmp_path):
+    write(tmp_path / "making")
+    store.keep(stamp_of(), tmp_path / "making")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "a").write_text("a file where a folder belongs")
+    with pytest.raises(BadInput, match=r"found a place that cannot be written \(.+\); wanted room for the file$"):
+        store.publish(stamp_of())
+
+
+def no_second_names(*_: object) -> None:
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def test_without_second_names_it_is_copied(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", no_second_names)
+    write(tmp_path / "making")
+    store.keep(stamp_of(), tmp_path / "making")
+    store.publish(stamp_of())
+    assert {file: (tmp_path / file).read_bytes() for file in CONTENT} == CONTENT
 
 
 def test_the_store_counts_and_forgets(store, tmp_path):

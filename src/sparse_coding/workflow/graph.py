@@ -160,7 +160,15 @@ class Graph:
         }
         key = canonical.digest(record)
         state, found, problem = self._look(files, key) if self.looks else (State.ABSENT, None, "")
+        if self.looks and state is not State.FRESH:
+            self._refuse_folders(*files, stamps.path_of(files[0]))
         return Artifact(files[0], files, key, record, inputs, state, found, problem)
+
+    def _refuse_folders(self, *files: str) -> None:
+        """Raise BadInput for a folder in the place of a file: nothing can be written there, and it may be of worth."""
+        for file in files:
+            if (self.root / file).is_dir():
+                raise BadInput(file, "a folder", "room for the file, which a step is to write there")
 
     def leaf_digest(self, leaf: Leaf) -> str:
         """What a leaf is: a digest of names and bytes, or its version."""

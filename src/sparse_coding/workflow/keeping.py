@@ -1,5 +1,6 @@
 """What is kept of artifacts that are not in their place, and what is put away there before a run."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from sparse_coding.errors import BadInput
@@ -63,9 +64,13 @@ class Keeping:
                     self._park_one(artifact, leave=False)
 
     def _park_one(self, artifact: str, leave: bool) -> None:
+        """What could not come back is left."""
         try:
             stamp = stamps.read(self.graph.root / stamps.path_of(artifact))
-            if stamp is not None and stamp.is_whole and stamp.artifact == artifact:
+        except BadInput:
+            return
+        if stamp is None or not stamp.is_whole or stamp.artifact != artifact:
+            return
+        if not any((self.graph.root / file).is_dir() for file in stamp.files):
+            with suppress(FileNotFoundError):
                 self.store.park(stamp, leave)
-        except (BadInput, FileNotFoundError):
-            return  # nothing that could come back

@@ -8,6 +8,7 @@ that params.yaml no longer asks for are parked there; both come back by key.
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sparse_coding.atomic import move, whole_file
@@ -52,7 +53,8 @@ class Store:
         The entry stays whole until then: what a kill in between leaves is published by the next run.
         """
         entry = self.folder / stamp.key
-        (self.root / _stamp_name(stamp)).unlink(missing_ok=True)
+        with _told_of(self.root / _stamp_name(stamp)) as vouching:
+            vouching.unlink(missing_ok=True)
         for file in [*stamp.files, _stamp_name(stamp)]:
             _name_again(entry / file, self.root / file)
         shutil.rmtree(entry, ignore_errors=True)
@@ -98,20 +100,46 @@ class Store:
 
 
 def _name_again(source: Path, target: Path) -> None:
-    """Give a file a second name; where the file system has none, copy it. It appears there whole."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """Give a file a second name; where the file system has none, copy it. It appears there whole.
+
+    Raises FileNotFoundError where there is no `source`, and BadInput where `target` cannot be written.
+    """
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    temporary.unlink(missing_ok=True)
     try:
-        os.link(source, temporary)
-        os.replace(temporary, target)
+        with _told_of(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.unlink(missing_ok=True)
+            if _is_linked(source, temporary):
+                os.replace(temporary, target)
+            else:
+                with whole_file(target) as copy:
+                    shutil.copy2(source, copy)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()  # also where both names were one file's before
+
+
+@contextmanager
+def _told_of(target: Path) -> Iterator[Path]:
+    """Raise BadInput where `target` turns out not to be a place that can be written."""
+    try:
+        yield target
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        found = "a folder" if target.is_dir() else f"a place that cannot be written ({error.strerror})"
+        raise BadInput(target, found, "room for the file") from None
+
+
+def _is_linked(source: Path, target: Path) -> bool:
+    """Give a file a second name; False where that cannot be, for a want of such names or of permission."""
+    try:
+        os.link(source, target)
     except FileNotFoundError:
         raise
     except OSError:
-        with whole_file(target) as copy:
-            shutil.copy2(source, copy)
-    finally:
-        temporary.unlink(missing_ok=True)  # also where both names were one file's before
+        return False
+    return True
 
 
 def _stamp_name(stamp: Stamp) -> str:
