@@ -26,7 +26,7 @@ def params(url: str, llm: dict[str, Any] | None = None, **connection: Any) -> di
     """The tiny grid, interpreted by the models of a server."""
     reached = {"in_flight": 8, "retry_wait": 0.05, "max_requests": 100_000, "key_variable": VARIABLE} | connection
     asked = {"base_url": url, "explainer": "explains", "judge": "judges", "connection": reached} | (llm or {})
-    grid = TINY["grid"] | {"architectures": ["tied"], "l1": [0.002]}
+    grid = TINY["grid"] | {"architectures": ["tied"], "l1": [0.002], "only": TINY["grid"]["only"][:1]}
     interp = {"scorer": "simulation", "features": 4, "bootstrap": 100, "random_weights": None, "llm": asked}
     baselines = {"methods": ["random"], "topk": [2], "topk_methods": []}
     return TINY | {"grid": grid, "baselines": baselines, "autointerp": interp}

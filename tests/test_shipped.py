@@ -1,7 +1,9 @@
 """What is shipped, params.yaml and the presets: each can be planned, whole."""
 
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import save_file
 
 from sparse_coding import grid, leaves, params_file
 from sparse_coding.params import Params
@@ -20,6 +22,7 @@ def test_shipped_params_plan_every_job(file, tmp_path):
     stand_in.mkdir(parents=True)
     for name in leaves.MODEL_FILES:
         (stand_in / name).write_text('{"num_hidden_layers": 6, "hidden_size": 128}')
+    save_file({"of no known kind": np.zeros(1)}, stand_in / leaves.WEIGHTS)
     if settings.dataset.corpus != leaves.EMBEDDED_CORPUS:  # of a hub that is not reached here
         write_texts(folder / settings.dataset.corpus, n=2)
     jobs = planned_jobs(folder)

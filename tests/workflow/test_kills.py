@@ -23,6 +23,7 @@ def start_over(project: Project) -> dict[str, bytes]:
 def rerun(project: Project, before: dict[str, bytes], made: list[str]) -> None:
     assert project.build() == sorted(made)
     assert project.results() == before
+    assert project.repro() == []  # DVC's cache was taken away too
     assert project.is_fresh()
 
 
