@@ -198,7 +198,7 @@ def test_the_caption_ends_at_the_margin_of_the_picture(figure_with_long_lines: F
     assert MARGIN - 1.5 / inch <= lines[0] <= MARGIN + 0.05  # a dot and a half: letters are smoothed
     assert 0.92 * style.DESIGN_WIDTH < lines[-1] < style.DESIGN_WIDTH - MARGIN
     heights = np.flatnonzero(band.any(axis=1))
-    assert 0 < heights[0]
+    assert heights[0] > 0
     assert heights[-1] < len(band) - 1
 
 
