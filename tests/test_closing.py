@@ -49,7 +49,7 @@ def results(tmp_path):
 def test_what_was_made(results):
     text = closing(results=results)
     assert str(results / "plots/layer2_residual.png") in text
-    counted = "4 dictionaries with 1 baselines at layer2_residual; beside them a control"
+    counted = "4 dictionaries with 1 baseline at layer2_residual; beside them a control"
     assert counted in text
     assert "Of each kind the nearest to L0 8 to 16:\n    worse (L0 8, FVU 0.50, loss recovered 60%)\n" in text
     assert 'load_dictionary("results/dictionaries/layer2_residual/worse.safetensors")' in text
@@ -63,7 +63,7 @@ def test_the_site_is_that_of_params(results, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     off = "autointerp: {random_weights: null}\n"
     (tmp_path / "params.yaml").write_text(f"grid: {{sites: [layer2_residual], l1: [0.1]}}\n{off}")
-    assert "4 dictionaries with 1 baselines at layer2_residual.\n" in closing()
+    assert "4 dictionaries with 1 baseline at layer2_residual.\n" in closing()
     (tmp_path / "params.yaml").write_text("grid: {sites: [layer3_mlp]}\n")
     with pytest.raises(BadInput, match=r"results/plots/layer3_mlp\.png: found no such file"):
         closing()
@@ -75,7 +75,7 @@ def test_an_imported_site_has_a_table_and_no_figure(results, tmp_path, monkeypat
     (tmp_path / "params.yaml").write_text("grid: {sites: [mine]}\nactivations: {imported: {mine: vectors}}\n")
     text = closing()
     assert text.startswith(
-        "\nMade: results/evaluation/mine/table.parquet\n  It compares 4 dictionaries with 1 baselines"
+        "\nMade: results/evaluation/mine/table.parquet\n  It compares 4 dictionaries with 1 baseline"
     )
     assert ".png" not in text
 
@@ -121,7 +121,38 @@ def test_what_is_broken_or_not_scored_is_said(results):
     ):
         assert f"\n{line}\n" in said
     assert 'load_dictionary("results/dictionaries/layer2_residual/topk.safetensors")' in said
-    assert "\n    dead (L0 1.2, FVU 0.95, 514 of 768 features dead)" in "\n".join(highlights(rows[:1], None))
+    assert "\n    of tied" not in said
+
+
+def test_what_is_mostly_alive_is_put_forward_with_its_dead():
+    assert highlights([row("some", 9.0, 0.4, dead=300, n_feat=768)], None)[1:] == [
+        "    some (L0 9, FVU 0.40, 300 of 768 features dead)"
+    ]
+
+
+def test_what_is_broken_is_not_to_be_used(results):
+    """The heading stood over an L0 of 0.000659, and the command loaded what was said to be broken."""
+    path = results / "evaluation/layer2_residual/table.parquet"
+    tied = [row(f"tied_{n}", 6.59e-4, 1.0, broken="L0 0.00066") for n in range(2)]
+    topk = row("topk", 8.0, 2.1, kind="topk", k=8, broken="FVU 2.1")
+    tables.write(path, [*tied, topk], tables.EVALUATION)
+    said = closing(results=results)
+    assert (
+        "  Of each kind the nearest to L0 8 to 16:\n    of tied none: all 2 are broken\n"
+        "    of topk none: the only one is broken\n  Broken (" in said
+    )
+    assert "load_dictionary" not in said
+    sound = row("sound", 60.0, 0.3, kind="topk", k=64)
+    tables.write(path, [*tied, topk, sound], tables.EVALUATION)
+    said = closing(results=results)
+    assert "L0 8 to 16:\n    sound (L0 60, FVU 0.30)\n    of tied none: all 2 are broken\n" in said
+    assert 'load_dictionary("results/dictionaries/layer2_residual/sound.safetensors")' in said
+
+
+def test_one_is_counted_as_one(results):
+    path = results / "evaluation/layer2_residual/table.parquet"
+    tables.write(path, [ROWS[0], ROWS[-1], ROWS[-1] | {"name": "ica", "kind": "ica"}], tables.EVALUATION)
+    assert "It compares 1 dictionary with 2 baselines at" in closing(results=results)
 
 
 def test_an_encoder_without_a_head_is_told_by_its_final_states():

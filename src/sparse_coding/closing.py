@@ -53,7 +53,12 @@ def _made(site: str, results: Path) -> list[str]:
 
 def _counted(learned: int, others: int, site: str, params: Params) -> str:
     control = " beside them a control, trained on the model with random weights." if _has_control(site, params) else ""
-    return f"It compares {learned} dictionaries with {others} baselines at {site}{';' if control else '.'}{control}"
+    compared = f"{_of(learned, 'dictionary', 'dictionaries')} with {_of(others, 'baseline', 'baselines')}"
+    return f"It compares {compared} at {site}{';' if control else '.'}{control}"
+
+
+def _of(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}"
 
 
 def _has_control(site: str, params: Params) -> bool:

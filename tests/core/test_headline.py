@@ -2,14 +2,16 @@
 
 import pytest
 
-from sparse_coding.core.metrics.headline import advice, is_near, nearest, octaves, of_each_kind
+from sparse_coding.core.metrics.headline import advice, all_broken, is_near, nearest, octaves, of_each_kind
 
 
-def row(kind: str, l0: float, strength: float = 0.002, ratio: float = 4, fvu: float | None = 0.3) -> dict:
+def row(
+    kind: str, l0: float, strength: float = 0.002, ratio: float = 4, fvu: float | None = 0.3, d_act: int = 128
+) -> dict:
     field, other = ("k", "l1") if kind == "topk" else ("l1", "k")
     return {
         "name": f"{kind}_r{ratio:g}_{strength:g}", "kind": kind, "ratio": ratio, "l0": l0, "fvu": fvu,
-        field: strength, other: None,
+        field: strength, other: None, "broken": None, "d_act": d_act, "n_feat": round(ratio * d_act),
     }  # fmt: skip
 
 
@@ -106,5 +108,57 @@ def test_where_none_was_trained_the_grid_has_to_grow(l0s: list[tuple[float, floa
     rows = [row("untied", l0, l1) for l1, l0 in l0s]
     assert said in advice(rows, names(*rows))[-1]
     assert len(advice(rows, names(*rows))) == 2
-    topk = [row("topk", 64, 64)]
-    assert advice(topk, names(*topk))[-1] == "None was trained: add 8 to `grid.k`."
+
+
+def to_train(*rows: dict) -> str:
+    """The last sentence of the advice, where all are scored."""
+    (_, said) = advice(rows, names(*rows))
+    return said
+
+
+def test_the_grid_grows_by_a_range_of_each_ratio() -> None:
+    """They were mixed: a value "between 0.008 and 0.001"."""
+    small = [row("tied", 2, 0.002, ratio=2), row("tied", 3, 0.001, ratio=2)]
+    large = [row("tied", 40, 0.004, ratio=8), row("tied", 35, 0.008, ratio=8)]
+    none = "No tied one of such L0 was trained"
+    assert to_train(*large, *small) == f"{none}: add a value below 0.001 (r2) or above 0.008 (r8) to `grid.l1`."
+    assert (
+        to_train(*small, *(each | {"ratio": 4} for each in small)) == f"{none}: add a value below 0.001 to `grid.l1`."
+    )
+    rising = [row("tied", 2, 0.001), row("tied", 40, 0.004), row("tied", 40, 0.006)]  # against the rule
+    assert to_train(*rising) == f"{none}: add a value between 0.001 and 0.004 to `grid.l1`."
+    seeds = [row("tied", 2, 0.001), row("tied", 40, 0.001) | {"name": "tied_s1"}]  # no range between
+    assert "between" not in to_train(*seeds)
+    assert to_train(row("tied", 2, 0.0)) == f"{none}."  # nothing is below 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([row("topk", 64, 64)], "add 8 to `grid.k`"),
+        ([row("topk", 2, 2, ratio=1, d_act=6), row("topk", 2, 2, ratio=4, d_act=6)], "add 6 to `grid.k`"),
+        ([row("topk", 2, 2, ratio=1, d_act=3)], "8 in `grid.k` takes `grid.ratios` of at least 2.66667"),
+        ([row("topk", 2, 6, ratio=1, d_act=6)], "8 in `grid.k` takes `grid.ratios` of at least 1.33333"),
+        ([row("topk", 3, 8)], "add 16 to `grid.k`"),  # positive codes are fewer than k
+    ],
+)
+def test_a_k_is_named_that_the_grid_may_hold(rows: list[dict], said: str) -> None:
+    assert to_train(*rows) == f"No topk one of such L0 was trained: {said}."
+
+
+def test_a_sentence_names_the_kind_that_was_not_trained() -> None:
+    """ "None was trained" stood behind the names of trained ones."""
+    rows = [row("tied", 2, 0.01), row("topk", 64, 64)]
+    assert advice(rows, names(*rows))[2:] == [
+        "No tied one of such L0 was trained: add a value below 0.01 to `grid.l1`.",
+        "No topk one of such L0 was trained: add 8 to `grid.k`.",
+    ]
+
+
+def test_what_is_broken_is_not_put_forward() -> None:
+    broken, sound = row("tied", 9, fvu=2.1) | {"broken": "FVU 2.1"}, row("tied", 17, 0.001, fvu=0.2)
+    assert of_each_kind([broken, sound]) == [sound]
+    assert of_each_kind([broken, sound | {"ratio": 2}])[0]["l0"] == 17
+    assert of_each_kind([broken]) == []
+    assert all_broken([broken, sound, row("topk", 0.1, 8) | {"broken": "L0 0.1"}]) == {"topk": 1}
+    assert all_broken([broken, broken]) == {"tied": 2}

@@ -1,11 +1,15 @@
 """Figures of grids that are not the default's: nothing collides, nothing is clipped, and the words say what is so."""
 
+import io
 from functools import cache
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
-from sparse_coding.figures import curves, layout
+from sparse_coding.figures import curves, layout, style
+from sparse_coding.figures.columns import MARGIN
 from sparse_coding.figures.style import GREY
 from tests.figures import odd
 from tests.figures.drawing import check, check_data_inside, check_words_apart, drawn, ticks
@@ -51,7 +55,8 @@ SAID: dict[str, tuple[list[str], list[str]]] = {
     ),
     "long names": (["Control: untied r0.333333, L1 0.000335955, trained"], ["surface", "NMF", "crossing"]),
     "everything dead": (
-        ["and 12 more", "no feature could be scored", "No tied one was trained: add a value below 0.0005 to `grid.l1`"],
+        ["and 12 more", "no feature could be scored",
+         "No tied one of such L0 was trained: add a value below 0.0005 to `grid.l1`."],
         ["median", "scores nan", "crossing"],
     ),
     "no scores": (["no feature could be scored", "TopK r4, k 8 (100 % unscored)"], ["scores nan", "does not show"]),
@@ -144,6 +149,25 @@ def test_a_dictionary_without_a_place_on_the_axis_is_drawn_at_its_edge() -> None
     assert any(list(line.get_xdata()) == [left] and list(line.get_ydata()) == [1] for line in figure.axes[0].lines)
 
 
+def test_what_is_beyond_the_axes_has_the_digits_of_what_is_broken() -> None:
+    """FVU 1.001 was broken and, in the next sentence, 1."""
+    whole = odd.everything_dead()
+    evaluation = whole["evaluation"].assign(fvu=1.001, broken="FVU 1.001; L0 0")
+    words = drawn(**whole | {"evaluation": evaluation})[1]
+    assert "tied r4, L1 0.0005 (FVU 1.001; L0 0)" in words
+    assert "tied r4, L1 0.0005 (L0 0, FVU 1.001)" in words
+
+
+def test_a_loss_that_rounds_to_nothing_is_not_told() -> None:
+    whole = odd.one_kind()
+    for ablated, is_told in ((3.04, False), (3.06, True)):
+        evaluation = whole["evaluation"].assign(ce_clean=3.0, ce_mean_ablated=ablated)
+        words = drawn(**whole | {"evaluation": evaluation})[1]
+        assert ("So 0.9 recovered is still a loss of 0.01 nats" in words) == is_told
+        assert f"(cross-entropy {ablated:.2f} nats), 1 the model as it is (3.00)." in words
+        assert "0.00 nats" not in words
+
+
 def test_what_collides_or_is_clipped_is_found() -> None:
     """The checks above can fail."""
     figure, _ = drawn(**odd.CASES["one point"]())
@@ -153,6 +177,29 @@ def test_what_collides_or_is_clipped_is_found() -> None:
     figure.text(0.02, 0.98, "in the way of the title", va="top")
     with pytest.raises(AssertionError, match="Dictionaries of"):
         check_words_apart(figure)
+
+
+@pytest.fixture(scope="module")
+def figure_with_long_lines() -> Figure:
+    return drawn(**odd.one_kind())[0]
+
+
+@pytest.mark.parametrize(("dpi", "width"), [(40, 12), (50, 10), (60, 12), (60, 20), (300, 12)])
+def test_the_caption_ends_at_the_margin_of_the_picture(figure_with_long_lines: Figure, dpi: int, width: int) -> None:
+    """At 60 dots an inch the ends of its lines were cut."""
+    figure = figure_with_long_lines
+    caption = max(figure.texts, key=lambda text: len(text.get_text()))
+    with Image.open(io.BytesIO(style.png(figure, width, dpi))) as picture:
+        dark = np.asarray(picture.convert("L")) < 200
+    high, wide = dark.shape
+    band = dark[int((1 - caption.get_position()[1]) * high) :]
+    inch = wide / style.DESIGN_WIDTH
+    lines = np.flatnonzero(band.any(axis=0)) / inch
+    assert MARGIN - 1.5 / inch <= lines[0] <= MARGIN + 0.05  # a dot and a half: letters are smoothed
+    assert 0.92 * style.DESIGN_WIDTH < lines[-1] < style.DESIGN_WIDTH - MARGIN
+    heights = np.flatnonzero(band.any(axis=1))
+    assert heights[0] > 0
+    assert heights[-1] < len(band) - 1
 
 
 def test_words_are_wrapped_by_their_width() -> None:

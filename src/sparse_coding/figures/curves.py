@@ -86,7 +86,7 @@ def outside(drawn: Iterable[tuple[Curve, str]]) -> Iterator[str]:
         for strength, point in points[~inside(points, measure)].iterrows():
             field = "L1" if line.kind in ("tied", "untied") else "k"
             name = f"{line.label}, {field} {strength:g}{' with gain refit' if line.refit else ''}"
-            yield f"{name} (L0 {point['l0']:.3g}, {SHORT[measure]} {point[measure]:.3g})"
+            yield f"{name} (L0 {point['l0']:.3g}, {SHORT[measure]} {point[measure]:.4g})"
 
 
 def shown(lines: Iterable[Curve], measure: str | None) -> list[tuple[Curve, str]]:

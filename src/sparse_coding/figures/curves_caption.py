@@ -125,11 +125,14 @@ def _kept(subject: Subject, evaluation: pd.DataFrame, lines: list[Curve], letter
 def _loss(subject: Subject, letter: str) -> list[str]:
     clean, ablated = subject.kept.ce_clean or 0.0, subject.kept.ce_ablated or 0.0
     of = " (of masked tokens)" if subject.kept.is_masked else ""
-    return [
+    found = [
         f"({letter}) Loss recovered{of} is against mean ablation: 0 is the model with this site at its mean "
-        f"(cross-entropy {ablated:.2f} nats), 1 the model as it is ({clean:.2f}). So 0.9 recovered is still a loss of "
-        f"{0.1 * (ablated - clean):.2f} nats: read the right axis too."
+        f"(cross-entropy {ablated:.2f} nats), 1 the model as it is ({clean:.2f})."
     ]
+    tenth = f"{0.1 * (ablated - clean):.2f}"
+    if float(tenth):
+        found.append(f"So 0.9 recovered is still a loss of {tenth} nats: read the right axis too.")
+    return found
 
 
 def _final(subject: Subject, evaluation: pd.DataFrame, letter: str) -> list[str]:

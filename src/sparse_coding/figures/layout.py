@@ -14,7 +14,7 @@ from matplotlib.textpath import TextToPath
 from sparse_coding.figures import style
 
 POINTS = 72.0  # an inch
-HINTING = 1.03  # at few dots an inch letters are drawn as much wider than they are
+SPARE = 1.03  # `style.png` draws letters as wide as they are; a canvas with hinting as much wider
 _PATHS = TextToPath()
 
 
@@ -23,7 +23,7 @@ def width(text: str, size: float = style.SMALL, bold: bool = False) -> float:
     """How wide `text` is at `size` points, in inches; of several lines the widest."""
     font = FontProperties(family=style.RC["font.family"], size=size, weight="bold" if bold else "normal")
     lines = text.split("\n")
-    return HINTING * max(_PATHS.get_text_width_height_descent(line, font, ismath=False)[0] for line in lines) / POINTS
+    return SPARE * max(_PATHS.get_text_width_height_descent(line, font, ismath=False)[0] for line in lines) / POINTS
 
 
 def wrap(text: str, inches: float, size: float = style.SMALL, bold: bool = False) -> list[str]:

@@ -15,7 +15,7 @@ def run(settings: SummarySlice, *, tables: list[Path], output: Path) -> None:
     """Gather the evaluation tables of all sites, in the order given.
 
     Writes `<output>/summary.csv`, all columns and `headline`, which is `yes` for the dictionary of each kind that is
-    nearest to the usual L0; points.csv, those of the curves; metrics.json, those to compare runs by.
+    nearest to the usual L0 and not broken; points.csv, those of the curves; metrics.json, those to compare runs by.
     """
     rows = [row for path in tables for row in read(path, EVALUATION).to_pylist()]
     points = sorted(

@@ -6,6 +6,7 @@ L0 is the measured one. It decides what is *shown*; what is scored is decided by
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, get_args
 
 from sparse_coding.params import Architecture
@@ -35,14 +36,23 @@ def nearest(rows: Iterable[Row]) -> Row | None:
 
 
 def of_each_kind(rows: Sequence[Row]) -> list[Row]:
-    """A row for each trained kind: of each of its ratios the nearest, and of these, if as near, that of lowest FVU."""
+    """A row for each trained kind: of each of its ratios the nearest, and of these, if as near, that of lowest FVU.
+
+    A broken one is never put forward; a kind that has no other has no row.
+    """
     found = []
     for kind in _TRAINED:
-        mine = [row for row in rows if row["kind"] == kind and row["fvu"] is not None]
+        mine = [row for row in rows if row["kind"] == kind and row["fvu"] is not None and not row["broken"]]
         ratios = dict.fromkeys(row["ratio"] for row in mine)
         chosen = [row for ratio in ratios if (row := nearest(row for row in mine if row["ratio"] == ratio))]
         found += sorted(chosen, key=lambda row: (round(octaves(row["l0"]), 1), row["fvu"]))[:1]
     return found
+
+
+def all_broken(rows: Sequence[Row]) -> dict[str, int]:
+    """The trained kinds of which each dictionary is broken, and how many these are."""
+    found = {kind: [bool(row["broken"]) for row in rows if row["kind"] == kind] for kind in _TRAINED}
+    return {kind: len(each) for kind, each in found.items() if each and all(each)}
 
 
 def advice(rows: Sequence[Row], scored: Collection[str]) -> list[str]:
@@ -97,13 +107,37 @@ def _strength(rows: Sequence[Row], field: str) -> float | int | None:
 
 
 def _to_train(rows: Sequence[Row], kind: str) -> str:
-    """Which way the grid has to grow: L0 falls as L1 grows."""
-    if kind == "topk":
-        return f"None was trained: add {LOW:g} to `grid.k`."
+    """How the grid has to grow; where nothing that it may hold would help, only that none is there."""
     mine = [row for row in rows if row["kind"] == kind]
-    dense = [row["l1"] for row in mine if row["l0"] > HIGH]
-    sparse = [row["l1"] for row in mine if row["l0"] < LOW]
-    if dense and sparse:
-        return f"No {kind} one was trained: add a value between {max(dense):g} and {min(sparse):g} to `grid.l1`."
-    wanted = f"above {max(dense):g}" if dense else f"below {min(sparse):g}"
-    return f"No {kind} one was trained: add a value {wanted} to `grid.l1`."
+    wanted = _codes(mine) if kind == "topk" else _penalties(mine)
+    return f"No {kind} one of such L0 was trained{wanted and ': '}{wanted}."
+
+
+def _penalties(rows: Sequence[Row]) -> str:
+    """L0 falls as L1 grows, at each ratio from another height, so each has a range of its own."""
+    ratios: dict[str, list[str]] = {}
+    for ratio in sorted({row["ratio"] for row in rows}):
+        wanted = _range({row["l1"]: row["l0"] for row in rows if row["ratio"] == ratio})
+        ratios.setdefault(wanted, []).append(f"r{ratio:g}")
+    named = [wanted if len(ratios) == 1 else f"{wanted} ({', '.join(of)})" for wanted, of in ratios.items() if wanted]
+    return f"add a value {' or '.join(named)} to `grid.l1`" if named else ""
+
+
+def _range(l0: Mapping[float | int, float | int]) -> str:
+    """Where between or beyond the L1 of one ratio the usual L0 is; empty where it is below an L1 of 0."""
+    strengths = sorted(l0)
+    for lower, upper in pairwise(strengths):
+        if (l0[lower] > HIGH) != (l0[upper] > HIGH):
+            return f"between {lower:g} and {upper:g}"
+    if l0[strengths[0]] > HIGH:
+        return f"above {strengths[-1]:g}"
+    return f"below {strengths[0]:g}" if strengths[0] > 0 else ""
+
+
+def _codes(rows: Sequence[Row]) -> str:
+    """A k of `grid.k` is that of every ratio, and no ratio may have fewer features."""
+    most, trained = min(row["n_feat"] for row in rows), {row["k"] for row in rows}
+    for k in (LOW, HIGH, HIGH * NEAR, most):
+        if is_near(k) and k <= most and k not in trained:
+            return f"add {k:g} to `grid.k`"
+    return f"{LOW:g} in `grid.k` takes `grid.ratios` of at least {LOW / rows[0]['d_act']:g}" if most < LOW else ""
