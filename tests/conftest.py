@@ -11,3 +11,7 @@ settings.load_profile("patient")
 # Where two workers share two cores, a thread that waits for another sleeps, and keeps no core busy. Sums are split
 # between threads as before. OpenMP reads it when torch is imported; the processes that tests start inherit it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# `make test` hands its own flags on, under which a make that a test starts says which folder it enters and leaves.
+for flags in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
+    os.environ.pop(flags, None)

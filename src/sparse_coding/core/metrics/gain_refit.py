@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from scipy.optimize import lsq_linear
 from scipy.sparse import csr_array
 from torch import Tensor
 
 from sparse_coding.core.dictionary import Dictionary
+from sparse_coding.core.metrics.bounded_squares import bounded_squares
 
 ROWS = 1024  # vectors encoded at a time: their codes stay in the cache of the processor
 SPARSE = 0.05  # share of codes that are not 0, below which a product that skips the others is faster
@@ -74,19 +74,5 @@ def nonnegative_gains(normal: NDArray[np.float64], target: NDArray[np.float64]) 
     scale = scale[fires]
     correlation = normal[np.ix_(fires, fires)] / np.outer(scale, scale)
     rest = (target - normal.sum(axis=1))[fires] / scale
-    gain[fires] += _bounded(correlation, rest, lower=-scale) / scale
+    gain[fires] += bounded_squares(correlation, rest, lower=-scale) / scale
     return np.maximum(gain, 0)  # a bound that is met is met to rounding only
-
-
-def _bounded(
-    matrix: NDArray[np.float64], target: NDArray[np.float64], lower: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The smallest argmin over z >= `lower` of z M z - 2 t z, for a positive semidefinite M of unit diagonal."""
-    values, vectors = np.linalg.eigh(matrix)
-    kept = values > len(values) * np.finfo(np.float64).eps * values[-1]
-    root, vectors = np.sqrt(values[kept]), vectors[:, kept]
-    factor, seen = (vectors * root).T, (vectors.T @ target) / root
-    free = vectors @ (seen / root)
-    if (free >= lower).all():
-        return free
-    return lsq_linear(factor, seen, bounds=(lower, np.inf), method="bvls").x
