@@ -2,6 +2,7 @@
 
 A sequence is known by its seed, which a failure names with all that was done. Run one alone:
 SEQUENCE=17 pytest tests/workflow/test_sequences.py
+More of them than the suite has time for: SEQUENCES=40 pytest tests/workflow/test_sequences.py
 """
 
 import os
@@ -19,7 +20,7 @@ import pytest
 
 from tests.workflow.project import PLOT, Project
 
-SEQUENCES = 40
+SEQUENCES = int(os.environ.get("SEQUENCES", 20))
 ACTIONS = 8  # at most
 SIDE_BY_SIDE = 2
 Settings = dict[str, Any]
