@@ -1,6 +1,6 @@
 # make install the environment, .venv; the other targets see to it themselves
 # make plot    the main job: dictionaries of the first site of params.yaml, and the figure that compares them
-# make test    the whole test suite
+# make test    the test suite, as far as what pip installs goes
 # make help    the other commands
 
 PYTHON ?= python3.11
@@ -8,7 +8,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install plot test lint format preset docs bench refresh clean lock
+.PHONY: help install plot test test-servers lint format preset docs bench refresh clean lock
 
 install: $(VENV)/.installed
 
@@ -19,7 +19,17 @@ plot: install
 # Two workers, each with whole files, in their order: what a file makes for all its tests is made once, and the long
 # files (tests/workflow and those beside it) come when there are others left to share.
 test: $(VENV)/.test-installed
-	$(RUN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not server"
+
+# One process: what needs packages of the system, or an environment of its own. What is missing is skipped, and counted;
+# with REQUIRE_SERVERS=1 it fails.
+test-servers: $(VENV)/.test-installed build/servers/.installed
+	$(RUN)/python -m pytest -m server -rs
+
+build/servers/.installed: tests/servers/requirements.txt
+	test -x build/servers/bin/python || $(PYTHON) -m venv build/servers
+	build/servers/bin/python -m pip install --quiet --disable-pip-version-check -r tests/servers/requirements.txt
+	touch $@
 
 lint: $(VENV)/.test-installed
 	$(RUN)/ruff check
@@ -84,6 +94,9 @@ lock:
 	rm -rf build/lock-bench && $(PYTHON) -m venv build/lock-bench
 	build/lock-bench/bin/pip install -q -r benchmarks/requirements.in
 	env -u PYTHONPATH build/lock-bench/bin/pip freeze | sed 's/+cpu//' > benchmarks/requirements.txt
+	rm -rf build/lock-servers && $(PYTHON) -m venv build/lock-servers
+	build/lock-servers/bin/pip install -q -r tests/servers/requirements.in
+	env -u PYTHONPATH build/lock-servers/bin/pip freeze > tests/servers/requirements.txt
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
@@ -98,7 +111,8 @@ $(VENV)/.test-installed: requirements-test.txt $(VENV)/.installed
 help:
 	@echo "make install            make the environment .venv, or bring it up to date"
 	@echo "make plot               train the dictionaries of the first site of params.yaml, and draw its figure"
-	@echo "make test               run the whole test suite"
+	@echo "make test               run the test suite"
+	@echo "make test-servers       run the tests that need servers: llama.cpp, in an environment of its own"
 	@echo "make lint               ruff, format check, mypy"
 	@echo "make clean              show what finished work is kept for later, and ask before it is deleted"
 	@echo "make preset NAME=tiny   show what a preset changes and copy it over params.yaml"
