@@ -4,7 +4,6 @@ import sys
 
 STEP = f"{sys.executable} -m sparse_coding.workflow"
 SUMMARY = "results/evaluation/summary.csv"
-LEDGER = ".work/llm/ledger.sqlite"
 
 
 wildcard_constraints:

@@ -35,6 +35,7 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _FEATURE = re.compile(r'^Feature: (".*")$', re.MULTILINE)
 _TOKEN = re.compile(r'^Token: (".*")$', re.MULTILINE)
 _HEADING = re.compile(r"^(Tokens|Examples):\n", re.MULTILINE)
+_TEXTS = re.compile(r"^Texts:\n", re.MULTILINE)
 _NUMBERED = re.compile(r'^(\d+): (".*")$', re.MULTILINE)
 _RECORD_LINE = re.compile(r'^(".*")\t(\d+)$', re.MULTILINE)
 _HIDDEN_LINE = re.compile(r'^(".*")\t(unknown)$', re.MULTILINE)
@@ -90,6 +91,8 @@ class Mind:
         return SPOILT_TEXTS.get(spoil or "", str)(text)
 
     def _answer(self, asked: str, schema: Json | None, spoilt: Callable[[Any], Any]) -> str:
+        if _TEXTS.search(asked):
+            return _json({"intruder": _intruder(asked)})
         if not _FEATURE.search(asked):
             words = _explanation(asked)
             return _json(dict.fromkeys(_keys(schema), words)) if schema else words
@@ -189,6 +192,14 @@ def _values(asked: str) -> dict[str, int]:
         raise ValueError("neither a token nor a list after the feature")
     words, said = _words(asked), _occurs if heading[1] == "Examples" else _active
     return {number: said(_loads(text), words) for number, text in _NUMBERED.findall(asked, heading.end())}
+
+
+def _intruder(asked: str) -> int:
+    """The text whose marked words the fewest of the others have among theirs; the first of several."""
+    texts = [_loads(text) for _, text in _NUMBERED.findall(asked)]
+    marked = [{_fold(piece) for piece in _MARKED.findall(text)} for text in texts]
+    shared = [sum(bool(own & other) for other in marked) for own in marked]
+    return shared.index(min(shared))
 
 
 def _active(token: str, words: set[str]) -> int:

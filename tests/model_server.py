@@ -27,6 +27,7 @@ ERRORS: dict[str, tuple[int, str, str | None, str]] = {
 }
 BROKEN = {"gateway", "drop", "half", "undecodable", "no_choices"}
 KINDS = {*ERRORS, *BROKEN, *SPOILT, "slow", "no_usage"}
+UNROUTED = "/chat/completions: Invalid model name passed in model={}. Call `/v1/models` to view available models."
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
@@ -85,7 +86,8 @@ class ModelServer:
 
     faults: one for each POST, in order, or a function of a POST and its number (from 0). rejects: fields that it
     answers 400 to, named unless `vague`. ignores: fields that it does not look at. key: the only one that is let in.
-    latency: seconds that every call takes at least. manners: those of the mind (see there).
+    latency: seconds that every call takes at least. models: names that it lists; it answers to any. answers_as: what a
+    model calls itself in the how-manieth answer (from 1). manners: those of the mind (see there).
     """
 
     def __init__(
@@ -97,14 +99,20 @@ class ModelServer:
         *,
         vague: bool = False,
         latency: float = 0.0,
+        routes: dict[str, str] | None = None,
+        answers_as: Callable[[str, int], str] = lambda model, number: model,
+        models: Collection[str] = ("explains", "judges", "another", "third"),
         **manners: Any,
     ) -> None:
         self.faults, self.rejects, self.ignores, self.key = faults, rejects, ignores, key
-        self.vague, self.latency, self.mind = vague, latency, Mind(**manners)
+        self.vague, self.latency, self.models, self.mind = vague, latency, models, Mind(**manners)
+        self.routes = routes
+        self.answers_as = answers_as
         self.most_at_once = 0
         self.closing = threading.Event()
         self.connections: set[socket.socket] = set()
         self._asked: list[Asked] = []
+        self._looked: list[Asked] = []
         self._lock = threading.Lock()
         self._posts = self._at_once = 0
 
@@ -129,19 +137,26 @@ class ModelServer:
 
     @property
     def asked(self) -> list[Asked]:
-        """Every request so far, in the order in which they came in."""
+        """Every question so far (POST), in the order in which they came in."""
         with self._lock:
             return list(self._asked)
 
+    @property
+    def looked(self) -> list[Asked]:
+        """Every other request so far (GET), as for the list of models."""
+        with self._lock:
+            return list(self._looked)
+
     def forget(self) -> None:
-        """Empty `asked`."""
+        """Empty `asked` and `looked`."""
         with self._lock:
             self._asked.clear()
+            self._looked.clear()
 
     def take(self, asked: Asked, is_post: bool) -> Reply | None:
         """The reply to a request, once it is time; None: hang up."""
         with self._lock:
-            self._asked.append(asked)
+            (self._asked if is_post else self._looked).append(asked)
             number = self._posts
             self._posts += is_post
             self._at_once += 1
@@ -165,8 +180,8 @@ class ModelServer:
     def _models(self, asked: Asked) -> Reply:
         if asked.path != "/v1/models":
             return _error("model", asked)
-        model = {"id": "test-model", "object": "model", "created": 0, "owned_by": "tests"}
-        return _json_reply({"object": "list", "data": [model]})
+        about = {"object": "model", "created": 0, "owned_by": "tests"}
+        return _json_reply({"object": "list", "data": [{"id": name, **about} for name in self.models]})
 
     def _reply(self, asked: Asked, fault: Fault | None) -> Reply | None:
         kind, headers = (fault.kind, fault.headers) if fault is not None else ("", {})
@@ -176,6 +191,9 @@ class ModelServer:
             return None
         if kind == "gateway":
             return Reply(502, HTML, headers, media="text/html")
+        model = asked.body.get("model")
+        if self.routes is not None and model not in self.routes:
+            return _json_reply({"error": {"message": UNROUTED.format(model), "type": "None", "code": "400"}}, 400)
         sent = [name for name, value in asked.body.items() if value is not None and value is not False]
         refused = [name for name in sent if name in self.rejects]
         return self._refusal(asked, refused[0]) if refused else self._answer(asked, kind)
@@ -197,7 +215,8 @@ class ModelServer:
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             print(f"tests/model_server.py cannot read {asked}: {error!r}", file=sys.stderr)
             return _error("bad_request", asked)
-        return _broken({"created": 0, "model": body["model"], **answer}, kind)
+        routed = (self.routes or {}).get(body["model"], body["model"])
+        return _broken({"created": 0, "model": self.answers_as(routed, self._posts), **answer}, kind)
 
     def _chat(self, body: Json, spoil: str | None) -> Json:
         choice = self.mind.chat(body, spoil)
@@ -303,3 +322,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]

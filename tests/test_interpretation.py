@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sparse_coding.io import tables
+from sparse_coding.io import judged, tables
 from tests.model_server import ModelServer
 from tests.test_workflow import TINY, write_texts
 from tests.tiny_model import make_tiny_model
@@ -24,8 +24,14 @@ STEPS = {f"autointerp_{SITE}", f"autointerp_tables_{SITE}", f"plots_{SITE}"}
 
 def params(url: str, llm: dict[str, Any] | None = None, **connection: Any) -> dict[str, Any]:
     """The tiny grid, interpreted by the models of a server."""
-    reached = {"in_flight": 8, "retry_wait": 0.05, "max_requests": 100_000, "key_variable": VARIABLE} | connection
-    asked = {"base_url": url, "explainer": "explains", "judge": "judges", "connection": reached} | (llm or {})
+    reached = {
+        "base_url": url,
+        "in_flight": 8,
+        "retry_wait": 0.05,
+        "max_requests": 100_000,
+        "key_variable": VARIABLE,
+    } | connection
+    asked = {"explainer": "explains", "judge": "judges", "connection": reached} | (llm or {})
     grid = TINY["grid"] | {"architectures": ["tied"], "l1": [0.002], "only": TINY["grid"]["only"][:1]}
     interp = {"scorer": "simulation", "features": 4, "bootstrap": 100, "random_weights": None, "llm": asked}
     baselines = {"methods": ["random"], "topk": [2], "topk_methods": []}
@@ -81,7 +87,7 @@ def test_a_cap_ends_the_run_and_a_higher_one_goes_on(made, server):
     assert "new calls" in done.stdout  # the forecast
     assert "power 0.8" in done.stdout
     assert len(set(bodies(server))) == len(server.asked) > before
-    rows = tables.read(made / TABLE, tables.AUTOINTERP).to_pylist()
+    rows = tables.read(made / TABLE, judged.JUDGED).to_pylist()
     assert {row["judge"] for row in rows} == {"judges"}
     assert {row["source"] for row in rows} == {"logprob_ev", "sampled"}
     caption = (made / f"results/plots/{SITE}.txt").read_text()
@@ -101,7 +107,7 @@ def test_another_judge_reruns_interpretation_and_figures_only(made, server):
     write_params(made, params(server.url))  # what was made for the first judge is kept
     assert snakemake(made, "plots").returncode == 0
     assert len(server.asked) == before + len(new)
-    rows = tables.read(made / TABLE, tables.AUTOINTERP).to_pylist()
+    rows = tables.read(made / TABLE, judged.JUDGED).to_pylist()
     assert {row["judge"] for row in rows} == {"judges"}
 
 
@@ -126,13 +132,26 @@ def test_the_key_is_nowhere(made, server):
         assert path.is_dir() or path.is_symlink() or KEY.encode() not in content(path), path
 
 
-def test_the_forecast_sends_nothing(made, server):
-    before = len(server.asked)
-    said = step("forecast", cwd=made)
+def test_nothing_is_sent_before_a_run_unless_it_is_asked_for(made, server):
+    before = len(server.asked), len(server.looked)
+    said = step("forecast", "--no-probe", cwd=made)
     assert said.returncode == 0, said.stderr
+    assert step("why", "plots", cwd=made).returncode == 0
+    assert snakemake(made, "--dry-run", "plots").returncode == 0
+    assert (len(server.asked), len(server.looked)) == before
     assert f"{SITE}: 3 samples, 12 features, 132 calls" in said.stdout
     assert "power 0.8" in said.stdout
-    assert len(server.asked) == before
+    for calls in (2, 0):  # a second time all is answered
+        before = len(server.asked), len(server.looked)
+        said = step("forecast", "--no-probe", "--ask", cwd=made)
+        assert said.returncode == 0, said.stderr
+        assert ("checked by 2 calls" if calls else "nothing was sent") in said.stdout
+        assert "explains: 4." in said.stdout
+        assert (len(server.asked) - before[0], len(server.looked) - before[1]) == (calls, calls // 2)
+    write_params(made, {"autointerp": {"scorer": "token-rules"}})
+    said = step("forecast", "--ask", cwd=made)
+    assert "--ask: found autointerp.scorer: token-rules; wanted a scorer that asks" in said.stderr
+    write_params(made, params(server.url))
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:

@@ -148,9 +148,9 @@ async def _at_once(server: ModelServer, n: int) -> list[str]:
 def test_keeps_a_record() -> None:
     with ModelServer(key="sk-other") as server, pytest.raises(openai.AuthenticationError, match="sk-secret"):
         _chat(server)
-    with ModelServer(key="sk-secret", latency=0.1) as server:
+    with ModelServer(key="sk-secret", latency=0.1, models=["test-model"]) as server:
         assert asyncio.run(_at_once(server, 8)) == ["test-model"]
-        *posts, listing = server.asked
+        posts, (listing,) = server.asked, server.looked
         assert [asked.body["messages"][0]["content"] for asked in posts] == [PER_TOKEN] * 8
         assert all(asked.answered and asked.key == "sk-secret" for asked in posts)
         assert (listing.path, 1 < server.most_at_once <= 8) == ("/v1/models", True)

@@ -87,7 +87,39 @@ def test_an_l1_must_be_finite_and_not_negative(value):
         ),
         (
             {"autointerp": {"scorer": "simulation"}},
-            r"autointerp\.llm: found nothing; wanted explainer, judge and base_url: simulation asks a language model",
+            r"autointerp\.llm: found nothing; wanted explainer, judge and connection: simulation asks a language model",
+        ),
+        (
+            {"autointerp": {"scorer": "detection", "llm": {"explainer": "a"}}},
+            r"autointerp\.llm\.judge: found nothing; wanted the name of a model: scorer detection needs one",
+        ),
+        (
+            {"autointerp": {"scorer": "embedding", "llm": {"explainer": "a"}}},
+            r"autointerp\.llm\.embedder: found nothing; wanted a folder in Hugging Face format",
+        ),
+        (
+            {"autointerp": {"scorer": "intruder", "llm": {"judge": "b"}}},
+            r"autointerp\.llm\.connection: found no cap",
+        ),
+        (
+            {"autointerp": {"llm": {"explainer": "a", "judge": "b", "shown": 3, "quantiles": 4}}},
+            r"at most as many quantiles as fragments shown \(3\), not 4",
+        ),
+        (
+            {"autointerp": {"llm": {"base_url": "http://h:1/v1", "explainer": "a", "judge": "b"}}},
+            r"llm\.base_url: found a setting that has moved; wanted autointerp\.llm\.connection\.base_url; answers",
+        ),
+        (
+            {"autointerp": {"llm": {"explainer": "a", "judge": "b", "extra": {"seed": 1, "n": 2, "think": False}}}},
+            r"llm\.extra: found \{.*\}; wanted nothing that other settings decide: n, seed$",
+        ),
+        (
+            {"autointerp": {"llm": {"explainer": "a", "judge": "b", "extra": {"deep": [{"x": float("nan")}]}}}},
+            r"llm\.extra: found .*; wanted numbers that JSON has",
+        ),
+        (
+            {"autointerp": {"llm": {"explainer": "a", "judge": "b", "connection": {"base_url": "http://:80/v1"}}}},
+            r"connection\.base_url: found 'http://:80/v1'; wanted an address with a host",
         ),
         (
             {"autointerp": {"scorer": "detection", "llm": {"explainer": "a", "judge": "b"}}},
@@ -147,3 +179,19 @@ def test_sections_are_frozen_and_closed_and_every_field_is_documented(section):
         for name, field in section.model_fields.items():
             assert field.description, f"{section.__name__}.{name}"
             assert not field.is_required() or section in (params.Llm, params.Questions)  # models have no default
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://api.openai.com/v1", "api.openai.com"),
+        ("http://127.0.0.1:8080/v1", "127.0.0.1:8080"),
+        ("http://Judge.Test:80/", "judge.test"),
+        ("https://user:secret@here:8443/v1", "here:8443"),
+        ("http://[::1]:8000/v1", "[::1]:8000"),
+    ],
+)
+def test_a_server_without_a_name_is_called_by_host_and_port(url, name):
+    llm = params.Llm(explainer="a", judge="b", connection={"base_url": url})
+    assert llm.served_by == name
+    assert llm.model_copy(update={"server": "mine"}).served_by == "mine"

@@ -175,7 +175,7 @@ def asked(**changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 @pytest.mark.parametrize(
     "changes",
     [{"llm": ASKED | change} for change in ({"judge": "three"}, {"explainer": "x"}, {"temperature": 1}, {"examples": 3},
-                                            {"simulator": "echo"}, {"base_url": "http://here/v1"})]
+                                            {"simulator": "echo"}, {"server": "here"}, {"extra": {"think": False}})]
     + [{"scorer": "detection"}, {"mode": "unbiased"}, {"features": 3}, {"accept_partial": True}],
     ids=str,
 )  # fmt: skip
@@ -193,13 +193,39 @@ def test_what_language_models_cost_is_not_what_they_say():
     assert asked(**llm, accept_partial=True)[0] != asked(accept_partial=True)[0]
 
 
+def test_the_address_decides_only_where_the_server_has_no_name():
+    def at(port: int, **llm: Any) -> dict[str, Any]:
+        connection = ASKED["connection"] | {"base_url": f"http://here:{port}/v1"}
+        return asked(llm=ASKED | {"connection": connection} | llm)[0]
+
+    assert at(1) != at(2)
+    assert at(1)["llm"]["server"] == "here:1"
+    assert at(1, server="mine") == at(2, server="mine") != at(1, server="yours")
+
+
 def test_token_rules_know_nothing_of_language_models():
     rules = slices.autointerp(some_params({}), SITE)
     assert slices.autointerp(some_params({"autointerp": {"llm": ASKED, "accept_partial": True}}), SITE) == rules
 
 
-def test_detection_has_no_shuffled_null():
-    for scorer, n in (("detection", 0), ("fuzzing", 1), ("simulation", 1)):
+@pytest.mark.parametrize(
+    ("scorer", "unread", "read"),
+    [
+        ("simulation", {"negatives": "nearest", "embedder": "x"}, {"shown": 7}),
+        ("detection", {"embedder": "x"}, {"negatives": "nearest"}),
+        ("intruder", {"explainer": "x", "shown": 7, "quantiles": 2, "embedder": "x"}, {"negatives": "nearest"}),
+        ("embedding", {"judge": "x", "logprobs": False}, {"embedder": "x"}),
+    ],
+)
+def test_what_a_scorer_does_not_read_is_not_in_its_key(scorer, unread, read):
+    before = asked(scorer=scorer)
+    for name, value in unread.items():
+        assert asked(scorer=scorer, llm=ASKED | {name: value}) == before, name
+    assert asked(scorer=scorer, llm=ASKED | read)[0] != before[0]
+
+
+def test_whole_texts_have_no_shuffled_null():
+    for scorer, n in (("detection", 0), ("embedding", 0), ("fuzzing", 1), ("simulation", 1), ("intruder", 1)):
         members = slices.autointerp(some_params({"autointerp": SIMULATED | {"scorer": scorer}}), SITE).members
         assert sum(scored.shuffled_null for scored in members.values()) == n
 

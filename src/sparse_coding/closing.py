@@ -10,7 +10,7 @@ from sparse_coding import grid, next_steps, params_file
 from sparse_coding.ending_quietly import ending_quietly
 from sparse_coding.errors import BadInput
 from sparse_coding.highlights import Row, best, highlights
-from sparse_coding.io import tables
+from sparse_coding.io import judged, tables
 from sparse_coding.params import Params
 
 
@@ -69,7 +69,8 @@ def _scored(path: Path) -> set[str] | None:
     """The names of the dictionaries that have scores; None where there is no table of them."""
     if not path.exists():
         return None
-    return set(tables.read_also_older(path, tables.AUTOINTERP, "snakemake autointerp").column("name").to_pylist())
+    table = tables.read_also_older(path, judged.schema_of(path), "snakemake autointerp")
+    return set(table.column("name").to_pylist())
 
 
 def _how_to_load(row: Row) -> str:

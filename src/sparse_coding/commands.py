@@ -41,18 +41,22 @@ def plan() -> str:
     return ""
 
 
-def forecast(cores: int | None = None, no_probe: bool = False, l0: float | None = None) -> str:
+def forecast(cores: int | None = None, no_probe: bool = False, l0: float | None = None, ask: bool = False) -> str:
     """What a whole run takes: disk, memory, processor time, by stage; and what interpretation by models would cost.
 
     From params.yaml alone, as if nothing were made yet. --cores N: what runs side by side (default: all cores).
     --no-probe: without time, which takes some seconds of trying on this machine. --l0 N: the L0 that training with an
-    L1 settles at, instead of a guess; time hangs on it. Pages: docs/scale.md, docs/interpretation.md.
+    L1 settles at, instead of a guess; time hangs on it. --ask: ask the language models a few questions, within the
+    caps, and nothing else: can they answer, and how many tokens do they count? Without it nothing is sent.
+    Pages: docs/scale.md, docs/interpretation.md.
     """
     cores = (os.cpu_count() or 1) if cores is None else cores
     for name, value in (("--cores", cores), ("--l0", l0)):
         if value is not None and not 0 < value < math.inf:
             raise BadInput(name, f"{value:g}", "more than 0")
     params = hub_lock.pinned(params_file.load(Path("params.yaml")))
+    if ask and params.autointerp.scorer == "token-rules":
+        raise BadInput("--ask", "autointerp.scorer: token-rules", "a scorer that asks language models")
     sizes = Sizes(params)
     if grid.harvested_sites(params) and not leaves.makes_model(params):
         shapes.fetch(params.model)
@@ -70,7 +74,7 @@ def forecast(cores: int | None = None, no_probe: bool = False, l0: float | None 
     if params.autointerp.scorer != "token-rules":
         from sparse_coding.costs import llm
 
-        parts.append(llm.of_params(params))
+        parts.append(llm.asked(params) if ask else llm.of_params(params))
     return "\n\n".join(parts)
 
 

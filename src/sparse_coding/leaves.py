@@ -23,6 +23,7 @@ MODEL_PROSE = ("README.md", "loss_curve.png", "training.json")  # what stage tra
 WEIGHTS = "model.safetensors"
 EMBEDDED_CORPUS = "pydocs"
 PROMPTS = "prompts"
+LEDGER = ".work/llm/ledger.sqlite"  # the book of what language models cost
 EMBEDDED_LOCK = Path(__file__).parent / "lm" / "corpora" / "pydocs.lock.json"
 
 
@@ -79,6 +80,12 @@ def _is_prose(file: str) -> bool:
 def prompts() -> Leaf:
     """What language models are asked, word by word."""
     return Leaf("prompts", tuple(folder_files(PROMPTS)))
+
+
+def embedder(folder: str) -> Leaf:
+    """A sentence-embedding model, by content."""
+    files = folder_files(str(Path(folder).expanduser()), _is_read)
+    return Leaf(f"embedder {folder}", tuple(file for file in files if not _is_prose(file)))
 
 
 def corpus(params: Params) -> Leaf:

@@ -8,8 +8,12 @@ from pydantic import BaseModel, ValidationError
 
 from sparse_coding import grid_checks, strict_yaml
 from sparse_coding.errors import BadInput
-from sparse_coding.params import Autointerp, Params, Section
+from sparse_coding.params import Autointerp, Llm, LlmScorer, Params, Section
 from sparse_coding.strict_yaml import Place, Read
+
+MOVED = {  # settings of earlier versions, and where they stand now
+    ("autointerp", "llm", "base_url"): "autointerp.llm.connection.base_url; answers that were kept are found there too",
+}
 
 
 def load(path: Path) -> Params:
@@ -60,19 +64,32 @@ def _check_llm(path: Path, autointerp: Autointerp) -> None:
     if autointerp.scorer == "token-rules":
         return
     if autointerp.llm is None:
-        raise BadInput(place, "nothing", f"explainer, judge and base_url: {autointerp.scorer} asks a language model")
+        raise BadInput(place, "nothing", f"explainer, judge and connection: {autointerp.scorer} asks a language model")
+    asked = _asked(place, autointerp.scorer, autointerp.llm)
     connection = autointerp.llm.connection
     if connection.max_cost is connection.max_tokens is connection.max_requests is None:
         raise BadInput(f"{place}.connection", "no cap", "one of max_cost, max_tokens, max_requests")
-    without = sorted({autointerp.llm.explainer, autointerp.llm.judge} - set(connection.prices))
+    without = sorted(asked - set(connection.prices))
     if connection.max_cost is not None and without:
         raise BadInput(f"{place}.connection.prices", f"no price of {', '.join(without)}", "one, as max_cost is set")
+
+
+def _asked(place: str, scorer: LlmScorer, llm: Llm) -> set[str]:
+    """The models that are asked, each of them named; and an embedding model where one is needed."""
+    needed = {"intruder": ("judge",), "embedding": ("explainer", "embedder")}.get(scorer, ("explainer", "judge"))
+    for name in needed:
+        if not getattr(llm, name):
+            what = "a folder in Hugging Face format" if name == "embedder" else "the name of a model"
+            raise BadInput(f"{place}.{name}", "nothing", f"{what}: scorer {scorer} needs one")
+    return {getattr(llm, name) for name in needed if name != "embedder"}
 
 
 def first_problem(source: object, error: ValidationError, model: type[Section]) -> BadInput:
     """The first of the problems that pydantic found in `source`, read as a `model`, in one line."""
     first = error.errors()[0]
     place = ": ".join(str(part) for part in (source, ".".join(map(str, first["loc"]))) if part)
+    if first["type"] == "extra_forbidden" and first["loc"] in MOVED:
+        return BadInput(place, "a setting that has moved", MOVED[first["loc"]])
     if first["type"] == "extra_forbidden":
         return BadInput(place, f"an unknown key (value {first['input']!r})", _known_keys(model, first["loc"]))
     wanted = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ").replace("valid tuple", "list")

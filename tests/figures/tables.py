@@ -180,6 +180,25 @@ def classified(table: pd.DataFrame, scorer: str = "detection") -> pd.DataFrame:
     return table.assign(**nothing, **rates, **(SIMULATION | about | {"scorer": scorer}))
 
 
+def judged(table: pd.DataFrame, scorer: str, weakest: int = 0) -> pd.DataFrame:
+    """Scores of intruders or embeddings; so many features of PCA were told from their weakest texts."""
+    column, source, simulator = {
+        "intruder": ("accuracy", "choices", "one of five"),
+        "embedding": ("auc", "cosines", "cosine, nearest negatives"),
+        "detection": ("balanced_accuracy", "answers", "classifier"),
+    }[scorer]
+    score = classified(table, "fuzzing" if scorer == "intruder" else "detection")
+    dense = (score["name"] == "pca") & (score["feature"] >= score["wanted"] - weakest)
+    return score.assign(
+        **{column: score["balanced_accuracy"]},
+        scorer=scorer,
+        simulator=simulator,
+        source=source,
+        shown="5 of the top 20",
+        negatives=np.where(dense, "weakest", "silent"),
+    )
+
+
 def failing(table: pd.DataFrame, source: str, n: int, reason: str) -> pd.DataFrame:
     """Under `source`, the last `n` features of `tied r4` fail."""
     table = table.copy()

@@ -18,6 +18,12 @@ def shared(*parts: pd.DataFrame) -> scorers.Scorer:
     return scorers.shared(dict(zip(FILES, parts, strict=False)))
 
 
+def asked(table: pd.DataFrame, server: str = "here", judge: str = "mind-70b-1") -> pd.DataFrame:
+    """Of a server, whose judge calls itself so; a dead feature has no answer."""
+    answered = table["status"].map(lambda status: None if status == "dead" else judge)
+    return table.assign(server=server, explainer_answered="gpt-9-2", judge_answered=answered)
+
+
 def only(table: pd.DataFrame, *sources: str) -> pd.DataFrame:
     return table[table["source"].isin(sources)]
 
@@ -59,6 +65,15 @@ def test_tables_that_differ_in_who_scored_or_how_are_refused(column: str) -> Non
         shared(mixed)
 
 
+def test_answers_of_two_models_or_servers_are_refused() -> None:
+    assert shared(asked(SITE), asked(CONTROL)).server == "here"
+    with pytest.raises(BadInput, match=r"found server here and there; wanted one .*server"):
+        shared(asked(SITE), asked(CONTROL, server="there"))
+    with pytest.raises(BadInput, match=r"judge: answers of mind-70b-1 and of mind-70b-2; wanted answers of one"):
+        shared(asked(SITE), asked(CONTROL, judge="mind-70b-2"))
+    assert "Asked: here." in drawn(autointerp=asked(SITE), control=asked(CONTROL))[1]
+
+
 @pytest.mark.parametrize(
     ("site", "control"),
     [(only(SITE, "sampled"), only(CONTROL, "logprob_ev")), (SITE, only(CONTROL, "sampled").assign(source="echo"))],
@@ -98,7 +113,7 @@ def test_the_figure_of_a_classifier(scorer: str, told_apart: str) -> None:
     figure, words = drawn(autointerp=site, control=control)
     check(figure)
     panel = figure.axes[2]
-    assert panel.get_xlabel() == f"{scorer} score (judge mind-70b):\nbalanced accuracy"
+    assert panel.get_xlabel() == f"{scorer} score (judge mind-70b):\nbalanced accuracy (chance 0.5)"
     assert upright(panel) == {0.5}
     assert any("shuffled null" in label for label in ticks(figure, 2)) == (scorer == "fuzzing")
     for part in (
@@ -115,6 +130,48 @@ def test_the_figure_of_a_classifier(scorer: str, told_apart: str) -> None:
     plain = site[site["condition"] == "plain"]
     missing = drawn(autointerp=plain)[1].split("Missing here: ")[1]
     assert ("shuffled null" in missing) == (scorer == "fuzzing")
+
+
+@pytest.mark.parametrize(
+    ("scorer", "label", "chance", "said"),
+    [
+        (
+            "intruder",
+            "intruders found (chance 0.2)",
+            0.2,
+            "mind-70b was shown five texts (one of five)",
+        ),
+        ("embedding", "AUC (chance 0.5)", 0.5, "mind-70b embedded words and texts (cosine, nearest negatives)"),
+    ],
+)
+def test_each_scorer_has_its_own_axis(scorer: str, label: str, chance: float, said: str) -> None:
+    site, control = (tables.judged(table, scorer) for table in (tables.autointerp(), tables.control()))
+    figure, words = drawn(autointerp=site, control=control)
+    check(figure)
+    assert figure.axes[2].get_xlabel() == f"{scorer} score (judge mind-70b):\n{label}"
+    assert upright(figure.axes[2]) == {chance}
+    assert any("shuffled null" in text for text in ticks(figure, 2)) == (scorer == "intruder")
+    for part in (said, f"chance, the full line, is {chance}", f"counts as {chance}"):
+        assert part in words
+    assert ("shown to the explainer: 5 of the top 20" in words) == (scorer != "intruder")
+    assert "hardly ever silent" not in words
+    title = " ".join(text.get_text() for text in figure.texts[:3])
+    assert ("explainer: gpt-9" in title) == (scorer != "intruder")
+    with pytest.raises(BadInput, match="found scorer"):
+        shared(site, tables.classified(tables.control()))
+
+
+def test_the_caption_says_whose_weakest_texts_stood_for_silent_ones() -> None:
+    words = drawn(autointerp=tables.judged(tables.autointerp(), "detection", weakest=7))[1]
+    assert "told from the weakest, which is another question; so many of those scored: PCA (7 of 98)." in words
+
+
+def test_tables_whose_explainer_saw_something_else_are_refused() -> None:
+    site, control = (tables.judged(table, "detection") for table in (tables.autointerp(), tables.control()))
+    with pytest.raises(BadInput, match="found shown 40 in 10 quantiles and 5 of the top 20"):
+        shared(site, control.assign(shown="40 in 10 quantiles"))
+    with pytest.raises(BadInput, match="shown 5 of the top 20 and none"):
+        shared(site, control.drop(columns="shown"))
 
 
 def test_long_names_of_models_stay_inside_the_figure() -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sparse_coding.io import tables
+from sparse_coding.io import judged, tables
 from sparse_coding.params import Connection, Llm, Sampling
 from sparse_coding.slices import AutointerpLlmSlice, Scored
 from sparse_coding.stages import autointerp_llm
@@ -27,7 +27,7 @@ def settings(
     **llm: Any,
 ) -> AutointerpLlmSlice:
     """What the step is given; `connection` is about caps and the like, `llm` about what is asked."""
-    reached = Connection(**QUICK | {"cache": "unused"} | connection)
+    reached = Connection(**{"base_url": url} | QUICK | {"cache": "unused"} | connection)
     caps = {name: getattr(reached, name) for name in ("max_cost", "max_tokens", "max_requests")}
     return AutointerpLlmSlice.model_validate(
         {
@@ -35,7 +35,7 @@ def settings(
             "members": {row.name: Scored(**row.model_dump(), shuffled_null=row.name == null) for row in described},
             "sampling": Sampling(features=features, seed=SEED, mode=mode),
             "scorer": scorer,
-            "llm": Llm(base_url=url, explainer="explains", judge="judges", connection=reached, **llm),
+            "llm": Llm(**{"server": "here", "explainer": "explains", "judge": "judges", "connection": reached} | llm),
             "partial": caps if partial else None,
         }
     )
@@ -65,4 +65,4 @@ def rows_in(work: Path, asked: AutointerpLlmSlice) -> list[dict]:
         for name, scored in asked.members.items()
         for suffix in ("", *([".shuffled_null"] if scored.shuffled_null else []))
     ]
-    return [row for file in files for row in tables.read(file, tables.AUTOINTERP).to_pylist()]
+    return [row for file in files for row in tables.read(file, judged.JUDGED).to_pylist()]

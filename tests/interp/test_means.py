@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparse_coding.interp.means import COLUMNS, HEADLINE, SEED, means
+from sparse_coding.interp.means import COLUMNS, HEADLINE, JUDGED_COLUMNS, SEED, means
 from sparse_coding.interp.statistics import (
     difference_interval,
     holm,
@@ -17,6 +17,7 @@ from sparse_coding.interp.statistics import (
     weighted_mean_interval,
 )
 from sparse_coding.io import tables
+from sparse_coding.io.judged import JUDGED
 from sparse_coding.params import Scoring
 
 RESAMPLES = 200
@@ -237,6 +238,13 @@ def test_other_ways_of_asking_are_kept_apart(column):
     assert (second["mean"], second["difference"]) == (pytest.approx(0.25), pytest.approx(0.15))
 
 
+def test_servers_are_kept_apart():
+    asked = SIMULATION | {"source": "sampled"}
+    rows = [row | {"server": "here"} for row in features("tied", 0.8, 0.9, asked=asked)]
+    rows += [row | {"server": "there"} for row in features("tied", 0.2, 0.3, asked=asked)]
+    assert sorted(line["mean"] for line in means(rows, RESAMPLES)) == pytest.approx([0.25, 0.85])
+
+
 SCORES = st.one_of(st.floats(-1, 1), st.sampled_from(UNSCORED))
 SAMPLES = st.lists(SCORES, min_size=1, max_size=8)
 
@@ -266,3 +274,40 @@ def test_company_changes_only_the_correction():
 
 def test_every_scorer_has_a_headline():
     assert set(HEADLINE) == set(Scoring.model_fields["scorer"].annotation.__args__)
+
+
+def judged(name: str, *scores: tuple[float, str, float | None], scorer: str = "detection") -> list[dict]:
+    """Rows of language models: a score, what firing texts were told from, and what probabilities say."""
+    rows = features(name, *({HEADLINE["fuzzing"]: 0.5} for _ in scores), asked=DETECTION | {"scorer": scorer})
+    extra = dict.fromkeys(name for name in JUDGED.names if name not in tables.AUTOINTERP.names) | {"shown": "some"}
+    column = {"detection": "auc", "intruder": "expected_accuracy"}[scorer]
+    return [
+        row | extra | {HEADLINE[scorer]: score, "negatives": negatives, column: likely}
+        for row, (score, negatives, likely) in zip(rows, scores, strict=True)
+    ]
+
+
+def test_features_that_are_hardly_ever_silent_are_told_apart_in_a_mean():
+    rows = judged("pca", (0.9, "silent", 0.8), (0.6, "weakest", 0.7), (0.5, "weakest", None), (0.7, "silent", 0.9))
+    (line,) = means(rows, RESAMPLES)
+    assert tuple(line) == JUDGED_COLUMNS
+    assert (line["weakest"], line["scored"], line["n_by_probabilities"], line["shown"]) == (2, 4, 3, "some")
+    assert [line["mean"], line["mean_weakest"], line["mean_others"]] == pytest.approx([0.675, 0.55, 0.8])
+    assert line["by_probabilities"] == pytest.approx(0.8)
+    assert line["by_probabilities_low"] <= 0.8 <= line["by_probabilities_high"]
+    (line,) = means(judged("pca", (0.6, "weakest", None)), RESAMPLES)
+    assert (line["mean_others"], line["by_probabilities"], line["n_by_probabilities"]) == (None, None, 0)
+
+
+def test_an_intruder_that_nobody_could_look_for_counts_as_one_of_five():
+    rows = judged("tied", (1.0, "silent", 0.5), (0.6, "silent", 0.4), scorer="intruder")
+    rows[1] |= {"status": "dead", "accuracy": None, "expected_accuracy": None}
+    (line,) = means(rows, RESAMPLES)
+    assert (line["score"], line["mean"], line["mean_dead_zero"]) == ("accuracy", 1, pytest.approx(0.6))
+    assert line["by_probabilities"] == 0.5
+
+
+def test_what_the_explainer_saw_is_never_averaged_over():
+    one, other = judged("tied", (0.9, "silent", None)), judged("tied", (0.5, "silent", None))
+    lines = means([*one, *({**row, "shown": "more"} for row in other)], RESAMPLES)
+    assert sorted((line["shown"], line["mean"]) for line in lines) == [("more", 0.5), ("some", 0.9)]

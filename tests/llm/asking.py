@@ -39,7 +39,7 @@ class Desk:
 
     def __init__(self, folder: Path, url: str, limits: Limits = Limits(), prices: Any = None, **reach: Any) -> None:  # noqa: B008
         self.folder = folder
-        settings = {"key": KEY, "in_flight": 16, "timeout": 20.0, "retries": 3, "retry_wait": 0.01}
+        settings = {"server": url, "key": KEY, "in_flight": 16, "timeout": 20.0, "retries": 3, "retry_wait": 0.01}
         self.reach = Reach(base_url=url, **settings | reach)
         self.cache = Cache(folder / "cache")
         self.ledger = Ledger(folder / "ledger.sqlite", limits, prices or {"m": Price(1.0, 2.0)})

@@ -115,7 +115,9 @@ ODD = [
 
 @pytest.mark.parametrize("logprobs", ODD, ids=json.dumps)
 def test_probabilities_of_any_shape_are_none_at_worst(planted_site, tmp_path, logprobs):
-    with raw_server(reply(answer_of("3", logprobs=logprobs)), keeps=True) as server:
+    good = {"content": [{"token": "3", "top_logprobs": [{"token": "3", "logprob": -0.1}]}]}
+    checked = [reply(answer_of("3", logprobs=each)) for each in (good, None, good)]  # lists no models; two questions
+    with raw_server(*checked, reply(answer_of("3", logprobs=logprobs)), keeps=True) as server:
         rows = asked.run(planted_site, tmp_path, asked.settings(server.url, features=1, simulator="per_token"))
     assert {(row["source"], row["status"]) for row in rows} == {("sampled", "pred_constant"), ("logprob_ev", "failed")}
 

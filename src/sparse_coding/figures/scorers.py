@@ -7,25 +7,39 @@ from pathlib import Path
 import pandas as pd
 
 from sparse_coding.errors import BadInput
+from sparse_coding.interp.one_model import ANSWERED, ONE, mixed
 
 NAMES = {"token-rules": "token-rules (no LLM)"}
 CLASSIFIERS = ("detection", "fuzzing")
+MEASURES = {  # column, chance, as an axis has it
+    "detection": ("balanced_accuracy", 0.5, "balanced accuracy (chance 0.5)"),
+    "fuzzing": ("balanced_accuracy", 0.5, "balanced accuracy (chance 0.5)"),
+    "intruder": ("accuracy", 0.2, "intruders found (chance 0.2)"),
+    "embedding": ("auc", 0.5, "AUC (chance 0.5)"),
+}
+CORRELATION = ("top_and_random", 0.0, "top-and-random correlation")
 SOURCES = {  # the best first
     "rules": "rules",
     "logprob_ev": "expected values from token probabilities",
     "sampled": "the digits that the model wrote",
     "echo": "probabilities of an echoed prompt",
     "answers": "yes-no answers",
+    "choices": "one of five",
+    "cosines": "cosines of sentence embeddings",
 }
 NO_PROBABILITIES = "no probabilities"  # how the reason begins where a source lacks them
 LONGEST_NAME = 40  # letters of a model's name on an axis
 
 _SAME = ["scorer", "explainer", "judge", "simulator", "mode", "choice", "prompts"]
+_JUDGED = ["shown", "server"]  # columns of tables of language models alone
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """How all scores of one axis came about. why: the reason for `source`. prompts: their digest, None for rules."""
+    """How all scores of one axis came about. why: the reason for `source`.
+
+    prompts: their digest, None for rules; shown, server: what the explainer saw, who was asked.
+    """
 
     scorer: str
     explainer: str
@@ -36,6 +50,8 @@ class Scorer:
     prompts: str | None
     source: str
     why: str
+    shown: str = ""
+    server: str = ""
 
     @property
     def is_llm(self) -> bool:
@@ -44,23 +60,33 @@ class Scorer:
 
     @property
     def is_classifier(self) -> bool:
-        """Whether scores are accuracies; they are correlations otherwise."""
+        """Whether texts were told apart by yes or no."""
         return self.scorer in CLASSIFIERS
+
+    @property
+    def is_correlation(self) -> bool:
+        """Whether scores are correlations of activations."""
+        return self.scorer not in MEASURES
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether there are explanations at all: intruders are found without."""
+        return self.scorer != "intruder"
 
     @property
     def column(self) -> str:
         """The headline's column in the table."""
-        return "balanced_accuracy" if self.is_classifier else "top_and_random"
+        return MEASURES.get(self.scorer, CORRELATION)[0]
 
     @property
     def chance(self) -> float:
         """The score of an explanation that says nothing."""
-        return 0.5 if self.is_classifier else 0.0
+        return MEASURES.get(self.scorer, CORRELATION)[1]
 
     @property
     def has_null(self) -> bool:
-        """Whether shuffled positions are a null: detection asks about whole texts, so they change nothing."""
-        return self.scorer != "detection"
+        """Whether shuffled positions are a null: they change nothing where whole texts are told apart."""
+        return self.scorer not in ("detection", "embedding")
 
     @property
     def name(self) -> str:
@@ -72,14 +98,14 @@ class Scorer:
         """Who explained and who judged, as titles have it."""
         if not self.is_llm:
             return []
-        return [f"explainer: {_short(self.explainer)}", f"judge: {_short(self.judge)}"]
+        explainer = [f"explainer: {_short(self.explainer)}"] if self.is_explained else []
+        return [*explainer, f"judge: {_short(self.judge)}"]
 
     @property
     def axis(self) -> str:
         """The label of the panel's axis."""
         judge = f" (judge {_short(self.judge)})" if self.is_llm else ""
-        measure = "balanced accuracy" if self.is_classifier else "top-and-random correlation"
-        return f"{self.name} score{judge}:\n{measure}"
+        return f"{self.name} score{judge}:\n{MEASURES.get(self.scorer, CORRELATION)[2]}"
 
 
 def _short(model: str) -> str:
@@ -92,14 +118,29 @@ def shared(tables: Mapping[Path, pd.DataFrame]) -> Scorer:
 
     Raises BadInput, naming the files, where they differ in who scored and how, or have no such source in common.
     """
-    values = {name: sorted({value for table in tables.values() for value in _texts(table[name])}) for name in _SAME}
+    same = [*_SAME, *(name for name in _JUDGED if any(name in table for table in tables.values()))]
+    values = {name: sorted({value for table in tables.values() for value in _texts_in(table, name)}) for name in same}
     differing = [f"{name} {' and '.join(found)}" for name, found in values.items() if len(found) > 1]
     if differing:
-        raise BadInput(_places(tables), "; ".join(differing), f"one {', '.join(_SAME)} on one axis")
+        raise BadInput(_places(tables), "; ".join(differing), f"one {', '.join(same)} on one axis")
+    if several := mixed(row for table in tables.values() for row in _answered(table)):
+        raise BadInput(_places(tables), several, ONE)
     source, why = _source(tables)
     about = next(iter(tables.values())).iloc[0]
     prompts = None if pd.isna(about["prompts"]) else str(about["prompts"])
-    return Scorer(**{name: about[name] for name in _SAME[:-1]}, prompts=prompts, source=source, why=why)
+    asked = {name: str(about[name]) for name in _JUDGED if name in about and not pd.isna(about[name])}
+    return Scorer(**{name: about[name] for name in _SAME[:-1]}, prompts=prompts, source=source, why=why, **asked)
+
+
+def _answered(table: pd.DataFrame) -> list[dict[str, str]]:
+    columns = table[[name for name in ANSWERED if name in table]].drop_duplicates()
+    return [
+        {str(name): str(value) for name, value in row.items() if not pd.isna(value)} for _, row in columns.iterrows()
+    ]
+
+
+def _texts_in(table: pd.DataFrame, name: str) -> list[str]:
+    return _texts(table[name]) if name in table else ["none"]
 
 
 def _texts(values: pd.Series) -> list[str]:

@@ -37,6 +37,7 @@ class Scores:
     high: with its 95 % interval; NaN without scores. statuses: how many of the sampled features have each status.
     wanted: how many were to be sampled; a cap leaves fewer. l0, dead_share: measured on held-out vectors; NaN where
     they were not, as of `untrained`. broken: what is wrong with it, else empty.
+    weakest: scored features that are hardly ever silent, so that their weakest texts stand for silent ones.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Scores:
     l0: float
     dead_share: float
     broken: str
+    weakest: int = 0
 
     @property
     def label(self) -> str:
@@ -128,7 +130,8 @@ def _row(
 ) -> Scores:
     first = table.iloc[0]
     ratio = None if pd.isna(first["ratio"]) else float(first["ratio"])
-    values = table.loc[table["status"].isin(SCORED), column].to_numpy(dtype=float)
+    usable = table[table["status"].isin(SCORED)]
+    values = usable[column].to_numpy(dtype=float)
     mean, low, high = interval(values) if len(values) else (np.nan, np.nan, np.nan)
     known = measured is not None
     return Scores(
@@ -146,6 +149,7 @@ def _row(
         l0=float(measured["l0"]) if known else np.nan,
         dead_share=float(measured["dead"] / measured["n_feat"]) if known else np.nan,
         broken=measured["broken"] if known and pd.notna(measured["broken"]) else "",
+        weakest=int((usable["negatives"] == "weakest").sum()) if "negatives" in usable else 0,
     )
 
 

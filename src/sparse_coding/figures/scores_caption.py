@@ -22,6 +22,13 @@ _TOLD_APART = {
     "fuzzing": "texts in which the tokens that switch the feature on are marked from texts in which other tokens are",
 }
 
+_MEASURED = {
+    "detection": "the balanced accuracy of the judge's answers",
+    "fuzzing": "the balanced accuracy of the judge's answers",
+    "intruder": "the share of intruders that the judge found",
+    "embedding": "the area under the ROC curve (AUC) of cosines",
+}
+
 
 def sentences(subject: Subject, evaluation: pd.DataFrame, scores: Sequence[Scores], there: Mapping[str, str]) -> str:
     """The paragraph for the panel; `there`: the letter of each panel."""
@@ -33,6 +40,7 @@ def sentences(subject: Subject, evaluation: pd.DataFrame, scores: Sequence[Score
             *_scorer(scorer, scores, there[panels.SCORES]),
             *_shown(scores, subject.n_learned),
             *_partial(scores),
+            *_weakest(scores),
             _left_out(scorer, scores),
             *_failed(scores),
             *_greyed(scores),
@@ -43,9 +51,7 @@ def sentences(subject: Subject, evaluation: pd.DataFrame, scores: Sequence[Score
 
 
 def _scorer(scorer: Scorer, scores: Sequence[Scores], letter: str) -> list[str]:
-    measure = "the correlation of true and predicted activation"
-    if scorer.is_classifier:
-        measure = "the balanced accuracy of the judge's answers"
+    measure = _MEASURED.get(scorer.scorer, "the correlation of true and predicted activation")
     chosen = {"sample": "a uniform sample of features", "first": "the first features (no sample)"}[scorer.choice]
     marks = ["dot and bar: mean and 95 % bootstrap interval over features"]
     marks += ["L0: on held-out vectors", "n: features scored of those chosen"]
@@ -60,17 +66,44 @@ def _scorer(scorer: Scorer, scores: Sequence[Scores], letter: str) -> list[str]:
 
 
 def _models(scorer: Scorer) -> list[str]:
-    if scorer.is_classifier:
-        task = f"tell {_TOLD_APART[scorer.scorer]}, equally many of each: chance, the full line, is {scorer.chance}"
-        how = ""
-    else:
-        task = f"predict the activation on each token ({_ASKED[scorer.simulator]})"
-        how = f", mode {scorer.mode}"
+    how = f"; shown to the explainer: {scorer.shown}" if scorer.shown and scorer.is_explained else ""
+    mode = f", mode {scorer.mode}" if scorer.is_correlation else ""
     return [
-        f"{scorer.explainer} explained each feature in words, {scorer.judge} judged: "
-        f"by the words alone it had to {task}.",
-        f"Source of the scores: {SOURCES[scorer.source]}, {scorer.why}; prompts {scorer.prompts}{how}.",
+        _asked_for(scorer),
+        *([f"Asked: {scorer.server}."] if scorer.server else []),
+        f"Source of the scores: {SOURCES[scorer.source]}, {scorer.why}; prompts {scorer.prompts}{mode}{how}.",
         "Not comparable with token-rules scores, with another judge, or with published scores of other simulators.",
+    ]
+
+
+def _asked_for(scorer: Scorer) -> str:
+    chance = f"chance, the full line, is {scorer.chance}"
+    if scorer.scorer == "intruder":
+        return (
+            f"Nobody explained: {scorer.judge} was shown five texts ({scorer.simulator}), with the tokens marked that "
+            f"switch the feature on in four of them, and had to say which does not belong: {chance}."
+        )
+    if scorer.scorer == "embedding":
+        return (
+            f"{scorer.explainer} explained each feature in words; {scorer.judge} embedded words and texts "
+            f"({scorer.simulator}), and the words should be nearer to texts in which the feature fires: {chance}."
+        )
+    task = f"predict the activation on each token ({_ASKED.get(scorer.simulator)})"
+    if scorer.is_classifier:
+        hard = "" if scorer.simulator == "classifier" else f" ({scorer.simulator})"
+        task = f"tell {_TOLD_APART[scorer.scorer]}{hard}, equally many of each: {chance}"
+    words = f"{scorer.explainer} explained each feature in words, {scorer.judge} judged"
+    return f"{words}: by the words alone it had to {task}."
+
+
+def _weakest(scores: Sequence[Scores]) -> list[str]:
+    """Features that are hardly ever silent are asked about in another way: how many of them each mean holds."""
+    words = [f"{_plain(row.label)} ({row.weakest} of {len(row.values)})" for row in scores if row.weakest]
+    if not words:
+        return []
+    return [
+        "Of features that are hardly ever silent the strongest texts, or tokens, were told from the weakest, which is "
+        f"another question; so many of those scored: {'; '.join(words)}."
     ]
 
 
@@ -128,14 +161,14 @@ def _left_out(scorer: Scorer, scores: Sequence[Scores]) -> str:
         return sum(row.statuses.get(status, 0) for row in scores)
 
     parts = [f"{count('dead')} dead"]
-    if scorer.is_classifier:
+    if not scorer.is_correlation:
         parts.append(f"{count('too_few')} with too few fragments of a kind")
     else:
         parts.append(f"{count('too_few')} firing in too few fragments")
         parts.append(f"{count('truth_constant')} with constant activation")
     if scorer.is_llm:
         parts.append(f"{count('failed')} without a usable answer")
-    constant = "one and the same answer to all" if scorer.is_classifier else "a constant prediction"
+    constant = "a constant prediction" if scorer.is_correlation else "one and the same answer to all"
     return f"Left out: {', '.join(parts)}; {constant} counts as {scorer.chance:g} ({count('pred_constant')})."
 
 

@@ -26,12 +26,21 @@ SCORED = ("ok", "pred_constant")
 UNFIT = ("dead", "too_few")  # nothing about them could be tested
 STATUSES = (*UNFIT, "truth_constant", "pred_constant", "failed")
 LOWEST, HIGHEST = 0.0, 1.0  # what a failed feature may have scored
-CORRELATION, ACCURACY = "top_and_random", "balanced_accuracy"
-HEADLINE = {"token-rules": CORRELATION, "simulation": CORRELATION, "detection": ACCURACY, "fuzzing": ACCURACY}
-KNOWING_NOTHING = {CORRELATION: 0.0, ACCURACY: 0.5}
+CORRELATION, ACCURACY, FOUND, RANKED = "top_and_random", "balanced_accuracy", "accuracy", "auc"
+HEADLINE = {
+    "token-rules": CORRELATION,
+    "simulation": CORRELATION,
+    "detection": ACCURACY,
+    "fuzzing": ACCURACY,
+    "intruder": FOUND,
+    "embedding": RANKED,
+}
+KNOWING_NOTHING = {CORRELATION: 0.0, ACCURACY: 0.5, FOUND: 0.2, RANKED: 0.5}
+BY_PROBABILITIES = {ACCURACY: "auc", FOUND: "expected_accuracy"}  # beside them, from the same answers
+WEAKEST = "weakest"  # what firing texts are told from where a feature is hardly ever silent
 
 # Scores that differ in any of these are not comparable, and rows that differ in any of ABOUT are not put together.
-ASKED = ("site", "scorer", "explainer", "judge", "simulator", "source", "mode", "choice", "prompts")
+ASKED = ("site", "scorer", "explainer", "judge", "simulator", "source", "mode", "choice", "prompts", "shown", "server")
 ABOUT = ("name", "kind", "ratio", "l1", "k", "seed", "condition", "wanted", *ASKED)
 
 COLUMNS = (
@@ -44,6 +53,13 @@ COLUMNS = (
     *("mean_failed_low", "mean_failed_high"),
     *("top", "n_top", "random", "n_random", "random_dropped", "n_random_dropped"),
     *("difference", "difference_low", "difference_high", "p", "p_holm"),
+)
+JUDGED_COLUMNS = (
+    *COLUMNS[: COLUMNS.index("score")],
+    *("shown", "server", "score", "wanted", "sampled", "scored", *STATUSES, "weakest"),
+    *COLUMNS[COLUMNS.index("mean") :],
+    *("mean_weakest", "mean_others", "mean_others_low", "mean_others_high"),
+    *("by_probabilities", "by_probabilities_low", "by_probabilities_high", "n_by_probabilities"),
 )
 
 
@@ -69,16 +85,20 @@ class _Part:
 
 
 def means(rows: Iterable[Row], resamples: int) -> list[dict[str, Any]]:
-    """A line of COLUMNS for each name, condition and source in the rows of a site's AUTOINTERP table.
+    """A line for each name, condition and source in the rows of a site's table: COLUMNS, or JUDGED_COLUMNS.
 
     score: the column that is averaged; sampled: rows; scored: those with a value.
     mean: over scored features, as in the original (Cunningham et al. 2023).
-    mean_dead_zero: dead and too_few count as what knowing nothing gives, 0 for a correlation and 0.5, chance, for a
-        balanced accuracy. failed and truth_constant stay missing.
+    mean_dead_zero: dead and too_few count as what knowing nothing gives: 0 for a correlation; chance, 0.5, for a
+        balanced accuracy or an AUC, and 0.2 for intruders. failed and truth_constant stay missing.
     mean_by_frequency: over scored features, weighted by the number of fragments on which each fires.
     mean_failed_low, mean_failed_high: `mean`, had all failed features scored 0, or 1.
     top, random: means over the features where they are defined, n_... many; a constant prediction counts as 0, and
-        random_dropped leaves it out (a correlation of exactly 0 has no other cause). None for balanced accuracies.
+        random_dropped leaves it out (a correlation of exactly 0 has no other cause). None for other scores.
+    weakest: scored features that are hardly ever silent, so that their strongest fragments, or tokens, were held
+        against their weakest; mean_weakest: over them alone; mean_others: over the others alone.
+    by_probabilities: mean AUC of a classifier, or mean probability of the right intruder, over the
+        n_by_probabilities features whose answers came with probabilities.
     difference: of `mean`, to the `random` dictionary of the same table and source; p: of a permutation test; p_holm:
         corrected over all dictionaries of that table and source. None for the reference itself, where there is none,
         and for other conditions than `plain`.
@@ -87,12 +107,14 @@ def means(rows: Iterable[Row], resamples: int) -> list[dict[str, Any]]:
     Neither the order of `rows` nor their company, but for p_holm, changes a line.
     """
     groups = defaultdict(list)
+    names: tuple[str, ...] = COLUMNS
     for row in rows:
-        groups[tuple(row[column] for column in ABOUT)].append(row)
+        names = JUDGED_COLUMNS if "shown" in row else names
+        groups[tuple(row.get(column) for column in ABOUT)].append(row)
     parts = [_part(dict(zip(ABOUT, key, strict=True)), groups[key]) for key in sorted(groups, key=str)]
     differences = _differences(parts, resamples)
-    nothing = dict.fromkeys(COLUMNS)
-    return [nothing | _counted(part) | _averaged(part, resamples) | differences.get(part, {}) for part in parts]
+    lines = [_counted(part) | _averaged(part, resamples) | differences.get(part, {}) for part in parts]
+    return [{name: line.get(name) for name in names} for line in lines]
 
 
 def _part(about: Row, rows: list[Row]) -> _Part:
@@ -101,6 +123,7 @@ def _part(about: Row, rows: list[Row]) -> _Part:
 
 def _counted(part: _Part) -> dict[str, Any]:
     numbers = {status: part.counts[status] for status in STATUSES}
+    numbers["weakest"] = sum(row.get("negatives") == WEAKEST for row in part.scored)
     return {**part.about, "score": part.score, "sampled": len(part.rows), "scored": len(part.scored), **numbers}
 
 
@@ -117,7 +140,20 @@ def _averaged(part: _Part, resamples: int) -> dict[str, Any]:
     }
     for end, score in (("low", LOWEST), ("high", HIGHEST)):
         found[f"mean_failed_{end}"] = _mean([*values, *[score] * part.counts["failed"]])
-    return found | (_by_fragments(part) if part.score == CORRELATION else {})
+    return found | (_by_fragments(part) if part.score == CORRELATION else _apart(part, resamples))
+
+
+def _apart(part: _Part, resamples: int) -> dict[str, Any]:
+    """Features whose negatives are their weakest apart from the others; and what probabilities say."""
+    weak = np.array([row.get("negatives") == WEAKEST for row in part.scored])
+    found: dict[str, Any] = {"mean_weakest": _mean(part.values[weak].tolist())}
+    if not weak.all():
+        found |= _named("mean_others", mean_interval(part.values[~weak], resamples, SEED))
+    column = BY_PROBABILITIES.get(part.score, "")
+    likely = np.array([row[column] for row in part.scored if row.get(column) is not None], np.float64)
+    if len(likely):
+        found |= _named("by_probabilities", mean_interval(likely, resamples, SEED))
+    return found | {"n_by_probabilities": len(likely)}
 
 
 def _by_fragments(part: _Part) -> dict[str, Any]:

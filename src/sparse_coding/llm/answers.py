@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sparse_coding.llm.client import Answer
+from sparse_coding.llm.thoughts import answer_span
 
 LEAST_MASS = 0.5  # median probability of digits, below which probabilities are not those of an answer
 SHOWN = 80  # letters of an answer in a reason
@@ -31,24 +33,49 @@ class Unusable(Exception):
     """An answer that says nothing that can be scored; asking again may help."""
 
 
+class Cut(Unusable):
+    """An answer that the limit of its length cut; asking again with more room may help."""
+
+
 def text_of(answer: Answer) -> str:
-    """The words of a chat's answer. Raises Unusable for one that is empty, refused or withheld."""
+    """The words of a chat's answer, without thoughts and marks of a template (`thoughts.answer_span`).
+
+    Raises Unusable for one that is empty, refused, withheld or nothing but thoughts, Cut where its limit may be why.
+    """
     choice = choice_of(answer)
     message = object_of(choice.get("message"))
     if message.get("refusal"):
         raise Unusable(f"refused: {_short(str(message['refusal']))}")
     if choice.get("finish_reason") == "content_filter":
         raise Unusable("withheld by a content filter")
-    text = message.get("content")
-    if not isinstance(text, str) or not text.strip():
-        cut = " (cut at its longest: thoughts may need reasoning_tokens)" if _is_cut(choice) else ""
-        raise Unusable(f"empty answer{cut}")
-    return text.encode(errors="replace").decode()  # halves of surrogate pairs can be sent and stored nowhere
+    text = _content(message)
+    span = answer_span(text)
+    said = text[slice(*span)] if span is not None else ""
+    if not said.strip():
+        reason = f"nothing but thoughts: {_short(text)}" if text.strip() else "empty answer"
+        if _is_cut(choice):
+            raise Cut(f"{reason} (cut at its longest: thoughts may need reasoning_tokens)")
+        raise Unusable(reason)
+    return said.encode(errors="replace").decode()  # halves of surrogate pairs can be sent and stored nowhere
+
+
+def _content(message: Mapping[str, Any]) -> str:
+    """The text; some servers send it in parts, thoughts being parts of another type."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = [object_of(part) for part in list_of(content)]
+    return "".join(str(part.get("text") or "") for part in parts if part.get("type") == "text")
 
 
 def sentence_of(answer: Answer) -> str:
-    """An explanation: one line. Raises Unusable as `text_of`, and where the words are those of a refusal."""
+    """An explanation: one line.
+
+    Raises Unusable as `text_of`, and where the words are those of a refusal; Cut where the end is missing.
+    """
     text = " ".join(_LEAD_IN.sub("", text_of(answer)).split())
+    if _is_cut(choice_of(answer)):
+        raise Cut(f"cut at its longest: {_short(text)}")
     wrapped = _WRAPPED.fullmatch(text)
     text = wrapped[2].strip() if wrapped else text
     if _REFUSAL.match(text):
@@ -61,16 +88,18 @@ def sentence_of(answer: Answer) -> str:
 def digits_of(answer: Answer, n: int, highest: int = 9) -> Int[np.ndarray, " n"]:
     """The values of an object {"0": d, ..., "n-1": d}, each a whole number from 0 to `highest`.
 
-    Found in whatever stands around it. Raises Unusable for missing, repeated, foreign or impossible values.
+    Found in whatever stands around it. Raises Unusable for missing, repeated, foreign or impossible values; Cut where
+    some are missing and the limit of the length may be why.
     """
     text = text_of(answer)
     pairs = _PAIR.findall(text)
+    found = dict(pairs)
+    if len(found) < n and _is_cut(choice_of(answer)):
+        raise Cut(f"{len(found)} values of {n}, cut at its longest")
     if not pairs:
         raise Unusable(f"no values: {_short(text)}")
-    found = dict(pairs)
     if len(pairs) != n or any(str(key) not in found for key in range(n)):
-        cut = ", cut at its longest" if _is_cut(choice_of(answer)) else ""
-        raise Unusable(f"{len(found)} keys in {len(pairs)} values of {n}, the last {_short(pairs[-1][0])}{cut}")
+        raise Unusable(f"{len(found)} keys in {len(pairs)} values of {n}, the last {_short(pairs[-1][0])}")
     allowed = {str(value) for value in range(highest + 1)}
     wrong = [value for value in found.values() if value not in allowed]
     if wrong:
@@ -84,40 +113,82 @@ def expected_values(answer: Answer, n: int) -> Float[np.ndarray, " n"] | None:
     None where the answer has no probabilities for all of them, or where they are hardly about digits (the median of
     sum(p_k) is below LEAST_MASS).
     """
-    tokens = [object_of(token) for token in list_of(object_of(choice_of(answer).get("logprobs")).get("content"))]
-    texts = [str(token.get("token", "")) for token in tokens]
-    text = "".join(texts)
-    ends = list(accumulate(map(len, texts)))
-    values, masses = np.full(n, np.nan), np.zeros(n)
-    keys = {str(key): key for key in range(n)}
-    for match in _PAIR.finditer(text):
-        key, place = keys.get(match[1]), match.start(2)
-        if key is not None and len(match[2]) == 1:
-            token = int(np.searchsorted(ends, place, side="right"))
-            top = [object_of(each) for each in list_of(tokens[token].get("top_logprobs"))]
-            likely = {str(each.get("token")): each.get("logprob") for each in top}
-            values[key], masses[key] = expected_digit(likely, texts[token], place - (ends[token] - len(texts[token])))
+    values, masses, _ = _expected(answer, n)
     return values if np.isfinite(values).all() and np.median(masses) >= LEAST_MASS else None
 
 
+def digit_mass(answer: Answer, n: int) -> float | None:
+    """The median of sum(p_k) over the same values; None where there are no probabilities at all of them."""
+    _, masses, came = _expected(answer, n)
+    return float(np.median(masses)) if came.all() else None
+
+
+def _expected(answer: Answer, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each value the expected one, the probability of digits, and whether there were probabilities."""
+    likely = Likely.of(answer)
+    values, masses, came = np.full(n, np.nan), np.zeros(n), np.zeros(n, bool)
+    keys = {str(key): key for key in range(n)}
+    for match in _PAIR.finditer(likely.text, *likely.span):
+        key = keys.get(match[1])
+        if key is not None and len(match[2]) == 1:
+            values[key], masses[key], came[key] = likely.digit_at(match.start(2))
+    return values, masses, came
+
+
+@dataclass(frozen=True)
+class Likely:
+    """The tokens that were written, with what else was likely; span: of the answer in `text`, as for `text_of`."""
+
+    text: str
+    span: tuple[int, int]
+    tokens: list[str]
+    top: list[Any]
+
+    @classmethod
+    def of(cls, answer: Answer) -> "Likely":
+        """Of a chat's answer; empty where there are no probabilities."""
+        listed = list_of(object_of(choice_of(answer).get("logprobs")).get("content"))
+        entries = [object_of(token) for token in listed]
+        tokens = [str(token.get("token", "")) for token in entries]
+        text = "".join(tokens)
+        # Not by the places of `content`: a server may have taken the thoughts out of that alone.
+        return cls(
+            text, answer_span(text) or (len(text), len(text)), tokens, [it.get("top_logprobs") for it in entries]
+        )
+
+    def digit_at(self, place: int) -> tuple[float, float, bool]:
+        """The expected digit at a place of the text, the probability of digits, and whether anything was listed."""
+        ends = list(accumulate(map(len, self.tokens)))
+        at = int(np.searchsorted(ends, place, side="right"))
+        listed = [object_of(each) for each in list_of(self.top[at])]
+        likely = {str(each.get("token")): each.get("logprob") for each in listed}
+        value, mass = expected_digit(likely, self.tokens[at], place - (ends[at] - len(self.tokens[at])))
+        return value, mass, bool(listed)
+
+
 def expected_digit(likely: Mapping[Any, Any], token: str, place: int) -> tuple[float, float]:
-    """The expected digit, and the probability of digits; NaN and 0 without any.
+    """The expected digit, and the probability of digits; NaN and 0 without any. See `digit_shares`."""
+    shares = digit_shares(likely, token, place)
+    total = sum(shares.values())
+    return (sum(digit * share for digit, share in shares.items()) / total, total) if total > 0 else (math.nan, 0.0)
+
+
+def digit_shares(likely: Mapping[Any, Any], token: str, place: int) -> dict[int, float]:
+    """The probability of each digit that is among the likeliest tokens.
 
     likely: token -> log probability. `token` is the one that was chosen, its digit at `place`; others count where
     they differ from it in that digit alone, or are a bare digit.
     """
     before, after = token[:place], token[place + 1 :]
-    total = weighted = 0.0
+    shares: dict[int, float] = {}
     for text, logprob in likely.items():
         if not isinstance(text, str) or not isinstance(logprob, int | float) or not -1e9 < logprob <= 1:  # they round
             continue
         digit = text[len(before) : len(text) - len(after)] if text.startswith(before) and text.endswith(after) else ""
         digit = digit if len(digit) == 1 else text.strip()
         if len(digit) == 1 and digit in "0123456789":
-            probability = math.exp(logprob)
-            total += probability
-            weighted += probability * int(digit)
-    return (weighted / total, total) if total > 0 else (math.nan, 0.0)
+            shares[int(digit)] = shares.get(int(digit), 0.0) + math.exp(logprob)
+    return shares
 
 
 def choice_of(answer: Answer) -> dict[str, Any]:

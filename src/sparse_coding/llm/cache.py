@@ -45,6 +45,10 @@ class Cache:
             self.put(key, kept)
         return before or kept
 
+    def forget(self, key: str) -> None:
+        """Keep it no longer: the same question is asked anew."""
+        self._path(key).unlink(missing_ok=True)
+
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json.gz"
 

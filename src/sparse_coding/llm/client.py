@@ -14,11 +14,12 @@ from weakref import WeakValueDictionary
 import openai
 
 from sparse_coding.errors import BadInput, Paused
-from sparse_coding.llm import degrade
-from sparse_coding.llm.cache import Cache
+from sparse_coding.llm import degrade, heard
+from sparse_coding.llm.cache import Cache, Kept
 from sparse_coding.llm.faults import CallFailed, Fault, ServerStops, fault_of
 from sparse_coding.llm.ledger import Ledger, Spent
 from sparse_coding.llm.request import Endpoint, Request
+from sparse_coding.params import SET_HERE
 
 LONGEST_NAP = 1.0  # seconds, after which those who wait look whether the run is over
 OTHERS = 15  # seconds without a change after which calls of other processes are taken to be those of killed ones
@@ -31,7 +32,11 @@ Asked = tuple[Endpoint, str]  # of a model
 
 @dataclass(frozen=True)
 class Reach:
-    """How a server is reached. key: empty where none is needed. timeout, retry_wait: seconds."""
+    """How a server is reached. key: empty where none is needed. timeout, retry_wait: seconds.
+
+    server: the name that answers are kept under. by_address: those that earlier versions kept under base_url are of
+    this server too.
+    """
 
     base_url: str
     key: str
@@ -39,6 +44,8 @@ class Reach:
     timeout: float
     retries: int
     retry_wait: float
+    server: str
+    by_address: bool = False
 
 
 class Client:
@@ -75,10 +82,21 @@ class Client:
     ) -> None:
         await self._openai.close()
 
+    @property
+    def api(self) -> openai.AsyncOpenAI:
+        """The connection, for what is no question."""
+        return self._openai
+
     def known(self, request: Request) -> Answer | None:
         """The answer that is in the cache, for which asking is free; None where there is none."""
-        kept = self.cache.get(request.key(self.reach.base_url))
+        kept = self._kept(request)
         return None if kept is None else kept["answer"]
+
+    def _kept(self, request: Request) -> Kept | None:
+        kept = self.cache.get(request.key(self.reach.server))
+        if kept is None and self.reach.by_address:
+            kept = self.cache.get(request.key(self.reach.base_url))
+        return kept
 
     async def ask(self, request: Request) -> Answer:
         """The JSON of the answer. The same question is sent once, and its answer is kept before it is used.
@@ -86,12 +104,10 @@ class Client:
         Raises CallFailed where there is none, ServerStops where there will be none, Paused where it may go over a
         limit.
         """
-        key = request.key(self.reach.base_url)
+        key = request.key(self.reach.server)
         async with self._same.setdefault(key, asyncio.Lock()):
-            kept = self.cache.get(key)
-            if kept is not None:
-                return kept["answer"]
-            return await self._answered(request, key)
+            kept = self._kept(request)
+            return heard.note(kept["answer"] if kept is not None else await self._answered(request, key))
 
     async def _answered(self, request: Request, key: str) -> Answer:
         asked = request.endpoint, request.model
@@ -173,16 +189,21 @@ class Client:
                 self._under_way -= 1
                 async with self._settled:
                     self._settled.notify_all()
+        wanted = "a server that answers"
+        if fault is not None and fault.kind == "degrade" and (why := degrade.beyond(request, sent, fault.reason)):
+            fault, wanted = Fault("stop", f"{why} ({fault.reason})"), "what this server takes"
         if fault is not None and fault.kind == "stop":
-            self._over = ServerStops(self.reach.base_url, fault.reason, "a server that answers; then run the same "
-                                     "command again: no answer is asked for twice")  # fmt: skip
+            self._over = ServerStops(self.reach.base_url, fault.reason, f"{wanted}; then run the same command again: "
+                                     "no answer is asked for twice")  # fmt: skip
             raise self._over
         return answer, fault, sent
 
     async def _exchanged(self, request: Request, sent: Mapping[str, Any]) -> tuple[Answer | None, Fault | None]:
         api = self._openai.completions if request.endpoint == "completions" else self._openai.chat.completions
         try:
-            raw = await api.with_raw_response.create(**sent)
+            ours = {name: value for name, value in sent.items() if name in SET_HERE}
+            more = {name: value for name, value in sent.items() if name not in SET_HERE}
+            raw = await api.with_raw_response.create(**ours, extra_body=more or None)
             answer = json.loads(raw.http_response.content)
         except openai.OpenAIError as error:
             return None, fault_of(error, self.reach.key)

@@ -10,16 +10,19 @@ from pydantic import Field, field_validator
 
 from sparse_coding.params.dataset import Dataset
 from sparse_coding.params.interpretation import (
+    SET_HERE,
     Autointerp,
     Caps,
     Connection,
     Llm,
+    LlmScorer,
     Nearest,
     Price,
     Questions,
     RandomWeights,
     Sampling,
     Scoring,
+    host_of,
 )
 from sparse_coding.params.machine import Machine
 from sparse_coding.params.model import Model
@@ -41,6 +44,7 @@ from sparse_coding.params.toy import Toy
 from sparse_coding.params.transformer import Transformer
 
 __all__ = [
+    "SET_HERE",
     "Activations",
     "Architecture",
     "Autointerp",
@@ -54,6 +58,7 @@ __all__ = [
     "Grid",
     "LearningRates",
     "Llm",
+    "LlmScorer",
     "Machine",
     "Model",
     "Nearest",
@@ -69,6 +74,7 @@ __all__ = [
     "Toy",
     "Training",
     "Transformer",
+    "host_of",
 ]
 
 

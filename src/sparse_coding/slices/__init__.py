@@ -172,7 +172,7 @@ def autointerp(params: Params, site: str) -> AutointerpSlice | AutointerpLlmSlic
         members=members,
         sampling=sampling,
         scorer=own.scorer,
-        llm=own.llm,
+        llm=own.llm.read_by(own.scorer).model_copy(update={"server": own.llm.served_by}),  # the address decides nothing
         partial=caps if own.accept_partial else None,
     )
 
@@ -185,8 +185,8 @@ def _interpreted(params: Params, site: str) -> dict[str, Scored]:
     null, others = None, []
     if grid.is_grid_site(params, site):
         null, others = _shuffled_null(params, site, trained), describe_baselines(params, topk=False)
-    if params.autointerp.scorer == "detection":
-        null = None  # other positions in a fragment are the same to it; knowing nothing gives 0.5
+    if params.autointerp.scorer in ("detection", "embedding"):
+        null = None  # other positions in a fragment are the same to them; knowing nothing gives 0.5
     return {row.name: Scored(**row.model_dump(), shuffled_null=row.name == null) for row in (*trained, *others)}
 
 

@@ -1,7 +1,5 @@
 """What each step sees: the settings of one job, as its step is given them."""
 
-from typing import Literal
-
 from sparse_coding.grid import Member
 from sparse_coding.params import (
     Activations,
@@ -11,6 +9,7 @@ from sparse_coding.params import (
     Dataset,
     Evaluation,
     Llm,
+    LlmScorer,
     Model,
     Plots,
     Sampling,
@@ -124,7 +123,7 @@ class AutointerpLlmSlice(Section):
     site: str
     members: dict[str, Scored]
     sampling: Sampling
-    scorer: Literal["simulation", "detection", "fuzzing"]
+    scorer: LlmScorer
     llm: Llm
     partial: Caps | None  # what a table that stops at a cap hangs on; None: no such table is made
 

@@ -1,17 +1,16 @@
 """Stage autointerp, with language models: explain features, and let a judge test the explanations.
 
 1. For each dictionary, draw a seeded sample of its features and encode every fragment; keep what is asked about.
-2. Say what the run will ask for and cost, and what it can resolve.
+2. Ask a few of the questions first: can this server answer them at all? Then say what the run will ask for and cost,
+   and what it can resolve.
 3. Go through the features, one of each dictionary in turn, so that a cap leaves equally many of each.
 4. Write a table for each dictionary; at a cap nothing, unless partial tables are wanted.
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -21,20 +20,27 @@ from tqdm import tqdm
 
 from sparse_coding.errors import BadInput, Paused
 from sparse_coding.interp.codes import chosen_codes, fragment_ids
+from sparse_coding.interp.judge.checking import check
+from sparse_coding.interp.judge.choosing import Shown
+from sparse_coding.interp.judge.embedding import Embed
 from sparse_coding.interp.judge.forecast import forecast, resolution
-from sparse_coding.interp.judge.judges import Panel, Scores, panel
-from sparse_coding.interp.judge.running import Outcome, Running, Task
-from sparse_coding.io import tables
+from sparse_coding.interp.judge.judged import Scores, cells
+from sparse_coding.interp.judge.judges import Panel, panel
+from sparse_coding.interp.judge.neighbours import near
+from sparse_coding.interp.judge.running import Answered, Outcome, Running, Task
+from sparse_coding.interp.one_model import SEPARATOR
+from sparse_coding.io import judged, tables
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import open_activations
 from sparse_coding.llm.cache import Cache
 from sparse_coding.llm.client import Client, Reach
-from sparse_coding.llm.ledger import Ledger, Limits, Price
+from sparse_coding.llm.ledger import Ledger
+from sparse_coding.llm.reaching import ledger_of, listed, reach_of
 from sparse_coding.slices import AutointerpLlmSlice, Scored
 
 PLAIN, NULL = "plain", "shuffled_null"
+NOBODY = "nobody"  # explained
 MORE = "more: raise max_cost, max_tokens or max_requests and run the same command again; what was answered is kept"
-NEEDS_KEY, KEY_VARIABLE = "https://api.openai.com/", "OPENAI_API_KEY"
 
 Column = list[Task]  # the features of one dictionary under one condition
 
@@ -57,28 +63,16 @@ def run(
     they are, so a run that was stopped goes on. Raises BadInput where files do not belong together or a server is of
     no use, and Paused (a BadInput) at a cap.
     """
-    reach = _reach(settings)
+    reach = reach_of(settings.llm)
     if [path.stem for path in dictionaries] != list(settings.members):
         raise BadInput("dictionaries", ", ".join(path.stem for path in dictionaries), ", ".join(settings.members))
     asked, columns = _prepared(settings, activations, tokens, dictionaries, prompts, threads)
     tasks = [task for row in zip_longest(*columns) for task in row if task is not None]
     connection = settings.llm.connection
-    prices = {model: Price(price.prompt, price.completion) for model, price in connection.prices.items()}
-    limits = Limits(connection.max_cost, connection.max_tokens, connection.max_requests)
-    book = Ledger(ledger, limits, prices)
+    book = ledger_of(connection, ledger)
     outcome = asyncio.run(_asked(reach, Cache(Path(connection.cache)), book, asked, tasks))
-    _publish(settings, asked, columns, _finished(tasks, outcome), outcome.paused, output, done)
-
-
-def _reach(settings: AutointerpLlmSlice) -> Reach:
-    llm = settings.llm
-    is_theirs = llm.base_url.startswith(NEEDS_KEY)
-    variable = llm.connection.key_variable or (KEY_VARIABLE if is_theirs else None)
-    key = os.environ.get(variable, "").strip() if variable else ""
-    if not key and is_theirs:
-        raise BadInput(f"environment variable {variable}", "nothing", f"a key for {llm.base_url}")
-    connection = llm.connection
-    return Reach(llm.base_url, key, connection.in_flight, connection.timeout, connection.retries, connection.retry_wait)
+    answered = {id(tasks[index]): names for index, names in outcome.answered.items()}
+    _publish(settings, asked, columns, _finished(tasks, outcome), answered, outcome.paused, output, done)
 
 
 def _prepared(
@@ -89,17 +83,21 @@ def _prepared(
     with open_activations(activations) as file:
         fragments = file.split("fragments")
         ids = fragment_ids(activations, fragments, text)
-        asked = panel(settings.scorer, settings.llm, prompts, text.vocabulary, ids, sampling.mode, sampling.seed)
+        how = sampling.mode, sampling.seed, *_embedder(settings)
+        asked = panel(settings.scorer, settings.llm, prompts, text.vocabulary, ids, *how)
 
         def columns_of(scored: Scored, path: Path) -> list[Column]:
             features, codes = chosen_codes(
                 path, fragments, file.d_act, sampling.features, sampling.seed, sampling.choice
             )
             codes = codes.reshape(len(features), *ids.shape)
+            others: list[Any] = [None] * len(features)
+            if settings.llm.negatives == "nearest":
+                others = list(near(path, fragments, features, ids.shape[1]))
             return [
                 [
-                    Task(scored.name, condition, asked.judge.case(activation, int(feature), condition == NULL))
-                    for feature, activation in zip(features, codes, strict=True)
+                    Task(scored.name, condition, asked.judge.case(activation, int(feature), condition == NULL, beside))
+                    for feature, activation, beside in zip(features, codes, others, strict=True)
                 ]
                 for condition in ([PLAIN, NULL] if scored.shuffled_null else [PLAIN])
             ]
@@ -110,12 +108,27 @@ def _prepared(
             return asked, [column for columns in found for column in columns]
 
 
+def _embedder(settings: AutointerpLlmSlice) -> tuple[Embed | None, str]:
+    """What embeds texts, and its digest. Raises BadInput for a folder without such a model."""
+    if settings.scorer != "embedding" or settings.llm.embedder is None:
+        return None, ""
+    from sparse_coding.lm.embedding import Embedder  # transformers takes seconds to import
+
+    embedder = Embedder(Path(settings.llm.embedder).expanduser())
+    return embedder, embedder.digest
+
+
 async def _asked(reach: Reach, cache: Cache, ledger: Ledger, asked: Panel, tasks: Sequence[Task]) -> Outcome:
-    """Forecast, then ask, with a bar that shows what was spent."""
+    """Check, forecast, then ask, with a bar that shows what was spent."""
     async with Client(reach, cache, ledger) as client:
         n = sum((task.dictionary, task.condition) == (tasks[0].dictionary, tasks[0].condition) for task in tasks)
-        coming = forecast(asked, tasks, ledger.price, client.known)
-        print(f"\nautointerp: {coming}\n{resolution(n)}\nSpent so far: {ledger.spent()}", flush=True)
+        found = await check(client, asked, tasks)
+        coming = forecast(asked, tasks, ledger.price, found.known_before, found.bytes_per_token)
+        if coming.known < coming.calls and not found.fresh:
+            await listed(client)  # what is kept tells nothing of a server that is gone
+        print(
+            f"\nautointerp: {found}\nautointerp: {coming}\n{resolution(n)}\nSpent so far: {ledger.spent()}", flush=True
+        )
         with tqdm(total=len(tasks), desc="autointerp", unit="feature") as bar:
             shown = 0.0
 
@@ -141,6 +154,7 @@ def _publish(
     asked: Panel,
     columns: list[Column],
     finished: dict[int, Scores],
+    answered: dict[int, Answered],
     paused: Paused | None,
     output: Path,
     done: Callable[[str], object],
@@ -161,12 +175,12 @@ def _publish(
         scored, condition = settings.members[column[0].dictionary], column[0].condition
         about = _about(settings, scored, condition, asked, wanted=len(column))
         rows = [
-            about | {"source": source} | asdict(finished[id(task)][source])
+            {**about, **_by(answered.get(id(task))), "source": source, **cells(finished[id(task)][source])}
             for source in asked.judge.sources
             for task in column[:most]
         ]
         suffix = "" if condition == PLAIN else f".{condition}"
-        tables.write(output / f"{scored.name}{suffix}.parquet", rows, tables.AUTOINTERP)
+        tables.write(output / f"{scored.name}{suffix}.parquet", rows, judged.JUDGED)
     for name in settings.members:
         done(name)
 
@@ -176,14 +190,21 @@ def _leading(column: Column, finished: dict[int, Scores]) -> int:
     return next((place for place, task in enumerate(column) if id(task) not in finished), len(column))
 
 
+def _by(answered: Answered | None) -> dict[str, str | None]:
+    explained, judged = (SEPARATOR.join(sorted(names)) or None for names in answered or (set(), set()))
+    return {"explainer_answered": explained, "judge_answered": judged}
+
+
 def _about(settings: AutointerpLlmSlice, scored: Scored, condition: str, asked: Panel, wanted: int) -> dict[str, Any]:
     return {
         "site": settings.site,
         **scored.model_dump(exclude={"shuffled_null"}),
         "condition": condition,
         "scorer": settings.scorer,
-        "explainer": settings.llm.explainer,
-        "judge": settings.llm.judge,
+        "explainer": settings.llm.explainer if asked.explaining else NOBODY,
+        "judge": settings.llm.embedder if settings.scorer == "embedding" else settings.llm.judge,
+        "server": settings.llm.served_by,
+        "shown": str(Shown(settings.llm.shown, settings.llm.quantiles)) if asked.explaining else "nothing",
         "simulator": asked.judge.simulator,
         "mode": settings.sampling.mode,
         "choice": settings.sampling.choice,

@@ -3,8 +3,10 @@
 import sys
 from pathlib import Path
 
-from sparse_coding.interp.means import COLUMNS, means
-from sparse_coding.io import tables
+from sparse_coding.errors import BadInput
+from sparse_coding.interp.means import COLUMNS, JUDGED_COLUMNS, means
+from sparse_coding.interp.one_model import ONE, mixed
+from sparse_coding.io import judged, tables
 from sparse_coding.slices import AutointerpTablesSlice
 
 MOST_FAILED = 0.02  # share of a sample; with more, what is missing may matter as much as what was found
@@ -13,16 +15,20 @@ MOST_FAILED = 0.02  # share of a sample; with more, what is missing may matter a
 def run(settings: AutointerpTablesSlice, *, scores: list[Path], output: Path) -> None:
     """Write `<output>/table.parquet` and `<output>/means.csv`, dictionaries in the order of the files.
 
-    Where more than MOST_FAILED of a dictionary's sample failed, a line on stderr says how far its mean could be off.
+    Raises BadInput where one model was asked and two answered. Where more than MOST_FAILED of a dictionary's sample
+    failed, a line on stderr says how far its mean could be off.
     """
-    rows = [row for path in scores for row in tables.read(path, tables.AUTOINTERP).to_pylist()]
+    rows = [row for path in scores for row in judged.read(path).to_pylist()]
+    if several := mixed(rows):
+        raise BadInput(output / "table.parquet", several, ONE)
     names = list(dict.fromkeys(row["name"] for row in rows))
     lines = sorted(means(rows, settings.bootstrap), key=lambda line: names.index(line["name"]))
     for line in lines:
         if line["failed"] > MOST_FAILED * line["sampled"]:
             print(_warning(line), file=sys.stderr)
-    tables.write_csv(output / "means.csv", lines, COLUMNS)
-    tables.write(output / "table.parquet", rows, tables.AUTOINTERP)
+    asked_models = bool(scores) and judged.schema_of(scores[0]) is judged.JUDGED
+    tables.write_csv(output / "means.csv", lines, JUDGED_COLUMNS if asked_models else COLUMNS)
+    tables.write(output / "table.parquet", rows, judged.JUDGED if asked_models else tables.AUTOINTERP)
 
 
 def _warning(line: tables.Row) -> str:

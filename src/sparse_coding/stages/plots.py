@@ -25,7 +25,7 @@ from sparse_coding.figures.scorers import Scorer
 from sparse_coding.figures.scores import Scores
 from sparse_coding.figures.subject import Subject, kept
 from sparse_coding.interp.statistics import mean_interval
-from sparse_coding.io import tables
+from sparse_coding.io import judged, tables
 from sparse_coding.slices import PlotsSlice
 
 BOOTSTRAP_SEED = 0  # intervals are the same on every run
@@ -48,9 +48,9 @@ def run(
     """
     evaluated = _read(evaluation, tables.EVALUATION, settings.site)
     fired = _read(frequency, tables.FREQUENCY, settings.site)
-    by_file = {autointerp: _read(autointerp, tables.AUTOINTERP, settings.site)}
+    by_file = {autointerp: _read(autointerp, judged.schema_of(autointerp), settings.site)}
     if control is not None:
-        by_file[control] = _read(control, tables.AUTOINTERP, sites.parse(settings.site).control.name)
+        by_file[control] = _read(control, judged.schema_of(control), sites.parse(settings.site).control.name)
     scorer = scorers.shared(by_file)
     scored, *controls = (table[table["source"] == scorer.source] for table in by_file.values())
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from sparse_coding.interp import fragments
 from sparse_coding.interp.explainers import Records
-from sparse_coding.interp.judge.classifying import ClassifiedCase, _with_marks, classified, classified_case, in_pieces
+from sparse_coding.interp.judge.classifying import ClassifiedCase, classified, classified_case
 from sparse_coding.interp.judge.explaining import shown
+from sparse_coding.interp.judge.marks import in_pieces, with_marks
 from sparse_coding.interp.judge.questions import whole_numbers
 from sparse_coding.interp.judge.simulating import unknown_places, values_at
 from sparse_coding.interp.scores import FeatureScore
@@ -46,7 +47,7 @@ def test_pieces_put_together_are_the_text_and_every_second_is_marked(texts, data
 
 @given(st.text(), st.text(), st.text())
 def test_no_text_can_hold_a_mark(before, inside, after):
-    shown = _with_marks((before, inside, after))
+    shown = with_marks((before, inside, after))
     assert shown.count("<<") == shown.count(">>") == 1
     assert json.loads(shown) == f"{before}<<{inside}>>{after}"
 

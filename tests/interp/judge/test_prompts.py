@@ -10,6 +10,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.interp.judge import prompts
 from sparse_coding.interp.judge.classifying import Classifying
 from sparse_coding.interp.judge.explaining import PLACES
+from sparse_coding.interp.judge.intruding import Intruding
 from sparse_coding.interp.judge.simulating import Chat, Echo, PerToken
 from tests.workspace import ROOT
 
@@ -21,6 +22,7 @@ OURS = {
     "echo": Echo.places,
     "detect": Classifying.places,
     "fuzz": Classifying.places,
+    "intruder": Intruding.places,
 }
 ANYTHING = st.text(st.characters(codec=None))
 

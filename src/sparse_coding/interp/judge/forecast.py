@@ -1,6 +1,6 @@
 """What a run will ask for and cost, said before the first call."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -8,12 +8,12 @@ from sparse_coding.interp.judge.judges import Panel
 from sparse_coding.interp.judge.questions import ATTEMPTS
 from sparse_coding.interp.judge.running import Task
 from sparse_coding.interp.statistics import features_needed, half_width
-from sparse_coding.llm.answers import Unusable
+from sparse_coding.llm.answers import Cut, Unusable
 from sparse_coding.llm.client import Answer
 from sparse_coding.llm.ledger import Price
 from sparse_coding.llm.request import Request
 
-BYTES_PER_TOKEN = 3.0  # of such prompts: numbered or tabbed lists of short JSON strings
+BYTES_PER_TOKEN = 3.0  # of such prompts, numbered or tabbed lists of short JSON strings, before the model was seen
 EXPLANATION = "words of this kind, most of all at the end of what is said about them"  # of a usual length
 LOOKED_AT = 8  # features whose questions are written out; the others are taken to be like them
 LOOKED_UP = 32  # features with an explanation whose other questions are looked up
@@ -36,10 +36,9 @@ class Forecast:
     cost: float
     most_tokens: float  # if all were as long as they can be
 
-    def plus(self, request: Request, times: float, price: Price) -> "Forecast":
+    def plus(self, request: Request, times: float, price: Price, bytes_per_token: float) -> "Forecast":
         """With so many calls of this kind more."""
-        text = str(request.body.get("messages") or request.body.get("prompt"))
-        read = len(text.encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN
+        read = bytes_of(request) / bytes_per_token
         written = request.most_completion_tokens * WRITTEN
         return replace(
             self,
@@ -59,16 +58,24 @@ class Forecast:
 
 
 def forecast(
-    panel: Panel, tasks: Sequence[Task], price: Callable[[str], Price], known: Callable[[Request], Answer | None]
+    panel: Panel,
+    tasks: Sequence[Task],
+    price: Callable[[str], Price],
+    known: Callable[[Request], Answer | None],
+    bytes_per_token: Mapping[str, float] | None = None,
 ) -> Forecast:
-    """Ask nobody, and say what is to come. `known`: kept answers. Retries after faults are not in it."""
+    """Ask nobody, and say what is to come. `known`: kept answers. Retries after faults are not in it.
+
+    bytes_per_token: of models, where it was seen.
+    """
+    seen = bytes_per_token or {}
     alive = [task for task in tasks if not task.calls_nobody]
     found = [_explained(panel, task, known) for task in alive]
     new = [request for request, _ in found if request is not None]
     # An explanation that is known may be another scorer's or for another judge: its questions are looked up.
     explained = [(task, said) for task, (_, said) in zip(alive, found, strict=True) if said is not None]
     looked_up = _evenly(explained, LOOKED_UP)
-    later = [panel.judge.requests(said, task.case) for task, said in looked_up]
+    later = [panel.judge.requests(said, task.case, known) for task, said in looked_up]
     to_come = [request for requests in later for request in requests if known(request) is None]
     judged = [panel.judge.requests(EXPLANATION, task.case) for task in alive[:LOOKED_AT]]
     each = sum(map(len, judged)) / max(len(judged), 1)
@@ -77,24 +84,39 @@ def forecast(
     times, share = len(new) / max(len(judged), 1), len(explained) / max(len(looked_up), 1)
     for requests, weight in [(new, 1.0), *((part, times) for part in judged), (to_come, share)]:
         for request in requests:
-            total = total.plus(request, weight, price(request.model))
-    calls = round(len(alive) * (1 + each))
+            size = seen.get(request.model, BYTES_PER_TOKEN)
+            total = total.plus(request, weight, price(request.model), size)
+    explained_by = int(panel.explaining is not None)  # calls of a feature
+    calls = round(len(alive) * (explained_by + each))
     return replace(total, calls=calls, known=calls - round(len(new) * (1 + each) + len(to_come) * share))
+
+
+def bytes_of(request: Request) -> int:
+    """The length of what is read, as tokens are guessed from it."""
+    text = str(request.body.get("messages") or request.body.get("prompt"))
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _explained(
     panel: Panel, task: Task, known: Callable[[Request], Answer | None]
 ) -> tuple[Request | None, str | None]:
-    """What is still to be asked for an explanation, and the explanation that is known; neither where it failed."""
+    """What is still to be asked for an explanation, and the one that is known; neither where it failed.
+
+    An explanation that nobody needs is known, and empty.
+    """
+    if panel.explaining is None:
+        return None, ""
     request = panel.explaining.request(task.case.train)
+    was_cut = False
     for attempt in range(ATTEMPTS):
-        answer = known(request.again(attempt))
+        asked = request.again(attempt, was_cut)
+        answer = known(asked)
         if answer is None:
-            return request.again(attempt), None
+            return asked, None
         try:
             return None, panel.explaining.parse(answer)
-        except Unusable:
-            continue
+        except Unusable as error:
+            was_cut = isinstance(error, Cut)
     return None, None
 
 

@@ -1,34 +1,37 @@
 """The scorers that ask a language model, each behind one face."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from sparse_coding.interp import fragments
 from sparse_coding.interp.cases import Case, simulation_case
+from sparse_coding.interp.explainers import Records
 from sparse_coding.interp.fragments import Mode
 from sparse_coding.interp.judge import prompts
-from sparse_coding.interp.judge.classifying import ClassifiedCase, Classifying, Kind, classified_case
+from sparse_coding.interp.judge.choosing import Near, Shown
+from sparse_coding.interp.judge.classifying import ClassifiedCase, Classifying, Kind, Known, classified_case
+from sparse_coding.interp.judge.embedding import Embed, Embedding
 from sparse_coding.interp.judge.explaining import PLACES, Explaining
+from sparse_coding.interp.judge.intruding import Intruding, Intrusion
+from sparse_coding.interp.judge.judged import Scores
 from sparse_coding.interp.judge.questions import Style
 from sparse_coding.interp.judge.simulating import Chat, Echo, PerToken, Simulating
 from sparse_coding.interp.scores import FeatureScore, simulated
 from sparse_coding.llm.client import Client
 from sparse_coding.llm.request import Request
-from sparse_coding.params import Llm
+from sparse_coding.params import Llm, LlmScorer
 
-NO_PROBABILITIES = "no probabilities in the answers"
 _SIMULATORS: dict[str, tuple[str, type[Chat] | type[PerToken] | type[Echo]]] = {
     "chat": ("simulate", Chat),
     "per_token": ("per_token", PerToken),
     "echo": ("echo", Echo),
 }
 _CLASSIFIERS: dict[Kind, str] = {"detection": "detect", "fuzzing": "fuzz"}
-
-Scores = dict[str, FeatureScore]  # by source
 
 
 @runtime_checkable
@@ -50,12 +53,21 @@ class Judge(Protocol):
         """Of its prompt."""
         ...
 
-    def case(self, activations: Float[np.ndarray, "fragment token"], feature: int, shuffled: bool) -> Any:
-        """What a feature is tested on, with `train` for the explainer; or its FeatureScore where it cannot be."""
+    def case(
+        self,
+        activations: Float[np.ndarray, "fragment token"],
+        feature: int,
+        shuffled: bool,
+        near: Near | None = None,
+    ) -> Any:
+        """What a feature is tested on, with `train` for the explainer; or its FeatureScore where it cannot be.
+
+        near: where its nearest features fire, for those who take negatives from there.
+        """
         ...
 
-    def requests(self, explanation: str, case: Any) -> list[Request]:
-        """All that is asked about one feature."""
+    def requests(self, explanation: str, case: Any, known: Known | None = None) -> list[Request]:
+        """All that is asked about one feature; `known`: kept answers, where a question has an older form."""
         ...
 
     async def score(self, client: Client, explanation: str, case: Any) -> Scores:
@@ -72,6 +84,7 @@ class Simulation:
     tokens: Int[np.ndarray, "fragment token"]
     mode: Mode
     seed: int
+    shown: Shown
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -84,12 +97,25 @@ class Simulation:
         return self.simulating.prompt.digest
 
     def case(
-        self, activations: Float[np.ndarray, "fragment token"], feature: int, shuffled: bool
+        self,
+        activations: Float[np.ndarray, "fragment token"],
+        feature: int,
+        shuffled: bool,
+        near: Near | None = None,
     ) -> Case | FeatureScore:
-        """See Judge."""
-        return simulation_case(self.tokens, activations, feature, self.seed, self.mode, shuffled)
+        """See Judge. Fragments that are tested are those of token rules, whatever the explainer sees."""
+        case = simulation_case(self.tokens, activations, feature, self.seed, self.mode, shuffled)
+        maxima = activations.max(axis=1)
+        chosen = fragments.select(maxima, feature, self.seed, self.mode)
+        if self.shown.is_original or isinstance(case, FeatureScore) or chosen is None:
+            return case
+        seen = self.shown.choose(maxima, np.concatenate([chosen.top, chosen.random]), feature, self.seed)
+        truth = activations[seen]
+        if shuffled:
+            truth = fragments.shuffle_positions(truth, feature, self.seed)
+        return replace(case, train=Records(self.tokens[seen], truth))
 
-    def requests(self, explanation: str, case: Case) -> list[Request]:
+    def requests(self, explanation: str, case: Case, known: Known | None = None) -> list[Request]:
         """See Judge."""
         return self.simulating.requests(explanation, case.tested.tokens)
 
@@ -98,8 +124,8 @@ class Simulation:
         predictions = await self.simulating.predict(client, explanation, case.tested.tokens)
         about = case.feature, case.n_firing_fragments
         return {
-            source: FeatureScore(case.feature, "failed", case.n_firing_fragments, NO_PROBABILITIES, explanation)
-            if prediction is None
+            source: FeatureScore(case.feature, "failed", case.n_firing_fragments, prediction, explanation)
+            if isinstance(prediction, str)
             else simulated(*about, case.tested, case.n_top, prediction, explanation)
             for source, prediction in predictions.items()
         }
@@ -115,7 +141,8 @@ class Classification:
     tokens: Int[np.ndarray, "fragment token"]
     seed: int
     examples: int
-    simulator: str = "classifier"
+    shown: Shown
+    simulator: str
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -128,15 +155,19 @@ class Classification:
         return self.classifying.prompt.digest
 
     def case(
-        self, activations: Float[np.ndarray, "fragment token"], feature: int, shuffled: bool
+        self,
+        activations: Float[np.ndarray, "fragment token"],
+        feature: int,
+        shuffled: bool,
+        near: Near | None = None,
     ) -> ClassifiedCase | FeatureScore:
         """See Judge."""
         texts = self.tokens, activations, self.vocabulary
-        return classified_case(self.scorer, *texts, feature, self.seed, self.examples, shuffled)
+        return classified_case(self.scorer, *texts, feature, self.seed, self.examples, shuffled, self.shown, near)
 
-    def requests(self, explanation: str, case: ClassifiedCase) -> list[Request]:
+    def requests(self, explanation: str, case: ClassifiedCase, known: Known | None = None) -> list[Request]:
         """See Judge."""
-        return self.classifying.requests(explanation, case)
+        return self.classifying.requests(explanation, case, known)
 
     async def score(self, client: Client, explanation: str, case: ClassifiedCase) -> Scores:
         """See Judge."""
@@ -145,35 +176,49 @@ class Classification:
 
 @dataclass(frozen=True)
 class Panel:
-    """Who explains and who judges. digest: of both prompts."""
+    """Who explains, None where no explanation is needed, and who judges."""
 
-    explaining: Explaining
+    explaining: Explaining | None
     judge: Judge
 
     @property
     def digest(self) -> str:
         """What tells versions of the prompts apart: the digests of the explainer's and of the judge's."""
-        return f"{self.explaining.prompt.digest}+{self.judge.digest}"
+        return f"{self.explaining.prompt.digest}+{self.judge.digest}" if self.explaining else self.judge.digest
 
 
 def panel(
-    scorer: Literal["simulation", "detection", "fuzzing"],
+    scorer: LlmScorer,
     llm: Llm,
     folder: Path,
     vocabulary: Sequence[str],
     tokens: Int[np.ndarray, "fragment token"],
     mode: Mode,
     seed: int,
+    embed: Embed | None = None,
+    embedder: str = "",
 ) -> Panel:
-    """As the settings say, with the prompts in `folder`. Raises BadInput for a prompt that cannot be used."""
-    style = Style(llm.temperature, seed, llm.reasoning_tokens, llm.logprobs)
+    """As the settings say, with the prompts in `folder`; embed, embedder: a sentence-embedding model and its digest.
+
+    Raises BadInput for a prompt that cannot be used.
+    """
+    style = Style(llm.temperature, seed, llm.reasoning_tokens, llm.logprobs, llm.extra)
+    shown, texts = Shown(llm.shown, llm.quantiles), (vocabulary, tokens)
+    nearest = ", nearest negatives" if llm.negatives == "nearest" else ""
+    if scorer == "intruder":
+        intruding = Intruding(prompts.load(folder, "intruder", Intruding.places), style, llm.judge)
+        return Panel(None, Intrusion(intruding, *texts, seed, llm.examples, f"one of five{nearest}"))
     explaining = Explaining(
         prompts.load(folder, "explain", PLACES), style, llm.explainer, vocabulary, llm.explanation_tokens
     )
+    if scorer == "embedding":
+        judge = Embedding(embed, embedder, *texts, seed, llm.examples, shown, f"cosine{nearest}")
+        return Panel(explaining, judge)
     if scorer != "simulation":
         prompt = prompts.load(folder, _CLASSIFIERS[scorer], Classifying.places)
         classifying = Classifying(prompt, style, llm.judge, llm.per_call)
-        return Panel(explaining, Classification(classifying, scorer, vocabulary, tokens, seed, llm.examples))
+        simulator = f"classifier{nearest if scorer == 'detection' else ''}"
+        return Panel(explaining, Classification(classifying, scorer, *texts, seed, llm.examples, shown, simulator))
     name, kind = _SIMULATORS[llm.simulator]
     simulating = kind(prompts.load(folder, name, kind.places), style, llm.judge, vocabulary)
-    return Panel(explaining, Simulation(simulating, llm.simulator, tokens, mode, seed))
+    return Panel(explaining, Simulation(simulating, llm.simulator, tokens, mode, seed, shown))

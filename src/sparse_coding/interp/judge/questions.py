@@ -1,12 +1,12 @@
 """From a filled prompt to a request, and to an answer that can be used."""
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sparse_coding.interp.judge.prompts import Message
-from sparse_coding.llm.answers import Unusable
+from sparse_coding.llm.answers import Cut, Unusable
 from sparse_coding.llm.client import Answer, Client
 from sparse_coding.llm.faults import CallFailed
 from sparse_coding.llm.request import Request
@@ -19,12 +19,13 @@ Parsed = TypeVar("Parsed")
 
 @dataclass(frozen=True)
 class Style:
-    """How both models are asked. reasoning_tokens: room beside each answer."""
+    """How both models are asked. reasoning_tokens: room beside each answer; extra: sent beside what is set here."""
 
     temperature: float
     seed: int
     reasoning_tokens: int
     logprobs: bool
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def chat(
         self,
@@ -50,7 +51,7 @@ class Style:
 
     def _body(self, model: str, tokens: int) -> dict[str, Any]:
         most = tokens + self.reasoning_tokens
-        return {"model": model, "temperature": self.temperature, "seed": self.seed, "max_tokens": most}
+        return {**self.extra, "model": model, "temperature": self.temperature, "seed": self.seed, "max_tokens": most}
 
 
 def whole_numbers(n: int, highest: int) -> dict[str, Any]:
@@ -66,17 +67,17 @@ def whole_numbers(n: int, highest: int) -> dict[str, Any]:
 
 
 async def usable(client: Client, request: Request, parse: Callable[[Answer], Parsed]) -> Parsed:
-    """What `parse` makes of the answer; where it cannot be used, of another attempt.
+    """What `parse` makes of the answer; where it cannot be used, of another attempt, with more room if it was cut.
 
     Raises CallFailed with the last reason, and what `Client.ask` raises.
     """
-    reason = ""
+    reason, was_cut = "", False
     for attempt in range(ATTEMPTS):
-        answer = await client.ask(request.again(attempt))
+        answer = await client.ask(request.again(attempt, was_cut))
         try:
             return parse(answer)
         except Unusable as error:
-            reason = str(error)
+            reason, was_cut = str(error), isinstance(error, Cut)
     raise CallFailed(reason, is_transport=False)
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sparse_coding.errors import BadInput, Paused
-from sparse_coding.interp.judge.judges import Panel, Scores
+from sparse_coding.interp.judge.judged import Scores
+from sparse_coding.interp.judge.judges import Panel
 from sparse_coding.interp.judge.questions import usable
 from sparse_coding.interp.scores import FeatureScore
+from sparse_coding.llm import heard
 from sparse_coding.llm.client import Client
 from sparse_coding.llm.faults import CallFailed
 
@@ -32,12 +34,16 @@ class Task:
         return isinstance(self.case, FeatureScore)
 
 
+Answered = tuple[set[str], set[str]]  # what they call themselves who explained a feature, and who judged
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """scores: of each task that was finished, by its place in the list; paused: why not all were."""
+    """scores: of each task that was finished, by its place in the list; paused: why not all were; answered: by whom."""
 
     scores: dict[int, Scores]
     paused: Paused | None
+    answered: dict[int, Answered]
 
 
 class Running:
@@ -46,6 +52,7 @@ class Running:
     def __init__(self, client: Client, panel: Panel, tasks: Sequence[Task], told: Callable[[], object]) -> None:
         self.client, self.panel, self.tasks, self.told = client, panel, tasks, told
         self.scores: dict[int, Scores] = {}
+        self.answered: dict[int, Answered] = {}
         self._unanswered: dict[int, CallFailed] = {}
         self._failed_in_a_row = 0
         self._over = False
@@ -59,7 +66,7 @@ class Running:
             await self._through(range(len(self.tasks)))
             await self._through([index for index in self._unanswered if index not in self.scores])
         except Paused as paused:
-            return Outcome(self.scores, paused)
+            return Outcome(self.scores, paused, self.answered)
         missing = [index for index in self._unanswered if index not in self.scores]
         if len(missing) > MOST_WITHOUT_ANSWER * len(self.tasks):
             found = (
@@ -68,7 +75,7 @@ class Running:
             raise BadInput(self.client.reach.base_url, found, AGAIN)
         for index in missing:
             self.scores[index] = self._failed(index, self._unanswered[index].reason, None)
-        return Outcome(self.scores, None)
+        return Outcome(self.scores, None, self.answered)
 
     async def _through(self, indices: Sequence[int]) -> None:
         """Several features side by side. When one ends the run, the others end what they have begun."""
@@ -96,9 +103,14 @@ class Running:
             self._finish(index, dict.fromkeys(self.panel.judge.sources, task.case))
             return
         explaining, judge = self.panel.explaining, self.panel.judge
+        explained, judged = self.answered[index] = set(), set()
         try:
-            explanation = await usable(self.client, explaining.request(task.case.train), explaining.parse)
-            self._finish(index, await judge.score(self.client, explanation, task.case))
+            if explaining is not None:
+                with heard.listening(explained):
+                    explanation = await usable(self.client, explaining.request(task.case.train), explaining.parse)
+            with heard.listening(judged):
+                scores = await judge.score(self.client, explanation or "", task.case)
+            self._finish(index, scores)
             self._failed_in_a_row = 0
         except CallFailed as failed:
             self._failed_in_a_row += 1

@@ -16,8 +16,10 @@ from sparse_coding.interp.judge.prompts import Prompt, numbered, quoted
 from sparse_coding.interp.judge.questions import Style, together, whole_numbers
 from sparse_coding.llm.answers import (
     LEAST_MASS,
+    Likely,
     Unusable,
     choice_of,
+    digit_mass,
     digits_of,
     expected_digit,
     expected_values,
@@ -31,9 +33,10 @@ from sparse_coding.llm.request import Request
 HIGHEST = 9  # one digit is one token for every tokenizer; "10" is not, and a correlation knows no scale
 VALUE_TOKENS, ROOM = 8, 32  # most tokens of `"63":9,`, also when it is spread out; around the object
 UNKNOWN = "unknown"
+NO_PROBABILITIES = "no probabilities in the answers"
 
 Values = Float[np.ndarray, "fragment token"]
-Predictions = dict[str, Values | None]  # by source; None: the answers had none
+Predictions = dict[str, Values | str]  # by source; a text: why there are none
 
 
 @runtime_checkable
@@ -93,8 +96,12 @@ class Chat:
         """See Simulating."""
         n = tokens.shape[1]
 
-        def parse(answer: Answer) -> tuple[np.ndarray, np.ndarray | None]:
-            return digits_of(answer, n, HIGHEST).astype(float), expected_values(answer, n)
+        def parse(answer: Answer) -> tuple[np.ndarray, np.ndarray | str]:
+            written, expected = digits_of(answer, n, HIGHEST).astype(float), expected_values(answer, n)
+            if expected is not None:
+                return written, expected
+            mass = digit_mass(answer, n)
+            return written, NO_PROBABILITIES if mass is None else _little(mass)
 
         asked = ((request, parse) for request in self.requests(explanation, tokens))
         return _by_source(self.sources, await together(client, asked))
@@ -133,8 +140,10 @@ class PerToken:
     async def predict(self, client: Client, explanation: str, tokens: Int[np.ndarray, "fragment token"]) -> Predictions:
         """See Simulating."""
         asked = ((request, _one_digit) for request in self.requests(explanation, tokens))
-        values = np.array(await together(client, asked), np.float64).reshape(*tokens.shape, 2)
-        rows = [(row[:, 0], row[:, 1] if np.isfinite(row[:, 1]).all() else None) for row in values]
+        values = np.array(await together(client, asked), np.float64).reshape(*tokens.shape, 3)
+        came, masses = np.isfinite(values[:, :, 2]).all(), values[:, :, 2]
+        why = _little(float(np.median(masses))) if came else NO_PROBABILITIES
+        rows = [(row[:, 0], row[:, 1] if np.isfinite(row[:, 1]).all() else why) for row in values]
         return _by_source(self.sources, rows)
 
 
@@ -210,23 +219,26 @@ def _texts(vocabulary: Sequence[str], tokens: Int[np.ndarray, " token"]) -> list
     return [vocabulary[token] for token in tokens]
 
 
-def _one_digit(answer: Answer) -> tuple[float, float]:
-    """The digit that was written, and the expected one (NaN without probabilities)."""
+def _one_digit(answer: Answer) -> tuple[float, float, float]:
+    """The digit that was written, the expected one, and the probability of digits (both NaN without probabilities)."""
     text = text_of(answer).strip()
     if len(text) != 1 or text not in "0123456789":
         raise Unusable(f"no digit: {text[:20]!r}")
-    tokens = [object_of(token) for token in list_of(object_of(choice_of(answer).get("logprobs")).get("content"))]
-    token = str(tokens[0].get("token", "")) if len(tokens) == 1 else ""
-    if token.strip() != text:
-        return float(text), np.nan
-    top = [object_of(each) for each in list_of(tokens[0].get("top_logprobs"))]
-    likely = {str(each.get("token")): each.get("logprob") for each in top}
-    value, mass = expected_digit(likely, token, token.index(text))
-    return float(text), value if mass >= LEAST_MASS else np.nan
+    likely = Likely.of(answer)
+    start, end = likely.span
+    if likely.text[start:end].strip() != text:
+        return float(text), np.nan, np.nan
+    value, mass, came = likely.digit_at(likely.text.index(text, start))
+    return float(text), value if mass >= LEAST_MASS else np.nan, mass if came else np.nan
 
 
-def _by_source(sources: tuple[str, ...], rows: Iterable[tuple[np.ndarray, np.ndarray | None]]) -> Predictions:
+def _little(mass: float) -> str:
+    return f"probabilities that are hardly about digits: {mass:.2f} for them (median); wanted {LEAST_MASS}"
+
+
+def _by_source(sources: tuple[str, ...], rows: Iterable[tuple[np.ndarray, np.ndarray | str]]) -> Predictions:
     written, expected = zip(*rows, strict=True)
     found: Predictions = {"sampled": np.stack(written)}
-    found["logprob_ev"] = None if any(row is None for row in expected) else np.stack(expected)
+    why = next((row for row in expected if isinstance(row, str)), None)
+    found["logprob_ev"] = np.stack(expected) if why is None else why
     return {source: found[source] for source in sources}

@@ -1,0 +1,33 @@
+"""Which models answered. A server may answer with another model than the one that was asked for."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+# Of the task that asks, so that calls for many features side by side are kept apart; its own tasks inherit it.
+_LISTENING: ContextVar[set[str] | None] = ContextVar("listening", default=None)
+
+
+@contextmanager
+def listening(names: set[str]) -> Iterator[None]:
+    """Put into `names` what the answers to all that is asked for inside say their model is, kept answers too."""
+    before = _LISTENING.set(names)
+    try:
+        yield
+    finally:
+        _LISTENING.reset(before)
+
+
+def note(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer itself, once its model is noted."""
+    names, name = _LISTENING.get(), name_of(answer)
+    if names is not None and name:
+        names.add(name)
+    return answer
+
+
+def name_of(answer: dict[str, Any]) -> str:
+    """The model that an answer is of, as it says; empty where it does not."""
+    name = answer.get("model")
+    return " ".join(name.split()).encode(errors="replace").decode() if isinstance(name, str) else ""

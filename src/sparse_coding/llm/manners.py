@@ -1,0 +1,46 @@
+"""What an answer shows of the server and the model behind it."""
+
+import json
+from typing import Any
+
+from sparse_coding.llm.answers import Unusable, choice_of, list_of, object_of, text_of
+from sparse_coding.llm.client import Answer
+from sparse_coding.llm.heard import name_of
+from sparse_coding.llm.request import Request
+
+
+def tokens_read(answer: Answer) -> int | None:
+    """The length of the question in tokens, as the server counts; None where it does not."""
+    read = object_of(answer.get("usage")).get("prompt_tokens")
+    return read if isinstance(read, int) and not isinstance(read, bool) and read > 0 else None
+
+
+def has_probabilities(request: Request, answer: Answer) -> bool:
+    """Whether tokens come with the likeliest ones in their place: those of the answer, or of an echoed prompt."""
+    try:
+        found = object_of(choice_of(answer).get("logprobs"))
+    except Unusable:
+        return False
+    if request.endpoint == "completions":
+        tokens = list_of(found.get("tokens"))
+        return bool(tokens) and len(tokens) == len(list_of(found.get("top_logprobs")))
+    likely = (list_of(object_of(token).get("top_logprobs")) for token in list_of(found.get("content")))
+    return any(isinstance(object_of(each).get("logprob"), int | float) for top in likely for each in top)
+
+
+def keeps_to_schema(request: Request, answer: Answer) -> bool:
+    """Whether the answer is an object with the keys that the request's schema needs and nothing around it."""
+    wanted = object_of(object_of(request.body.get("response_format")).get("json_schema")).get("schema")
+    if wanted is None:
+        return True
+    try:
+        said: Any = json.loads(text_of(answer))
+    except (Unusable, ValueError, RecursionError):
+        return False
+    return isinstance(said, dict) and set(said) == set(object_of(wanted).get("required", ()))
+
+
+def answers_as_another(request: Request, answer: Answer) -> str:
+    """The name that the answer gives its model where it is not a longer or shorter form of the one asked for."""
+    asked, said = request.model.casefold(), name_of(answer)
+    return said if said and asked not in said.casefold() and said.casefold() not in asked else ""
