@@ -25,9 +25,12 @@ SPOILT_VALUES: dict[str, Callable[[dict[Any, int]], dict[Any, int]]] = {
 SPOILT_TEXTS: dict[str, Callable[[str], str]] = {
     "malformed": lambda _: "sorry, here it is: {not json",
     "truncated": lambda text: text[: len(text) // 2],
+    "no_room": lambda text: text[: len(text) // 2],  # the context is full before the answer is as long as it may be
     "empty": lambda _: "",
+    "thinks": lambda _: "<think>Okay, the user wants one short sentence about",
     "refusal_text": lambda _: REFUSAL,
 }
+CUT = {"truncated", "no_room", "thinks"}
 SILENT = {"null", "refusal"}  # answers without a text
 SPOILT = {*SPOILT_VALUES, *SPOILT_TEXTS, *SILENT}
 
@@ -67,7 +70,7 @@ class Mind:
         return {
             "index": 0,
             "message": {"role": "assistant", "content": None if is_silent else text, "refusal": refusal},
-            "finish_reason": "length" if is_cut or spoil == "truncated" else "stop",
+            "finish_reason": "length" if is_cut or spoil in CUT else "stop",
             "logprobs": {"content": self._logprobs(text, body), "refusal": None} if listed else None,
         }
 

@@ -222,7 +222,7 @@ class ModelServer:
         choice = self.mind.chat(body, spoil)
         read = "".join(message["content"] for message in body["messages"])
         said = choice["message"]["content"] or choice["message"]["refusal"] or ""
-        usage = _usage(read, said, most_tokens(body))
+        usage = _usage(read, said, most_tokens(body), is_full=spoil in ("truncated", "thinks"))
         return {"id": "chatcmpl-0", "object": "chat.completion", "choices": [choice], "usage": usage}
 
     def _complete(self, body: Json, spoil: str | None) -> Json:
@@ -240,9 +240,9 @@ def _broken(answer: Json, kind: str) -> Reply:
     return Reply(200, body, sent=len(body) // 2) if kind == "half" else Reply(200, body, answers=True)
 
 
-def _usage(read: str, said: str, most: int | None) -> Json:
+def _usage(read: str, said: str, most: int | None, is_full: bool = False) -> Json:
     """The end of an answer is a token too, if there was room for it."""
-    wrote = n_tokens(said) + 1 if most is None else min(most, n_tokens(said) + 1)
+    wrote = n_tokens(said) + 1 if most is None else most if is_full else min(most, n_tokens(said) + 1)
     return {"prompt_tokens": n_tokens(read), "completion_tokens": wrote, "total_tokens": n_tokens(read) + wrote}
 
 

@@ -85,6 +85,7 @@ def test_echo(is_merged: bool, tab: str) -> None:
 
 SAYS = {
     "null": None, "malformed": "sorry, here it is: {not json", "truncated": '{"0":9,"1', "empty": "", "refusal": None,
+    "no_room": '{"0":9,"1', "thinks": "<think>Okay, the user wants one short sentence about",
     "refusal_text": "I'm sorry, but I can't help with that.", "wrong_count": '{"0":9,"1":0}',
     "extra": '{"0":9,"1":0,"2":9,"3":0}', "zeros": '{"0":0,"1":0,"2":0}', "out_of_range": '{"0":37,"1":37,"2":37}',
     "no_usage": '{"0":9,"1":0,"2":9}',
@@ -108,7 +109,7 @@ def test_spoilt_answers(kind: str) -> None:
     assert (_said(answer), json.loads(_said(good))) == (SAYS[kind], SIMULATED)
     (choice,) = answer.choices
     told = [choice.message.refusal, choice.finish_reason == "length", not answer.usage]
-    assert [bool(it) for it in told] == [kind == name for name in ("refusal", "truncated", "no_usage")]
+    assert [bool(it) for it in told] == [kind == "refusal", kind in ("truncated", "no_room", "thinks"), kind == "no_usage"]
 
 
 @pytest.mark.parametrize("kind", RAISES)

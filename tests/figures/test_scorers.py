@@ -188,7 +188,8 @@ def test_partial_tables_say_how_many_features() -> None:
         return table[table["feature"] < n]
 
     _, words = drawn(autointerp=first(SITE, 40), control=first(CONTROL, 40))
-    assert " 40 of 100 chosen features of each dictionary: stopped at a spending cap. Left out" in words
+    why = "stopped at a spending cap, or unanswered by a server."
+    assert f" 40 of 100 chosen features of each dictionary: {why} Left out" in words
     figure, words = drawn(autointerp=first(SITE, 40), control=CONTROL)
     assert "40 of 100 chosen features of each dictionary on the trained model: stopped" in words
     assert "on the model with random weights: stopped" not in words
@@ -201,7 +202,7 @@ def test_partial_tables_say_how_many_features() -> None:
     assert "40 of 64 or 40 of 100 chosen features of each dictionary: stopped" in words
 
 
-@pytest.mark.parametrize(("n", "warned"), [(2, False), (3, True)])
+@pytest.mark.parametrize(("n", "warned"), [(5, False), (6, True)])
 def test_failed_features_are_counted_and_many_bring_bounds(n: int, warned: bool) -> None:
     site = tables.failing(SITE, "logprob_ev", n, REFUSED)
     _, words = drawn(autointerp=site)

@@ -126,7 +126,7 @@ def test_no_answer_in_time_is_charged_at_the_most(tmp_path):
     with ModelServer([Fault("slow", seconds=5)]) as server:
         desk = Desk(tmp_path, server.url, retries=0, timeout=0.1)
         (failed,) = desk.ask(chat())
-        assert (failed.reason, failed.is_transport) == ("no answer in time, 1 times", True)
+        assert (failed.reason, failed.by) == ("no answer in time, 1 times", "server")
         assert desk.ledger.spent().tokens == MOST
 
 

@@ -54,7 +54,7 @@ def test_what_names_nothing_teaches_nothing(tmp_path):
         answers = Desk(tmp_path, server.url).ask(*(full(number) for number in range(40)))
         failed = [answer for answer in answers if isinstance(answer, CallFailed)]
         assert [answers.index(each) for each in failed] == [7, 17, 27, 37]
-        assert {(each.reason, each.is_transport) for each in failed} == {("HTTP 400: Invalid request.", False)}
+        assert {(each.reason, each.by) for each in failed} == {("HTTP 400: Invalid request.", "refusal")}
         assert all(answer["choices"][0]["logprobs"] for answer in answers if isinstance(answer, dict))
         good = [asked.body for asked in server.asked if asked.answered]
         assert all({*FIELDS} <= body.keys() for body in good)

@@ -141,7 +141,7 @@ def test_retries_are_bounded_and_counted(tmp_path, kind):
         desk = Desk(tmp_path, server.url, retries=3)
         (failed,) = desk.ask(chat())
         assert isinstance(failed, CallFailed)
-        assert failed.is_transport
+        assert failed.by == "server"
         assert failed.reason.endswith(", 4 times")
         assert len(server.asked) == 4
         spent = desk.ledger.spent()

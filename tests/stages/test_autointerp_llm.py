@@ -96,7 +96,7 @@ def test_a_feature_that_has_failed_is_asked_about_no_further(planted_site, tmp_p
 
     with ModelServer(faults=script) as server:
         connection = {**asked.PLENTY, "in_flight": in_flight}
-        settings = asked.settings(server.url, features=2, simulator="per_token", connection=connection)
+        settings = asked.settings(server.url, features=2, simulator="per_token", connection=connection, most_failed=1)
         rows = asked.run(planted_site, tmp_path, settings)
         assert len(server.asked) <= 2 * (1 + 1 + 2 * 2 * in_flight)
     assert {row["status"] for row in rows} == {"failed"}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sparse_coding.errors import BadInput, Paused
+from sparse_coding.errors import BadInput, Paused, Unanswered
 from tests.interp import asked, planted
 from tests.interp.asked import SEED
 from tests.interp.site import N_FEAT
@@ -75,7 +75,7 @@ def test_a_feature_without_an_explanation_is_failed_and_has_no_score(planted_sit
         return Fault(kind) if "<start>" in text and f'" {word}"\t10' in text else None
 
     with ModelServer(faults=script) as server:
-        rows = asked.run(planted_site, tmp_path, asked.settings(server.url, described=LEARNED))
+        rows = asked.run(planted_site, tmp_path, asked.settings(server.url, described=LEARNED, most_failed=1))
     for source in ("logprob_ev", "sampled"):
         failed = [row for row in rows if row["status"] == "failed" and row["source"] == source]
         assert [row["feature"] for row in failed] == [ALIVE[0]] * 2
@@ -92,6 +92,34 @@ def test_zeros_are_a_constant_prediction_and_say_so(planted_site, tmp_path):
         rows = asked.run(planted_site, tmp_path, asked.settings(server.url, logprobs=False))
     scored = [row for row in rows if row["status"] != "dead"]
     assert {(row["status"], row["top_and_random"]) for row in scored} == {("pred_constant", 0.0)}
+
+
+@pytest.mark.parametrize("most", [60, 400])
+def test_a_cut_explanation_is_asked_for_with_more_room(planted_site, tmp_path, faultless, most):
+    """The first attempt is cut; the second has at least 300 tokens more."""
+
+    def script(request, number):
+        text, room = request.body["messages"][-1]["content"], request.body["max_tokens"]
+        return Fault("truncated") if "<start>" in text and room == most else None
+
+    with ModelServer(faults=script) as server:
+        settings = asked.settings(server.url, null=NULL, explanation_tokens=most)
+        assert asked.run(planted_site, tmp_path, settings) == faultless[0]
+        explained = [request for request in server.asked if "<start>" in request.body["messages"][-1]["content"]]
+        room = [request.body["max_tokens"] for request in explained]
+    assert sorted(set(room)) == [most, max(2 * most, most + 300)]
+    assert room.count(most) * 2 == len(room) == 2 * 6
+
+
+def test_a_model_that_only_thinks_is_no_table(planted_site, tmp_path):
+    """Every explanation is cut inside its thoughts, though each has all its room."""
+
+    def script(request, number):
+        return Fault("thinks") if "<start>" in request.body["messages"][-1]["content"] else None
+
+    with ModelServer(faults=script) as server, pytest.raises(Unanswered, match="nothing but thoughts: <think>Okay"):
+        asked.run(planted_site, tmp_path, asked.settings(server.url))
+    assert not list((tmp_path / "output").glob("*"))
 
 
 STOPS = [("quota", "quota"), ("key", "the key is not accepted"), ("forbidden", "access"), ("model", "no such model")]

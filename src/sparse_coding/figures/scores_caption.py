@@ -12,10 +12,10 @@ from sparse_coding.figures.scorers import SOURCES, Scorer
 from sparse_coding.figures.scores import Scores
 from sparse_coding.figures.style import NAMES
 from sparse_coding.figures.subject import Subject
+from sparse_coding.params import MOST_FAILED
 
 SIGNED = ("pca", "ica", "neuron_basis", "random")
 
-MOST_FAILED = 0.02  # share of a dictionary's features without an answer, above which its mean is in doubt
 _ASKED = {"chat": "a fragment a call", "per_token": "a token a call", "echo": "a fragment a call, echoed"}
 _TOLD_APART = {
     "detection": "texts in which the feature fires from texts in which it does not",
@@ -142,7 +142,7 @@ def _signed(evaluation: pd.DataFrame, scores: Sequence[Scores]) -> list[str]:
 
 
 def _partial(scores: Sequence[Scores]) -> list[str]:
-    """Where a run stopped at a cap; the control is a run of its own."""
+    """Where a run stopped at a cap or for want of answers; the control is a run of its own."""
     site = {(row.sampled, row.wanted) for row in scores if not row.untrained}
     control = {(row.sampled, row.wanted) for row in scores if row.untrained}
     tables = {"": site} if site == control or not control else {" on the trained model": site}
@@ -150,7 +150,7 @@ def _partial(scores: Sequence[Scores]) -> list[str]:
         tables[" on the model with random weights"] = control
     return [
         " or ".join(f"{n} of {wanted}" for n, wanted in sorted(counts))
-        + f" chosen features of each dictionary{where}: stopped at a spending cap."
+        + f" chosen features of each dictionary{where}: stopped at a spending cap, or unanswered by a server."
         for where, counts in tables.items()
         if any(n < wanted for n, wanted in counts)
     ]

@@ -92,6 +92,10 @@ class Client:
         kept = self._kept(request)
         return None if kept is None else kept["answer"]
 
+    def forget(self, request: Request) -> None:
+        """Ask it anew another time: its answer was the server's fault."""
+        self.cache.forget(request.key(self.reach.server))
+
     def _kept(self, request: Request) -> Kept | None:
         kept = self.cache.get(request.key(self.reach.server))
         if kept is None and self.reach.by_address:
@@ -130,12 +134,12 @@ class Client:
             if fault is None:
                 continue  # others found out what to leave out
             if fault.kind != "again":
-                raise CallFailed(fault.reason, is_transport=False)
+                raise CallFailed(fault.reason, fault.by, fault.overflow)
             is_last = tries >= self.reach.retries
             if fault.wait is not None or not is_last:
                 self._be_silent(fault, tries)
             if is_last:
-                raise CallFailed(f"{fault.reason}, {tries + 1} times", is_transport=True)
+                raise CallFailed(f"{fault.reason}, {tries + 1} times", "server")
             tries += 1
 
     async def _degraded(
@@ -208,7 +212,7 @@ class Client:
         except openai.OpenAIError as error:
             return None, fault_of(error, self.reach.key)
         except UnicodeEncodeError:
-            return None, Fault("fail", "a question that is no Unicode (half of a surrogate pair)")
+            return None, Fault("fail", "a question that is no Unicode (half of a surrogate pair)", by="words")
         except (ValueError, RecursionError):
             return None, Fault("again", "an answer that is no JSON", may_cost=True)
         if not isinstance(answer, dict) or "choices" not in answer:  # some gateways put errors into a 200

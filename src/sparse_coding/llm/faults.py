@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
 
 from sparse_coding.errors import BadInput
+from sparse_coding.llm.overflow import Overflow, overflow_of
 
 if TYPE_CHECKING:
     import openai
@@ -22,21 +23,20 @@ STOP = {
     403: "access is denied",
     404: "no such model or address",
 }
-TOO_LONG = (
-    "context_length_exceeded",
-    "string_above_max_length",
-    "maximum context length",
-    "exceeds the available context",
-)
 LONGEST = 300  # letters of what a server says
 
 
-class CallFailed(Exception):
-    """A call that has no answer. `is_transport`: the server gave none, and might give one another time."""
+# What left a question without an answer: the server gave none, and might another time; it refused to be asked so; its
+# context is too small; or the words, of the model or of the question, would not do. Only the last is a result.
+By = Literal["server", "refusal", "context", "words"]
 
-    def __init__(self, reason: str, is_transport: bool) -> None:
+
+class CallFailed(Exception):
+    """A call that has no answer that can be used. overflow: where the context is too small, what is known of it."""
+
+    def __init__(self, reason: str, by: By, overflow: Overflow | None = None) -> None:
         super().__init__(reason)
-        self.reason, self.is_transport = reason, is_transport
+        self.reason, self.by, self.overflow = reason, by, overflow
 
 
 class ServerStops(BadInput):
@@ -45,12 +45,17 @@ class ServerStops(BadInput):
 
 @dataclass(frozen=True)
 class Fault:
-    """What to do, and why. wait: seconds that the server asks for. may_cost: it may have answered, and charged."""
+    """What to do, and why. wait: seconds that the server asks for. may_cost: it may have answered, and charged.
+
+    by: what it is due to, where the question is given up; overflow: of the context.
+    """
 
     kind: Literal["again", "degrade", "fail", "stop"]
     reason: str
     wait: float | None = None
     may_cost: bool = False
+    by: By = "refusal"
+    overflow: Overflow | None = None
 
 
 def fault_of(error: "openai.OpenAIError", key: str = "") -> Fault:
@@ -79,11 +84,11 @@ def _of_status(status: int, error: "openai.APIStatusError", key: str) -> Fault:
         return Fault("stop", f"a redirection to {there} (HTTP {status})")
     if status in STOP:
         return Fault("stop", f"{STOP[status]} ({reason})")
+    if overflow := overflow_of(error.body if isinstance(error.body, dict) else {}, _said(error)):
+        return Fault("fail", reason, by="context", overflow=overflow)
     if status in AGAIN or status >= 500:
         return Fault("again", reason, wait=_retry_after(error.response.headers), may_cost=status in CUT_OFF)
-    if status in (400, 422) and not any(words in f"{code} {said}" for words in TOO_LONG):
-        return Fault("degrade", reason)
-    return Fault("fail", reason)
+    return Fault("degrade" if status in (400, 422) else "fail", reason)
 
 
 def _said(error: "openai.APIStatusError") -> str:

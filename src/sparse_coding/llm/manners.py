@@ -1,18 +1,19 @@
 """What an answer shows of the server and the model behind it."""
 
 import json
-from typing import Any
+from typing import Any, TypeGuard
 
 from sparse_coding.llm.answers import Unusable, choice_of, list_of, object_of, text_of
 from sparse_coding.llm.client import Answer
 from sparse_coding.llm.heard import name_of
+from sparse_coding.llm.overflow import Overflow
 from sparse_coding.llm.request import Request
 
 
 def tokens_read(answer: Answer) -> int | None:
     """The length of the question in tokens, as the server counts; None where it does not."""
     read = object_of(answer.get("usage")).get("prompt_tokens")
-    return read if isinstance(read, int) and not isinstance(read, bool) and read > 0 else None
+    return read if _is_count(read) else None
 
 
 def has_probabilities(request: Request, answer: Answer) -> bool:
@@ -44,3 +45,22 @@ def answers_as_another(request: Request, answer: Answer) -> str:
     """The name that the answer gives its model where it is not a longer or shorter form of the one asked for."""
     asked, said = request.model.casefold(), name_of(answer)
     return said if said and asked not in said.casefold() and said.casefold() not in asked else ""
+
+
+def room_left(request: Request, answer: Answer) -> Overflow | None:
+    """What a server had room for that cut an answer before it was as long as it may be; None where it did not.
+
+    Where fewer tokens came than were allowed, something else was full: the context, as a rule.
+    """
+    usage = object_of(answer.get("usage"))
+    read, written, both = (usage.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    if not _is_count(read) or not _is_count(written):
+        return None
+    if _is_count(both):  # some count thoughts in the sum alone
+        written = max(written, both - read)
+    most = request.most_completion_tokens
+    return Overflow(read + most, read + written) if written < most else None
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from sparse_coding.params.dataset import Dataset
 from sparse_coding.params.interpretation import (
+    MOST_FAILED,
     SET_HERE,
     Autointerp,
     Caps,
@@ -44,6 +45,7 @@ from sparse_coding.params.toy import Toy
 from sparse_coding.params.transformer import Transformer
 
 __all__ = [
+    "MOST_FAILED",
     "SET_HERE",
     "Activations",
     "Architecture",

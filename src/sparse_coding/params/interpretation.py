@@ -12,6 +12,7 @@ from sparse_coding.params.section import Architecture, Count, NonNegative, Posit
 _CHAT = {"model", "messages", "max_tokens", "temperature", "seed", "response_format", "logprobs", "top_logprobs"}
 SET_HERE = frozenset({*_CHAT, "max_completion_tokens", "prompt", "echo", "stream", "stream_options", "n", "best_of"})
 _PORTS = {"http": 80, "https": 443}
+MOST_FAILED = 0.05  # with more, what is missing may matter as much as what was found
 
 
 def host_of(url: str) -> str:
@@ -127,6 +128,12 @@ class Questions(Section):
         "which the features of nearest decoder direction fire.",
         source="docs/interpretation.md",
     )
+    most_failed: Annotated[float, Field(ge=0, le=1)] = setting(
+        MOST_FAILED,
+        "Largest share of a dictionary's features without a usable answer (refused, malformed, cut) in a table; above "
+        "it there is none.",
+        source="docs/interpretation.md",
+    )
     embedder: str | None = setting(
         None,
         "A sentence-embedding model, for embedding: a folder in Hugging Face format. It runs here.",
@@ -222,7 +229,9 @@ class Scoring(Sampling):
     )
     llm: Llm | None = setting(None, "Language models as explainer and judge; null: none.")
     accept_partial: bool = setting(
-        False, "At a cap, publish the features that are finished, equally many of each dictionary, marked `n of N`."
+        False,
+        "At a cap, or where a server leaves questions without an answer, publish the features that are finished, "
+        "equally many of each dictionary, marked `n of N`.",
     )
 
 

@@ -4,7 +4,8 @@
 2. Ask a few of the questions first: can this server answer them at all? Then say what the run will ask for and cost,
    and what it can resolve.
 3. Go through the features, one of each dictionary in turn, so that a cap leaves equally many of each.
-4. Write a table for each dictionary; at a cap nothing, unless partial tables are wanted.
+4. Write a table for each dictionary; nothing at a cap or where the server left something unanswered, unless partial
+   tables are wanted.
 """
 
 import asyncio
@@ -18,15 +19,16 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from sparse_coding.errors import BadInput, Paused
+from sparse_coding.errors import BadInput
 from sparse_coding.interp.codes import chosen_codes, fragment_ids
 from sparse_coding.interp.judge.checking import check
 from sparse_coding.interp.judge.choosing import Shown
 from sparse_coding.interp.judge.embedding import Embed
 from sparse_coding.interp.judge.forecast import forecast, resolution
-from sparse_coding.interp.judge.judged import Scores, cells
+from sparse_coding.interp.judge.judged import cells
 from sparse_coding.interp.judge.judges import Panel, panel
 from sparse_coding.interp.judge.neighbours import near
+from sparse_coding.interp.judge.publishing import Column, publishable
 from sparse_coding.interp.judge.running import Answered, Outcome, Running, Task
 from sparse_coding.interp.one_model import SEPARATOR
 from sparse_coding.io import judged, tables
@@ -40,9 +42,6 @@ from sparse_coding.slices import AutointerpLlmSlice, Scored
 
 PLAIN, NULL = "plain", "shuffled_null"
 NOBODY = "nobody"  # explained
-MORE = "more: raise max_cost, max_tokens or max_requests and run the same command again; what was answered is kept"
-
-Column = list[Task]  # the features of one dictionary under one condition
 
 
 def run(
@@ -61,7 +60,7 @@ def run(
 
     prompts: the folder of their files; ledger: the database of all that was spent. Answers come from the cache where
     they are, so a run that was stopped goes on. Raises BadInput where files do not belong together or a server is of
-    no use, and Paused (a BadInput) at a cap.
+    no use; Paused at a cap and Unanswered where answers are missing, both of them BadInput.
     """
     reach = reach_of(settings.llm)
     if [path.stem for path in dictionaries] != list(settings.members):
@@ -70,9 +69,17 @@ def run(
     tasks = [task for row in zip_longest(*columns) for task in row if task is not None]
     connection = settings.llm.connection
     book = ledger_of(connection, ledger)
-    outcome = asyncio.run(_asked(reach, Cache(Path(connection.cache)), book, asked, tasks))
-    answered = {id(tasks[index]): names for index, names in outcome.answered.items()}
-    _publish(settings, asked, columns, _finished(tasks, outcome), answered, outcome.paused, output, done)
+    is_partial = settings.partial is not None
+    outcome = asyncio.run(_asked(reach, Cache(Path(connection.cache)), book, asked, tasks, is_partial))
+    published = publishable(columns, tasks, outcome, is_partial, settings.llm.most_failed)
+    if any(len(kept) < len(column) for kept, column in zip(published, columns, strict=True)):
+        print(f"autointerp: tables of {max(map(len, published))} of {settings.sampling.features} features "
+              f"({outcome.stopped})", flush=True)  # fmt: skip
+    places = {id(task): place for place, task in enumerate(tasks)}
+    for kept, column in zip(published, columns, strict=True):
+        _write(settings, asked, [(places[id(task)], task) for task in kept], outcome, output, wanted=len(column))
+    for name in settings.members:
+        done(name)
 
 
 def _prepared(
@@ -118,11 +125,13 @@ def _embedder(settings: AutointerpLlmSlice) -> tuple[Embed | None, str]:
     return embedder, embedder.digest
 
 
-async def _asked(reach: Reach, cache: Cache, ledger: Ledger, asked: Panel, tasks: Sequence[Task]) -> Outcome:
+async def _asked(
+    reach: Reach, cache: Cache, ledger: Ledger, asked: Panel, tasks: Sequence[Task], is_partial: bool
+) -> Outcome:
     """Check, forecast, then ask, with a bar that shows what was spent."""
     async with Client(reach, cache, ledger) as client:
         n = sum((task.dictionary, task.condition) == (tasks[0].dictionary, tasks[0].condition) for task in tasks)
-        found = await check(client, asked, tasks)
+        found = await check(client, asked, tasks, is_partial)
         coming = forecast(asked, tasks, ledger.price, found.known_before, found.bytes_per_token)
         if coming.known < coming.calls and not found.fresh:
             await listed(client)  # what is kept tells nothing of a server that is gone
@@ -144,50 +153,24 @@ async def _asked(reach: Reach, cache: Cache, ledger: Ledger, asked: Panel, tasks
         return outcome
 
 
-def _finished(tasks: Sequence[Task], outcome: Outcome) -> dict[int, Scores]:
-    """Scores by the identity of their task."""
-    return {id(tasks[index]): scores for index, scores in outcome.scores.items()}
-
-
-def _publish(
+def _write(
     settings: AutointerpLlmSlice,
     asked: Panel,
-    columns: list[Column],
-    finished: dict[int, Scores],
-    answered: dict[int, Answered],
-    paused: Paused | None,
+    column: list[tuple[int, Task]],
+    outcome: Outcome,
     output: Path,
-    done: Callable[[str], object],
+    wanted: int,
 ) -> None:
-    """A file for each column, of all features, or at a cap of as many as every column has. Raises `paused`."""
-    counts = [_leading(column, finished) for column in columns]
-    short = [count for count, column in zip(counts, columns, strict=True) if count < len(column)]
-    if paused is not None and settings.partial is None:
-        raise paused
-    if paused is not None and min(short, default=1) == 0:
-        raise Paused(
-            "autointerp.llm.connection", "a cap before one feature of each dictionary was finished", MORE
-        ) from paused
-    most = min(short, default=settings.sampling.features)
-    if short:
-        print(f"autointerp: a cap was reached; tables of {most} of {settings.sampling.features} features", flush=True)
-    for column in columns:
-        scored, condition = settings.members[column[0].dictionary], column[0].condition
-        about = _about(settings, scored, condition, asked, wanted=len(column))
-        rows = [
-            {**about, **_by(answered.get(id(task))), "source": source, **cells(finished[id(task)][source])}
-            for source in asked.judge.sources
-            for task in column[:most]
-        ]
-        suffix = "" if condition == PLAIN else f".{condition}"
-        tables.write(output / f"{scored.name}{suffix}.parquet", rows, judged.JUDGED)
-    for name in settings.members:
-        done(name)
-
-
-def _leading(column: Column, finished: dict[int, Scores]) -> int:
-    """How many features from the first on are finished."""
-    return next((place for place, task in enumerate(column) if id(task) not in finished), len(column))
+    """A file of one dictionary under one condition. column: its tasks, with their places in the run."""
+    scored, condition = settings.members[column[0][1].dictionary], column[0][1].condition
+    about = _about(settings, scored, condition, asked, wanted)
+    rows = [
+        {**about, **_by(outcome.answered.get(place)), "source": source, **cells(outcome.scores[place][source])}
+        for source in asked.judge.sources
+        for place, _ in column
+    ]
+    suffix = "" if condition == PLAIN else f".{condition}"
+    tables.write(output / f"{scored.name}{suffix}.parquet", rows, judged.JUDGED)
 
 
 def _by(answered: Answered | None) -> dict[str, str | None]:

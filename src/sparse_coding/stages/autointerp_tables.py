@@ -7,9 +7,8 @@ from sparse_coding.errors import BadInput
 from sparse_coding.interp.means import COLUMNS, JUDGED_COLUMNS, means
 from sparse_coding.interp.one_model import ONE, mixed
 from sparse_coding.io import judged, tables
+from sparse_coding.params import MOST_FAILED
 from sparse_coding.slices import AutointerpTablesSlice
-
-MOST_FAILED = 0.02  # share of a sample; with more, what is missing may matter as much as what was found
 
 
 def run(settings: AutointerpTablesSlice, *, scores: list[Path], output: Path) -> None:

@@ -14,14 +14,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 
-from sparse_coding.errors import BadInput, Paused
+from sparse_coding.errors import BadInput, Paused, Unanswered
 from sparse_coding.interp.judge.forecast import BYTES_PER_TOKEN, EXPLANATION, bytes_of
 from sparse_coding.interp.judge.judges import Panel
 from sparse_coding.interp.judge.running import Task
 from sparse_coding.llm.answers import Unusable
 from sparse_coding.llm.client import Answer, Client
-from sparse_coding.llm.faults import TOO_LONG, CallFailed
+from sparse_coding.llm.faults import CallFailed
 from sparse_coding.llm.manners import answers_as_another, has_probabilities, keeps_to_schema, tokens_read
+from sparse_coding.llm.overflow import Overflow
 from sparse_coding.llm.reaching import has, listed
 from sparse_coding.llm.request import Request
 
@@ -68,24 +69,25 @@ class Found:
         return f"{self.client.reach.base_url}: {asked}{rates}"
 
 
-async def check(client: Client, panel: Panel, tasks: Sequence[Task]) -> Found:
+async def check(client: Client, panel: Panel, tasks: Sequence[Task], is_partial: bool = False) -> Found:
     """Ask what the top of this page says, as far as it was not answered before. Notes are printed.
 
-    Raises BadInput where the run cannot work: nobody is there, there is no such model, the key is not accepted, the
-    context is too small, or there are no probabilities where scores rest on them. A cap ends a check without a word:
-    the run says so, and publishes what it may.
+    is_partial: a table of what can be answered is wanted, so that a context which is too small for some is a note.
+    Raises BadInput where the run cannot work: nobody is there, there is no such model, the key is not accepted, or
+    there are no probabilities where scores rest on them; Unanswered where the server does not answer, or has too small
+    a context. A cap ends a check without a word: the run says so, and publishes what it may.
     """
     found = Found(client)
     alive = [task for task in {id(task): task for task in tasks}.values() if not task.calls_nobody]
     if alive:
         with suppress(Paused):
-            await _Check(client, panel, found).all(alive)
+            await _Check(client, panel, found, is_partial).all(alive)
     return found
 
 
 class _Check:
-    def __init__(self, client: Client, panel: Panel, found: Found) -> None:
-        self.client, self.panel, self.found = client, panel, found
+    def __init__(self, client: Client, panel: Panel, found: Found, is_partial: bool) -> None:
+        self.client, self.panel, self.found, self.is_partial = client, panel, found, is_partial
         self.place = client.reach.base_url
         self.is_reached = False
         self.refusal = ""
@@ -147,16 +149,23 @@ class _Check:
             try:
                 answer = await self._patiently(request)
             except CallFailed as failed:
-                if failed.is_transport:
-                    raise self._ended(f"{request.model}: {failed.reason}", f"a server that answers; {AGAIN}") from None
-                if any(words in failed.reason for words in TOO_LONG):
-                    raise self._too_long(request, failed.reason) from None
-                self.refusal = failed.reason
+                self._without(request, failed)
                 return None
             self.found.fresh.add(self.found.key(request))
             self._told(request, answer)
         self.found.measured(request, answer)
         return answer
+
+    def _without(self, request: Request, failed: CallFailed) -> None:
+        """Go on without an answer where another question may have one; where none will, raise Unanswered."""
+        if failed.by == "context":
+            found, wanted = self._too_long(request, failed)
+            if not self.is_partial:
+                raise Unanswered(self.place, found, wanted)
+            self._note(f"{found}: what is as long is left out, as accept_partial allows")
+        elif failed.by == "server":
+            raise Unanswered(self.place, f"{request.model}: {failed.reason}", f"a server that answers; {AGAIN}")
+        self.refusal = failed.reason
 
     async def _reach(self) -> None:
         """Whether anybody is there, once; and whether it has the models."""
@@ -178,7 +187,7 @@ class _Check:
                 await asyncio.wait({asked}, timeout=most)
             if not asked.done():
                 wanted = f"one in time, or a longer autointerp.llm.connection.timeout; {AGAIN}"
-                raise self._ended(f"no answer of {request.model} in {most:.0f} s", wanted)
+                raise Unanswered(self.place, f"no answer of {request.model} in {most:.0f} s", wanted)
             return asked.result()
         finally:
             asked.cancel()
@@ -202,25 +211,26 @@ class _Check:
         if request.body.get("logprobs") and not has_probabilities(request, answer):
             simulator = self.panel.judge.simulator
             if simulator in NEED_PROBABILITIES:
-                self.client.cache.forget(key)  # or a server that was mended would not be asked again
+                self.client.forget(request)  # or a server that was mended would not be asked again
                 other = ", or logprobs: false for the digits that it writes" if simulator == "per_token" else ""
                 found = f"no probabilities in an answer of {request.model}, on which simulator: {simulator} rests"
-                raise self._ended(found, f"a server that gives them, or simulator: chat{other}")
+                raise BadInput(self.place, found, f"a server that gives them, or simulator: chat{other}")
             self._note(f"no probabilities in an answer of {request.model}: scores will be of what it writes alone")
         if not keeps_to_schema(request, answer):
             self._note(f"{request.model} does not keep to the schema: answers may be unusable now and then")
 
-    def _too_long(self, request: Request, reason: str) -> BadInput:
-        rate = self.found.bytes_per_token.get(request.model, BYTES_PER_TOKEN)
-        needed = f"about {bytes_of(request) / rate:,.0f} tokens and {request.most_completion_tokens:,} for its answer"
-        found = f"the longest question to {request.model} refused; it needs {needed} ({reason})"
-        return self._ended(found, f"a larger context of the server, or a smaller dataset.fragment_tokens; {AGAIN}")
+    def _too_long(self, request: Request, failed: CallFailed) -> tuple[str, str]:
+        """What was found and wanted. Where the server has no numbers, those of the question are about right."""
+        needs = failed.overflow or Overflow()
+        if needs.needed is None:
+            rate = self.found.bytes_per_token.get(request.model, BYTES_PER_TOKEN)
+            needs = Overflow(round(bytes_of(request) / rate) + request.most_completion_tokens, needs.room)
+        found = f"{needs} by the longest question to {request.model} ({failed.reason})"
+        return found, f"a larger context of the server, or a smaller dataset.fragment_tokens; {AGAIN}"
 
-    def _unfit(self, model: str) -> BadInput:
-        return self._ended(f"{model} refuses its questions ({self.refusal})", f"a model that takes them; {AGAIN}")
-
-    def _ended(self, found: str, wanted: str) -> BadInput:
-        return BadInput(self.place, found, wanted)
+    def _unfit(self, model: str) -> Unanswered:
+        found = f"{model} refuses its questions ({self.refusal})"
+        return Unanswered(self.place, found, f"a model that takes them; {AGAIN}")
 
     def _note(self, words: str) -> None:
         print(f"warning: {self.place}: {words}", flush=True)

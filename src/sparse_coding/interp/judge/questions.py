@@ -9,6 +9,8 @@ from sparse_coding.interp.judge.prompts import Message
 from sparse_coding.llm.answers import Cut, Unusable
 from sparse_coding.llm.client import Answer, Client
 from sparse_coding.llm.faults import CallFailed
+from sparse_coding.llm.manners import room_left
+from sparse_coding.llm.overflow import Overflow
 from sparse_coding.llm.request import Request
 
 ATTEMPTS = 2  # of a question whose answer cannot be used
@@ -72,13 +74,20 @@ async def usable(client: Client, request: Request, parse: Callable[[Answer], Par
     Raises CallFailed with the last reason, and what `Client.ask` raises.
     """
     reason, was_cut = "", False
+    full: list[Overflow] = []
     for attempt in range(ATTEMPTS):
-        answer = await client.ask(request.again(attempt, was_cut))
+        asked = request.again(attempt, was_cut)
+        answer = await client.ask(asked)
         try:
             return parse(answer)
         except Unusable as error:
             reason, was_cut = str(error), isinstance(error, Cut)
-    raise CallFailed(reason, is_transport=False)
+        if was_cut and (room := room_left(asked, answer)) is not None:
+            full.append(room)
+            client.forget(asked)  # or a server that was given more room would not be asked again
+    if was_cut and full:
+        raise CallFailed(f"{reason}, by the server: it may be longer", "context", full[-1])
+    raise CallFailed(reason, "words")
 
 
 async def together(client: Client, asked: Iterable[tuple[Request, Callable[[Answer], Parsed]]]) -> list[Parsed]:
@@ -96,11 +105,11 @@ async def together(client: Client, asked: Iterable[tuple[Request, Callable[[Answ
         nonlocal useless
         async with begun:
             if place > useless:
-                raise CallFailed("not asked", is_transport=False)
+                raise CallFailed("not asked", "words")
             try:
                 return await usable(client, request, parse)
             except CallFailed as failed:
-                if not failed.is_transport:  # an answer that did not come may come another time
+                if failed.by != "server":  # an answer that did not come may come at the end of the run
                     useless = min(useless, place)
                 raise
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sparse_coding.errors import BadInput, Paused
+from sparse_coding.errors import Paused, Unanswered
 from sparse_coding.interp.judge.judged import Scores
 from sparse_coding.interp.judge.judges import Panel
 from sparse_coding.interp.judge.questions import usable
@@ -16,7 +16,6 @@ from sparse_coding.llm.faults import CallFailed
 
 CALLS_EACH = 8  # about as many calls of one feature are under way at a time
 MOST_IN_A_ROW = 10  # features without a usable answer: then the model, or the server, is not fit for it
-MOST_WITHOUT_ANSWER = 0.02  # share of features that the server may leave without an answer at the end
 AGAIN = "the same command again: no answer that was received is asked for twice"
 
 
@@ -39,11 +38,15 @@ Answered = tuple[set[str], set[str]]  # what they call themselves who explained 
 
 @dataclass(frozen=True)
 class Outcome:
-    """scores: of each task that was finished, by its place in the list; paused: why not all were; answered: by whom."""
+    """scores: of each task that was finished, by its place in the list; answered: by whom.
+
+    left: places of those that the server gave no row for; stopped: why not all are finished, a cap or the server.
+    """
 
     scores: dict[int, Scores]
-    paused: Paused | None
+    stopped: Paused | Unanswered | None
     answered: dict[int, Answered]
+    left: frozenset[int] = frozenset()
 
 
 class Running:
@@ -53,29 +56,36 @@ class Running:
         self.client, self.panel, self.tasks, self.told = client, panel, tasks, told
         self.scores: dict[int, Scores] = {}
         self.answered: dict[int, Answered] = {}
-        self._unanswered: dict[int, CallFailed] = {}
-        self._failed_in_a_row = 0
+        self._left: dict[int, CallFailed] = {}  # by the server, without what a row needs
+        self._in_a_row: list[CallFailed] = []  # since the last feature with an answer
         self._over = False
 
     async def all(self) -> Outcome:
-        """Score every task. What the server left without an answer is asked for once more at the end.
+        """Score every task. What the server gave no answer to is asked for once more at the end.
 
-        Raises BadInput where the server or the model is of no use, or more than MOST_WITHOUT_ANSWER have no answer.
+        Raises Unanswered where ten features in a row failed, some of them by the model's words, and ServerStops.
         """
         try:
             await self._through(range(len(self.tasks)))
-            await self._through([index for index in self._unanswered if index not in self.scores])
-        except Paused as paused:
-            return Outcome(self.scores, paused, self.answered)
-        missing = [index for index in self._unanswered if index not in self.scores]
-        if len(missing) > MOST_WITHOUT_ANSWER * len(self.tasks):
-            found = (
-                f"no answer for {len(missing)} of {len(self.tasks)} features ({self._unanswered[missing[0]].reason})"
-            )
-            raise BadInput(self.client.reach.base_url, found, AGAIN)
-        for index in missing:
-            self.scores[index] = self._failed(index, self._unanswered[index].reason, None)
-        return Outcome(self.scores, None, self.answered)
+            silent = [index for index, failed in self._left.items() if failed.by == "server"]
+            await self._through(silent)
+        except (Paused, Unanswered) as stopped:
+            if isinstance(stopped, Unanswered) and any(failed.by == "words" for failed in self._in_a_row):
+                raise  # the model is not fit for it: not even a part of the table is of use
+            return Outcome(self.scores, stopped, self.answered, frozenset(self._left))
+        return Outcome(self.scores, self._unanswered(), self.answered, frozenset(self._left))
+
+    def _unanswered(self) -> Unanswered | None:
+        """The end of a run that went through, with features that the server left without a row."""
+        if not self._left:
+            return None
+        failed = list(self._left.values())
+        short = [each for each in failed if each.by == "context"]
+        worst = max(short, key=_needed, default=failed[0])
+        why = f", {len(short)} of them for {worst.overflow}" if short else ""
+        found = f"no answer for {len(failed)} of {len(self.tasks)} features{why} ({worst.reason})"
+        larger = "a larger context of the server, or a smaller dataset.fragment_tokens; then " if short else ""
+        return Unanswered(self.client.reach.base_url, found, larger + AGAIN)
 
     async def _through(self, indices: Sequence[int]) -> None:
         """Several features side by side. When one ends the run, the others end what they have begun."""
@@ -111,16 +121,16 @@ class Running:
             with heard.listening(judged):
                 scores = await judge.score(self.client, explanation or "", task.case)
             self._finish(index, scores)
-            self._failed_in_a_row = 0
+            self._in_a_row.clear()
         except CallFailed as failed:
-            self._failed_in_a_row += 1
-            if self._failed_in_a_row >= MOST_IN_A_ROW:
-                found = f"{MOST_IN_A_ROW} features in a row without an answer that can be used ({failed.reason})"
-                raise BadInput(self.client.reach.base_url, found, f"a model that answers; then {AGAIN}") from None
-            if failed.is_transport:
-                self._unanswered[index] = failed
-            else:
+            if failed.by == "words":
                 self._finish(index, self._failed(index, failed.reason, explanation))
+            else:
+                self._left[index] = failed
+            self._in_a_row.append(failed)
+            if len(self._in_a_row) >= MOST_IN_A_ROW:
+                found = f"{MOST_IN_A_ROW} features in a row without an answer that can be used ({failed.reason})"
+                raise Unanswered(self.client.reach.base_url, found, f"a model that answers; then {AGAIN}") from None
 
     def _failed(self, index: int, reason: str, explanation: str | None) -> Scores:
         case = self.tasks[index].case
@@ -129,4 +139,9 @@ class Running:
 
     def _finish(self, index: int, scores: Scores) -> None:
         self.scores[index] = scores
+        self._left.pop(index, None)
         self.told()
+
+
+def _needed(failed: CallFailed) -> int:
+    return (failed.overflow and failed.overflow.needed) or 0
