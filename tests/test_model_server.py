@@ -109,7 +109,8 @@ def test_spoilt_answers(kind: str) -> None:
     assert (_said(answer), json.loads(_said(good))) == (SAYS[kind], SIMULATED)
     (choice,) = answer.choices
     told = [choice.message.refusal, choice.finish_reason == "length", not answer.usage]
-    assert [bool(it) for it in told] == [kind == "refusal", kind in ("truncated", "no_room", "thinks"), kind == "no_usage"]
+    is_cut = kind in ("truncated", "no_room", "thinks")
+    assert [bool(it) for it in told] == [kind == "refusal", is_cut, kind == "no_usage"]
 
 
 @pytest.mark.parametrize("kind", RAISES)

@@ -30,7 +30,8 @@ def test_as_low_as_another_solver_and_within_the_bounds(seed, n, rows):
     if rows > 2 * n:
         np.testing.assert_allclose(found, best, atol=1e-6)
     else:
-        assert np.linalg.norm(found) <= np.linalg.norm(best) * (1 + 1e-2)  # rounding over the ridge
+        # The ridge is hardly larger than rounding: a larger one finds the smallest, and fits worse (to 2e-5 at 1e-12).
+        assert np.linalg.norm(found) <= np.linalg.norm(best) * (1 + 1e-2)
 
 
 @pytest.mark.parametrize("tries", [0, 3])
