@@ -135,13 +135,13 @@ class Pace:
 
     def _tell(self) -> None:
         setting = "autointerp.llm.connection"
-        print(
-            f"{self._place}: no answer to a question in {self._timeout:g} s; it is waited for, up to "
-            f"{LONGEST * self._timeout:g} s, and not sent again. No more than {self.slots.now} are under way from now "
-            "on, until answers come in time. If this server always takes so long, set a longer "
-            f"{setting}.timeout, or {setting}.in_flight to the number of its slots",
-            file=sys.stderr,
+        said = (
+            f"no answer to a question in {self._timeout:g} s. It is not sent again but waited for, up to "
+            f"{LONGEST * self._timeout:g} s; under way are at most {self.slots.now} from now on, and slowly more while "
+            f"answers come in time. For a server that is always so slow: a longer {setting}.timeout, or "
+            f"{setting}.in_flight no higher than the number of its slots"
         )
+        print(f"{self._place}: {said}", file=sys.stderr)
 
 
 def pause(first: float, tries: int) -> float:
