@@ -41,9 +41,14 @@ class Busy:
             self._free.notify_all()
 
 
+def numbered(asked):
+    """The number of a question."""
+    return int(asked.body["messages"][0]["content"])
+
+
 def times_asked(server):
     """Of each question, by its number: how often it came in."""
-    return Counter(int(asked.body["messages"][0]["content"]) for asked in server.asked)
+    return Counter(numbered(asked) for asked in server.asked)
 
 
 def paced(desk, n):
@@ -122,7 +127,7 @@ def test_a_server_that_recovers_is_asked_more_again(tmp_path):
 
 def hangs_on(number):
     def script(asked, _):
-        return Fault("slow", seconds=60) if asked.body["messages"][0]["content"] == f"{number:06}" else None
+        return Fault("slow", seconds=60) if numbered(asked) == number else None
 
     return script
 
@@ -175,9 +180,11 @@ def test_answers_to_later_questions_are_no_sign_for_one_that_hangs(tmp_path):
 
 
 def test_a_server_that_stops_is_not_waited_for_as_long_as_one_that_is_slow(tmp_path):
-    def script(asked, number):
+    befalls = [Fault("slow", seconds=0.4), None, Fault("quota"), Fault("slow", seconds=60)]
+
+    def script(asked, _):
         eventually(lambda: len(server.asked) == 4)
-        return [Fault("slow", seconds=60), Fault("slow", seconds=0.4), None, Fault("quota")][number]
+        return befalls[numbered(asked)]
 
     with ModelServer(script) as server:
         desk = Desk(tmp_path, server.url, timeout=1.0, in_flight=4)
