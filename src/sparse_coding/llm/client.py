@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import random
 import sys
 from collections import defaultdict
 from collections.abc import Mapping
@@ -18,14 +17,14 @@ from sparse_coding.llm import degrade, heard
 from sparse_coding.llm.cache import Cache, Kept
 from sparse_coding.llm.faults import CallFailed, Fault, ServerStops, fault_of
 from sparse_coding.llm.ledger import Ledger, Spent
+from sparse_coding.llm.pace import Pace, pause
 from sparse_coding.llm.request import Endpoint, Request
 from sparse_coding.params import SET_HERE
 
-LONGEST_NAP = 1.0  # seconds, after which those who wait look whether the run is over
 OTHERS = 15  # seconds without a change after which calls of other processes are taken to be those of killed ones
-LONGEST_WAIT = 60.0  # seconds between two tries, unless the server asks for more
 MOST_PATIENCE = 900.0  # seconds; a server that asks for more ends the run
 MOST_COUNTED = 10**9  # tokens of a call; a server that counts more has miscounted
+OVERDUE = Fault("again", "no answer in time", may_cost=True)
 Answer = dict[str, Any]
 Asked = tuple[Endpoint, str]  # of a model
 
@@ -59,18 +58,16 @@ class Client:
             base_url=reach.base_url,
             api_key=reach.key or "none",
             max_retries=0,
-            timeout=reach.timeout,
+            timeout=openai.Timeout(reach.timeout, read=None),  # the pace says how long an answer is waited for
             # A redirection is a second request, which the ledger does not know.
             http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False),
         )
-        self._slots = asyncio.Semaphore(reach.in_flight)
+        self._pace = Pace(reach.base_url, reach.in_flight, reach.timeout)
         self._same: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # while somebody asks
         self._dropped: defaultdict[Asked, set[str]] = defaultdict(set)  # parameters that a model does not know
         self._climbs: defaultdict[Asked, asyncio.Lock] = defaultdict(asyncio.Lock)  # who is finding them out
         self._settled = asyncio.Condition()
         self._under_way = 0
-        self._silent_until = 0.0  # on the clock of the loop
-        self._over: Exception | None = None
         self._last_spent: Spent | None = None
         self._unchanged = 0
 
@@ -114,6 +111,8 @@ class Client:
             return heard.note(kept["answer"] if kept is not None else await self._answered(request, key))
 
     async def _answered(self, request: Request, key: str) -> Answer:
+        if self._pace.gives_up(key):
+            raise CallFailed(OVERDUE.reason, is_transport=True)
         asked = request.endpoint, request.model
         known, climb = self._dropped[asked], self._climbs[asked]
         dropped: set[str] = set()
@@ -121,7 +120,7 @@ class Client:
         while True:
             async with climb:  # not while somebody is finding out what the server knows
                 pass
-            async with self._slots:
+            async with self._pace.slots:
                 if climb.locked():
                     continue
                 dropped |= known
@@ -135,7 +134,7 @@ class Client:
                 continue  # others found out what to leave out
             if fault.kind != "again":
                 raise CallFailed(fault.reason, fault.by, fault.overflow)
-            is_last = tries >= self.reach.retries
+            is_last = tries >= self.reach.retries or self._pace.gives_up(key)
             if fault.wait is not None or not is_last:
                 self._be_silent(fault, tries)
             if is_last:
@@ -157,7 +156,7 @@ class Client:
             if believed:
                 dropped.add(name)
             believed = True
-            async with self._slots:
+            async with self._pace.slots:
                 answer, after, sent = await self._sent(request, key, dropped)
             if after is None and not dropped - self._dropped[request.endpoint, request.model]:
                 return answer, None
@@ -179,7 +178,7 @@ class Client:
         most = request.most_prompt_tokens, request.most_completion_tokens
         used = most  # unless it is known to be less
         try:
-            answer, fault = await self._exchanged(request, sent)
+            answer, fault = await self._exchanged(request, sent, key)
             if answer is not None:
                 used = _usage(answer) or most
                 kept = {"request": dict(request.body), "dropped": sorted(dropped), "answer": answer}
@@ -197,18 +196,22 @@ class Client:
         if fault is not None and fault.kind == "degrade" and (why := degrade.beyond(request, sent, fault.reason)):
             fault, wanted = Fault("stop", f"{why} ({fault.reason})"), "what this server takes"
         if fault is not None and fault.kind == "stop":
-            self._over = ServerStops(self.reach.base_url, fault.reason, f"{wanted}; then run the same command again: "
-                                     "no answer is asked for twice")  # fmt: skip
-            raise self._over
+            wanted += "; then run the same command again: no answer is asked for twice"
+            raise self._pace.end(ServerStops(self.reach.base_url, fault.reason, wanted))
         return answer, fault, sent
 
-    async def _exchanged(self, request: Request, sent: Mapping[str, Any]) -> tuple[Answer | None, Fault | None]:
+    async def _exchanged(
+        self, request: Request, sent: Mapping[str, Any], key: str
+    ) -> tuple[Answer | None, Fault | None]:
         api = self._openai.completions if request.endpoint == "completions" else self._openai.chat.completions
         try:
             ours = {name: value for name, value in sent.items() if name in SET_HERE}
             more = {name: value for name, value in sent.items() if name not in SET_HERE}
-            raw = await api.with_raw_response.create(**ours, extra_body=more or None)
+            async with self._pace.waiting(key):
+                raw = await api.with_raw_response.create(**ours, extra_body=more or None)
             answer = json.loads(raw.http_response.content)
+        except TimeoutError:
+            return None, OVERDUE
         except openai.OpenAIError as error:
             return None, fault_of(error, self.reach.key)
         except UnicodeEncodeError:
@@ -222,10 +225,10 @@ class Client:
     async def _reserved(self, request: Request) -> int:
         """Enter the call. What is under way is entered at the most that it can cost: near a limit, wait for it."""
         while True:
-            await self._silence()  # also after a wait for others: they may have been told to be silent
+            await self._pace.silence()  # also after a wait for others: they may have been told to be silent
             async with self._settled:
-                if self._over is not None:
-                    raise self._over
+                if self._pace.over is not None:
+                    raise self._pace.over
                 call = self.ledger.reserve(request.model, request.most_prompt_tokens, request.most_completion_tokens)
                 if call is not None:
                     self._under_way += 1
@@ -233,8 +236,7 @@ class Client:
                 if self._under_way:
                     await self._settled.wait()
                 elif not await self._others_may_settle():
-                    self._over = self._paused()
-                    raise self._over
+                    raise self._pace.end(self._paused())
 
     async def _others_may_settle(self) -> bool:
         """Whether another process has calls under way; a second is waited then. Those of a killed one stay for ever."""
@@ -262,18 +264,12 @@ class Client:
 
     def _be_silent(self, fault: Fault, tries: int) -> None:
         """Nobody sends anything until the server may have come to itself."""
-        wait = min(LONGEST_WAIT, self.reach.retry_wait * 2**tries) * random.uniform(0.5, 1)
-        if fault.wait is not None:
-            wait = max(wait, fault.wait)
+        wait = max(pause(self.reach.retry_wait, tries), fault.wait or 0.0)
         if wait > MOST_PATIENCE:
-            self._over = ServerStops(self.reach.base_url, f"a wish to be left alone for {wait:.0f} s ({fault.reason})",
-                                     "a shorter one; run the same command again later")  # fmt: skip
-            raise self._over
-        self._silent_until = max(self._silent_until, asyncio.get_running_loop().time() + wait)
-
-    async def _silence(self) -> None:
-        while self._over is None and (left := self._silent_until - asyncio.get_running_loop().time()) > 0:
-            await asyncio.sleep(min(left, LONGEST_NAP))
+            found = f"a wish to be left alone for {wait:.0f} s ({fault.reason})"
+            wanted = "a shorter one; run the same command again later"
+            raise self._pace.end(ServerStops(self.reach.base_url, found, wanted))
+        self._pace.be_silent(wait)
 
 
 def _usage(answer: Answer) -> tuple[int, int] | None:

@@ -171,7 +171,12 @@ class Connection(Caps):
     )
     prices: dict[str, Price] = setting({}, "Model name -> price; a model that is not here costs nothing.")
     in_flight: Annotated[int, Field(ge=1, le=256)] = setting(16, "Requests under way at the same time.")
-    timeout: Positive = setting(120.0, "Longest wait for an answer.", unit="seconds")
+    timeout: Positive = setting(
+        120.0,
+        "Wait for an answer, after which fewer questions are under way; the late one is waited for, up to ten times as "
+        "long, before it is sent once more.",
+        unit="seconds",
+    )
     retries: Annotated[int, Field(ge=0)] = setting(6, "Times a request is sent again after a fault of the server.")
     retry_wait: Positive = setting(1.0, "First wait between them; it doubles.", unit="seconds")
     cache: str = setting(".work/llm/cache", "Folder of all answers ever received.", min_length=1)
