@@ -155,9 +155,8 @@ class ModelServer:
 
     def _chat(self, body: Json, spoil: str | None) -> Json:
         choice = self.mind.chat(body, spoil)
-        read = "".join(message["content"] for message in body["messages"])
         said = choice["message"]["content"] or choice["message"]["refusal"] or ""
-        usage = _usage(read, said, most_tokens(body))
+        usage = _usage(self.mind.read(body), said, most_tokens(body))
         return {"id": "chatcmpl-0", "object": "chat.completion", "choices": [choice], "usage": usage}
 
     def _complete(self, body: Json, spoil: str | None) -> Json:
