@@ -171,7 +171,7 @@ def test_one_that_stands_still_for_longer_is_asked_again_for_what_it_was_asked(l
 
 def test_who_waits_longer_for_a_slot_than_the_time_out_is_answered_in_the_end(llama, tmp_path):
     """A question is asked again only if nobody waits for its first answer any more."""
-    requests = [long(number) for number in range(4)]  # the server listens to five at a time
+    requests = [long(number) for number in range(4)]
     with llama(slots=1) as server, Relay(server.port) as relay:
         began = time.monotonic()
         httpx.post(f"{server.url}/chat/completions", json=dict(long(99).body), timeout=60)
