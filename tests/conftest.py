@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 # Machines that run tests are slow now and then: an example may take its time.
@@ -15,3 +16,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # `make test` hands its own flags on, under which a make that a test starts says which folder it enters and leaves.
 for flags in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
     os.environ.pop(flags, None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With REQUIRE_SERVERS=1 in the environment, a test that needs servers fails where it would be skipped."""
+    report = yield
+    is_needed = os.environ.get("REQUIRE_SERVERS") == "1" and item.get_closest_marker("server") is not None
+    if is_needed and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"REQUIRE_SERVERS=1, and {call.excinfo.value}"
+    return report

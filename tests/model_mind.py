@@ -12,6 +12,7 @@ from typing import Any
 Json = dict[str, Any]
 
 REFUSAL = "I'm sorry, but I can't help with that."
+LOST = "What is it that you ask?"
 OTHER = " unknown"  # the token that stands for all that is no digit
 SURE = -1e-4  # log-probability of a token that is no digit
 UNLIKELY = math.log(1e-6)  # and of an `unknown` of an echoed prompt, or of a digit that was said all the same
@@ -53,13 +54,15 @@ class Mind:
     """A model and its manners.
 
     prose: it wraps JSON in a sentence and a fence. merged_tab: its tokenizer joins a tab and the value after it.
-    digit_spread: probability of the digit that it says. no_digits: its likeliest tokens hold no digit.
+    digit_spread: probability of the digit that it says. no_digits: its likeliest tokens hold no digit. context: tokens
+    of a question that it reads, the last ones, without a word about the others; what it cannot make out then is LOST.
     """
 
     prose: bool = False
     merged_tab: bool = False
     digit_spread: float = 0.9
     no_digits: bool = False
+    context: int | None = None
 
     def chat(self, body: Json, spoil: str | None = None) -> Json:
         """The choice of an answer to messages."""
@@ -87,10 +90,21 @@ class Mind:
             "logprobs": self._echoed(text, body["logprobs"], spoil) if is_listed else None,
         }
 
+    def read(self, body: Json) -> str:
+        """The text of all messages, as far as it is read."""
+        text = "".join(message["content"] for message in body["messages"])
+        return text if self.context is None else _last(text, self.context)
+
     def _said(self, body: Json, spoil: str | None) -> str:
         asked = [message["content"] for message in body["messages"] if message["role"] == "user"][-1]
         schema = ((body.get("response_format") or {}).get("json_schema") or {}).get("schema")
-        text = self._answer(asked, None if self.prose else schema, SPOILT_VALUES.get(spoil or "", dict))
+        seen = asked if self.context is None else _last(asked, self.context)
+        try:
+            text = self._answer(seen, None if self.prose else schema, SPOILT_VALUES.get(spoil or "", dict))
+        except ValueError:
+            if seen == asked:
+                raise
+            text = LOST
         return SPOILT_TEXTS.get(spoil or "", str)(text)
 
     def _answer(self, asked: str, schema: Json | None, spoilt: Callable[[Any], Any]) -> str:
@@ -168,6 +182,10 @@ def _within(text: str, most: int | None) -> tuple[str, bool]:
     if most is None or n_tokens(text) < most:
         return text, False
     return text.encode("utf-8", "surrogatepass")[: 4 * most].decode(errors="ignore"), True
+
+
+def _last(text: str, most: int) -> str:
+    return text.encode("utf-8", "surrogatepass")[-4 * most :].decode(errors="ignore")
 
 
 def _explanation(asked: str) -> str:

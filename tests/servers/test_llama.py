@@ -1,30 +1,53 @@
 """The project's client and stage against llama.cpp's own server."""
 
 import json
+import re
 import signal
 import subprocess
 import threading
+import time
+from collections import Counter
 
+import httpx
 import pytest
 
 from sparse_coding.errors import BadInput
 from sparse_coding.llm import answers
+from sparse_coding.llm.faults import CallFailed
 from sparse_coding.llm.ledger import Limits
 from tests.interp import asked
-from tests.llm.asking import Desk, chat, said
+from tests.llm.asking import Desk, chat, eventually, said
 from tests.servers.conftest import HERE, MODEL
+from tests.servers.relay import Passed, Relay
 
 pytestmark = pytest.mark.server
 
 KEYS = [str(number) for number in range(12)]
 DIGIT = {"type": "integer", "enum": list(range(10))}
 SCHEMA = {"type": "object", "additionalProperties": False, "properties": dict.fromkeys(KEYS, DIGIT), "required": KEYS}
+LONG = 6000  # tokens; the server looks once a second whether anybody waits for them yet
 FORMAT = {"type": "json_schema", "json_schema": {"name": "v", "strict": True, "schema": SCHEMA}}
 
 
 def values(number=0, **fields):
     wish = {"response_format": FORMAT, "logprobs": True, "top_logprobs": 20, "max_tokens": 300}
     return chat(number, **wish, **fields)
+
+
+def long(number):
+    """More than a second of writing."""
+    return chat(number, max_tokens=LONG, ignore_eos=True)
+
+
+def key(request):
+    return json.dumps(request.body, sort_keys=True)
+
+
+def told(relay):
+    """How often each question was answered, and how often it was asked without an answer, as seen at the server."""
+    answered = Counter(json.dumps(body, sort_keys=True) for body, status in relay.passed if status == 200)
+    lost = Counter(json.dumps(body, sort_keys=True) for body, status in relay.passed if status is None)
+    return answered, lost
 
 
 def tokens(desk):
@@ -70,11 +93,18 @@ def test_a_cap_is_exact(llama, tmp_path):
 
 
 def test_a_context_that_is_too_small_is_said_with_both_numbers(llama, planted_site, tmp_path):
-    with llama(context=1024, slots=2) as server:
-        got = Desk(tmp_path, server.url).ask(chat(content="a" * 2000))[0]
-        assert "exceeds the available context size (512 tokens)" in str(got)
-        with pytest.raises(BadInput, match="512"):
-            asked.run(planted_site, tmp_path, asked.settings(server.url, features=2))
+    """The tokens that the longest question needs, and those that the server has for it."""
+    with llama(context=1024, slots=2) as server, Relay(server.port) as relay:
+        said = httpx.post(f"{server.url}/chat/completions", json=dict(chat(content="a" * 2000).body)).json()["error"]
+        assert said["type"] == "exceed_context_size_error"
+        assert (said["n_prompt_tokens"] > 2000, said["n_ctx"]) == (True, 512)
+        with pytest.raises(BadInput) as caught:
+            asked.run(planted_site, tmp_path, asked.settings(relay.url, features=2))
+        (question,) = relay.passed
+    (needed, has) = re.findall(r"(\d+) tokens\)", str(caught.value))
+    assert int(needed) > len(question.body["messages"][-1]["content"])  # a token of this model is a byte
+    assert int(has) == 512
+    assert question.status == 400
     assert not list((tmp_path / "output").glob("*"))
 
 
@@ -91,25 +121,83 @@ def test_a_run_ends_in_scores_under_any_name_and_a_second_asks_nothing(llama, pl
 
 def test_a_server_that_is_killed_and_started_again_is_gone_on_with(llama, tmp_path):
     requests = [values(number) for number in range(60)]
-    with llama() as server:
-        desk = Desk(tmp_path, server.url, in_flight=2, retries=10, retry_wait=0.2)
-        restart = threading.Thread(target=lambda: (server.kill(), server.start()))
-        timer = threading.Timer(0.5, restart.start)
-        timer.start()
+    with llama() as server, Relay(server.port) as relay:
+
+        def restart():
+            eventually(lambda: len(relay.passed) >= 20)
+            server.kill()
+            killed.extend(relay.passed)
+            server.start()
+
+        killed: list[Passed] = []
+        desk = Desk(tmp_path, relay.url, in_flight=2, retries=10, retry_wait=0.2)
+        restarting = threading.Thread(target=restart)
+        restarting.start()
         got = desk.ask(*requests)
-        timer.join()
-        restart.join()
-    assert all(isinstance(each, dict) for each in got), got
-    bodies = {json.dumps(request.body, sort_keys=True) for request in requests}
-    assert len(desk.files()) == len(bodies)
-    assert desk.ledger.spent().requests <= len(requests) + 2 * 10  # those under way at the kill, no answered one
+        restarting.join()
+        assert all(isinstance(each, dict) for each in got), got
+        assert 20 <= len(killed) < len(requests)
+        answered, lost = told(relay)
+        assert answered == Counter(map(key, requests))  # each once: what was answered is not asked again
+        assert lost.total() <= 2  # those under way at the kill
+        assert len(desk.files()) == len(requests)
+        assert desk.ledger.spent().requests >= len(relay.passed)
 
 
 def test_a_server_that_stands_still_for_a_while_is_waited_for(llama, tmp_path):
-    with llama() as server:
-        desk = Desk(tmp_path, server.url, in_flight=2, timeout=20.0)
+    with llama() as server, Relay(server.port) as relay:
+        desk = Desk(tmp_path, relay.url, in_flight=2, timeout=20.0)
         server.pause(signal.SIGSTOP)
         threading.Timer(1.5, server.pause, (signal.SIGCONT,)).start()
         got = desk.ask(*(chat(number) for number in range(4)))
         assert [said(each) for each in got] == ["the words"] * 4
-        assert desk.ledger.spent().requests == 4
+        assert len(relay.passed) == desk.ledger.spent().requests == 4
+
+
+def test_one_that_stands_still_for_longer_is_asked_again_for_what_it_was_asked(llama, tmp_path):
+    """Questions under way run out of time; each is answered once all the same."""
+    requests = [chat(number) for number in range(4)]
+    with llama() as server, Relay(server.port) as relay:
+        desk = Desk(tmp_path, relay.url, in_flight=2, timeout=0.5, retries=20, retry_wait=0.2)
+        server.pause(signal.SIGSTOP)
+        threading.Timer(1.5, server.pause, (signal.SIGCONT,)).start()
+        got = desk.ask(*requests)
+        assert [said(each) for each in got] == ["the words"] * 4
+        answered, lost = told(relay)
+        assert answered == Counter(map(key, requests))
+        assert lost.total() >= 1
+        assert desk.ledger.spent().requests == len(relay.passed)
+
+
+def test_who_waits_longer_for_a_slot_than_the_time_out_is_answered_in_the_end(llama, tmp_path):
+    """A question is asked again only if nobody waits for its first answer any more."""
+    requests = [long(number) for number in range(4)]
+    with llama(slots=1) as server, Relay(server.port) as relay:
+        began = time.monotonic()
+        httpx.post(f"{server.url}/chat/completions", json=dict(long(99).body), timeout=60)
+        timeout = 2.5 * (time.monotonic() - began)
+        desk = Desk(tmp_path, relay.url, in_flight=4, timeout=timeout, retries=30, retry_wait=0.05)
+        got = desk.ask(*requests)
+        assert [said(each)[:9] for each in got] == ["the words"] * 4
+        assert {each["usage"]["completion_tokens"] for each in got} == {LONG}
+        answered, lost = told(relay)
+        assert answered == Counter(map(key, requests))
+        spent = desk.ledger.spent()
+        assert (spent.requests, spent.unsettled) == (len(relay.passed), 0)
+        assert spent.completion == LONG * (len(requests) + lost.total())  # what ran out of time may have been written
+
+
+def test_an_answer_that_takes_longer_than_the_time_out_is_none(llama, tmp_path):
+    with llama(slots=1) as server, Relay(server.port) as relay:
+        desk = Desk(tmp_path, relay.url, timeout=0.1, retries=2)
+        (failed,) = desk.ask(long(0))
+        assert isinstance(failed, CallFailed)
+        assert failed.is_transport
+        assert "no answer in time" in failed.reason
+        assert {each.status for each in relay.passed} == {None}
+        spent = desk.ledger.spent()
+        assert 1 <= len(relay.passed) == spent.requests <= 3
+        assert (spent.completion, spent.unsettled) == (LONG * spent.requests, 0)
+        assert not desk.files()
+        patient = Desk(tmp_path, relay.url, timeout=60.0)
+        assert said(patient.ask(long(0))[0]).startswith("the words")

@@ -1,6 +1,7 @@
 """Servers that leave out half of what they are asked, and proxies that refuse some of it; counted at the server."""
 
 import json
+import re
 
 import pytest
 
@@ -8,10 +9,12 @@ from sparse_coding.errors import BadInput
 from tests.interp import asked
 from tests.model_server import ModelServer
 
+NEITHER = {"response_format", "logprobs", "top_logprobs"}
+
 
 def test_a_server_that_ignores_schema_and_probabilities_gives_sampled_scores(planted_site, tmp_path, capsys):
     """As `transformers serve` does: 200, and neither."""
-    with ModelServer(ignores={"response_format", "logprobs", "top_logprobs"}) as server:
+    with ModelServer(ignores=NEITHER, prose=True) as server:
         rows = asked.run(planted_site, tmp_path, asked.settings(server.url, features=2))
         bodies = [json.dumps(request.body, sort_keys=True) for request in server.asked if request.body]
     assert len(bodies) == len(set(bodies))  # nothing was asked twice for it
@@ -19,7 +22,28 @@ def test_a_server_that_ignores_schema_and_probabilities_gives_sampled_scores(pla
     assert scored
     assert all(row["top_and_random"] > 0.99 for row in scored)
     assert {row["source"] for row in scored} == {"sampled"}
-    assert "probabilities" in "".join(capsys.readouterr())
+    assert {row["reason"] for row in rows if row["source"] == "logprob_ev"} <= {"no probabilities in the answers", None}
+    said = "".join(capsys.readouterr())
+    assert "no probabilities in an answer of judges: scores will be of what it writes alone" in said
+    assert "judges does not keep to the schema" in said
+
+
+@pytest.mark.parametrize("scorer", ["simulation", "detection"])
+def test_a_server_that_cuts_long_questions_is_asked_about_it_and_scores_nothing(planted_site, tmp_path, capsys, scorer):
+    """As Ollama does beyond its context: 200, and an answer to the end of the question."""
+    with ModelServer(ignores=NEITHER, context=60) as server:
+        rows = asked.run(planted_site, tmp_path, asked.settings(server.url, scorer, features=3))
+        assert all(request.answered for request in server.asked)
+    said = "".join(capsys.readouterr())
+    for model in ("explains", "judges"):
+        words = rf"{model} read 60 tokens of a question of ([0-9,]+) bytes: does it cut long ones\?"
+        lengths = [int(length.replace(",", "")) for length in re.findall(words, said)]
+        assert 1 <= len(lengths) <= 2
+        assert min(lengths) > 12 * 60
+    alive = [row for row in rows if row["status"] != "dead"]
+    assert {row["status"] for row in alive} == {"failed"}
+    assert all(row["reason"] for row in alive)
+    assert all(row["top_and_random"] is None and row["balanced_accuracy"] is None for row in alive)
 
 
 def test_a_proxy_that_knows_no_temperature_is_asked_without(planted_site, tmp_path):

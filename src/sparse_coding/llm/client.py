@@ -91,13 +91,16 @@ class Client:
 
     def forget(self, request: Request) -> None:
         """Ask it anew another time: its answer was the server's fault."""
-        self.cache.forget(request.key(self.reach.server))
+        for name in self._names():
+            self.cache.forget(request.key(name))
+
+    def _names(self) -> list[str]:
+        """What answers of this server are kept under, and were by earlier versions."""
+        return [self.reach.server, *([self.reach.base_url] if self.reach.by_address else [])]
 
     def _kept(self, request: Request) -> Kept | None:
-        kept = self.cache.get(request.key(self.reach.server))
-        if kept is None and self.reach.by_address:
-            kept = self.cache.get(request.key(self.reach.base_url))
-        return kept
+        found = (self.cache.get(request.key(name)) for name in self._names())
+        return next((kept for kept in found if kept is not None), None)
 
     async def ask(self, request: Request) -> Answer:
         """The JSON of the answer. The same question is sent once, and its answer is kept before it is used.
@@ -112,7 +115,7 @@ class Client:
 
     async def _answered(self, request: Request, key: str) -> Answer:
         if self._pace.gives_up(key):
-            raise CallFailed(OVERDUE.reason, is_transport=True)
+            raise CallFailed(OVERDUE.reason, "server")
         asked = request.endpoint, request.model
         known, climb = self._dropped[asked], self._climbs[asked]
         dropped: set[str] = set()
