@@ -94,7 +94,7 @@ def test_zeros_are_a_constant_prediction_and_say_so(planted_site, tmp_path):
     assert {(row["status"], row["top_and_random"]) for row in scored} == {("pred_constant", 0.0)}
 
 
-STOPS = [("quota", "quota"), ("key", "the key is not accepted"), ("forbidden", "access"), ("model", "no such model")]
+STOPS = [("quota", "quota"), ("key", "the key is not accepted"), ("key_limit", "access"), ("model", "no such model")]
 
 
 @pytest.mark.parametrize(("kind", "said"), STOPS)

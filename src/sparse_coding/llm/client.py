@@ -8,24 +8,24 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeGuard
+from typing import Any
 from weakref import WeakValueDictionary
 
 import openai
 
 from sparse_coding.errors import BadInput, Paused
-from sparse_coding.llm import degrade, heard
+from sparse_coding.llm import degrade, heard, inside
 from sparse_coding.llm.cache import Cache, Kept
 from sparse_coding.llm.faults import CallFailed, Fault, ServerStops, fault_of
 from sparse_coding.llm.ledger import Ledger, Spent
 from sparse_coding.llm.request import Endpoint, Request
+from sparse_coding.llm.usage import Used, used
 from sparse_coding.params import SET_HERE
 
 LONGEST_NAP = 1.0  # seconds, after which those who wait look whether the run is over
 OTHERS = 15  # seconds without a change after which calls of other processes are taken to be those of killed ones
 LONGEST_WAIT = 60.0  # seconds between two tries, unless the server asks for more
 MOST_PATIENCE = 900.0  # seconds; a server that asks for more ends the run
-MOST_COUNTED = 10**9  # tokens of a call; a server that counts more has miscounted
 Answer = dict[str, Any]
 Asked = tuple[Endpoint, str]  # of a model
 
@@ -67,6 +67,7 @@ class Client:
         self._same: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # while somebody asks
         self._dropped: defaultdict[Asked, set[str]] = defaultdict(set)  # parameters that a model does not know
         self._climbs: defaultdict[Asked, asyncio.Lock] = defaultdict(asyncio.Lock)  # who is finding them out
+        self._answering: set[Asked] = set()  # who answered a question in this run
         self._settled = asyncio.Condition()
         self._under_way = 0
         self._silent_until = 0.0  # on the clock of the loop
@@ -172,23 +173,25 @@ class Client:
         """Send once. The answer or what went wrong, and the body that was sent."""
         sent = degrade.without(request.body, dropped)
         call = await self._reserved(request)
-        most = request.most_prompt_tokens, request.most_completion_tokens
-        used = most  # unless it is known to be less
+        charged = most = Used(request.most_prompt_tokens, request.most_completion_tokens)  # unless it is known
         try:
             answer, fault = await self._exchanged(request, sent)
             if answer is not None:
-                used = _usage(answer) or most
+                charged = used(answer) or most
                 kept = {"request": dict(request.body), "dropped": sorted(dropped), "answer": answer}
                 answer = self.cache.first(key, kept)["answer"]
-            elif fault is not None and not fault.may_cost:
-                used = 0, 0
+                self._answering.add((request.endpoint, request.model))
+            elif fault is not None:
+                charged = fault.used or (most if fault.may_cost else Used(0, 0))
         finally:
             try:
-                self.ledger.settle(call, request.model, *used)
+                self.ledger.settle(call, request.model, *charged)
             finally:
                 self._under_way -= 1
                 async with self._settled:
                     self._settled.notify_all()
+        if fault is not None and fault.of_one and await self._answers_others(request):
+            fault = Fault("fail", fault.reason)
         wanted = "a server that answers"
         if fault is not None and fault.kind == "degrade" and (why := degrade.beyond(request, sent, fault.reason)):
             fault, wanted = Fault("stop", f"{why} ({fault.reason})"), "what this server takes"
@@ -198,6 +201,13 @@ class Client:
             raise self._over
         return answer, fault, sent
 
+    async def _answers_others(self, request: Request) -> bool:
+        """Whether this model answers other questions in this run. What is under way is waited for: it is slower."""
+        async with self._settled:
+            asked = request.endpoint, request.model
+            await self._settled.wait_for(lambda: asked in self._answering or not self._under_way)
+            return asked in self._answering
+
     async def _exchanged(self, request: Request, sent: Mapping[str, Any]) -> tuple[Answer | None, Fault | None]:
         api = self._openai.completions if request.endpoint == "completions" else self._openai.chat.completions
         try:
@@ -205,13 +215,16 @@ class Client:
             more = {name: value for name, value in sent.items() if name not in SET_HERE}
             raw = await api.with_raw_response.create(**ours, extra_body=more or None)
             answer = json.loads(raw.http_response.content)
+            told = raw.http_response.headers, self.reach.key
+            if isinstance(answer, dict) and (fault := inside.fault_in(answer, *told)) is not None:
+                return None, fault
         except openai.OpenAIError as error:
             return None, fault_of(error, self.reach.key)
         except UnicodeEncodeError:
             return None, Fault("fail", "a question that is no Unicode (half of a surrogate pair)")
         except (ValueError, RecursionError):
             return None, Fault("again", "an answer that is no JSON", may_cost=True)
-        if not isinstance(answer, dict) or "choices" not in answer:  # some gateways put errors into a 200
+        if not isinstance(answer, dict) or "choices" not in answer:
             return None, Fault("again", "an answer that is no JSON object with choices", may_cost=True)
         return answer, None
 
@@ -270,16 +283,3 @@ class Client:
     async def _silence(self) -> None:
         while self._over is None and (left := self._silent_until - asyncio.get_running_loop().time()) > 0:
             await asyncio.sleep(min(left, LONGEST_NAP))
-
-
-def _usage(answer: Answer) -> tuple[int, int] | None:
-    """Tokens read and written, as the server counts them; None where it does not."""
-    usage = answer.get("usage")
-    if not isinstance(usage, dict):
-        return None
-    read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    return (read, written) if _is_count(read) and _is_count(written) else None
-
-
-def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_COUNTED
