@@ -82,18 +82,28 @@ def test_or_are_about_to_be(tmp_path):
 def test_a_mute_403_ends_a_run_in_which_nothing_was_answered(tmp_path, in_flight):
     with ModelServer(lambda asked, number: MUTE) as server:
         desk = Desk(tmp_path, server.url, in_flight=in_flight)
-        stops = desk.ask(*(chat(number) for number in range(20)))
-        assert {type(stop) for stop in stops} == {ServerStops}
-        assert "access is denied" in str(stops[0])
-        assert len(server.asked) <= in_flight
+        *first, stop = desk.ask(*(chat(number) for number in range(20)))
+        assert [type(each) for each in first].count(CallFailed) == (in_flight == 1)
+        assert {type(each) for each in first} <= {ServerStops, CallFailed}
+        assert "access is denied" in str(stop)
+        assert len(server.asked) == max(in_flight, 2)
         assert (desk.ledger.spent().unsettled, desk.ledger.spent().tokens) == (0, 0)
+
+
+def test_the_first_question_of_a_run_may_be_the_one(tmp_path):
+    with ModelServer([MUTE]) as server:
+        failed, *answers = Desk(tmp_path, server.url, in_flight=1).ask(*(chat(number) for number in range(4)))
+        assert isinstance(failed, CallFailed)
+        assert [type(answer) for answer in answers] == [dict] * 3
+        assert len(server.asked) == 4
 
 
 def test_another_model_that_answers_tells_nothing(tmp_path):
     with ModelServer(lambda asked, number: MUTE if asked.body["model"] == "locked" else None) as server:
         desk = Desk(tmp_path, server.url, in_flight=1)
-        *answers, stop = desk.ask(*(chat(number) for number in range(3)), chat(model="locked"))
-        assert [type(answer) for answer in answers] == [dict] * 3
+        *answers, failed, stop = desk.ask(*(chat(n, model=m) for m in ("m", "locked") for n in range(2)))
+        assert [type(answer) for answer in answers] == [dict] * 2
+        assert isinstance(failed, CallFailed)
         assert isinstance(stop, ServerStops)
 
 

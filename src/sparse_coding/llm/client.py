@@ -68,6 +68,7 @@ class Client:
         self._dropped: defaultdict[Asked, set[str]] = defaultdict(set)  # parameters that a model does not know
         self._climbs: defaultdict[Asked, asyncio.Lock] = defaultdict(asyncio.Lock)  # who is finding them out
         self._answering: set[Asked] = set()  # who answered a question in this run
+        self._denied: defaultdict[Asked, set[str]] = defaultdict(set)  # questions
         self._settled = asyncio.Condition()
         self._under_way = 0
         self._silent_until = 0.0  # on the clock of the loop
@@ -190,7 +191,7 @@ class Client:
                 self._under_way -= 1
                 async with self._settled:
                     self._settled.notify_all()
-        if fault is not None and fault.of_one and await self._answers_others(request):
+        if fault is not None and fault.of_one and not await self._denies_all(request, key):
             fault = Fault("fail", fault.reason)
         wanted = "a server that answers"
         if fault is not None and fault.kind == "degrade" and (why := degrade.beyond(request, sent, fault.reason)):
@@ -201,12 +202,16 @@ class Client:
             raise self._over
         return answer, fault, sent
 
-    async def _answers_others(self, request: Request) -> bool:
-        """Whether this model answers other questions in this run. What is under way is waited for: it is slower."""
+    async def _denies_all(self, request: Request, key: str) -> bool:
+        """Whether this model answered nothing in this run, and denies this question and another.
+
+        One alone may be about its text. What is under way is waited for: a filter is faster than a model.
+        """
+        asked = request.endpoint, request.model
+        self._denied[asked].add(key)
         async with self._settled:
-            asked = request.endpoint, request.model
             await self._settled.wait_for(lambda: asked in self._answering or not self._under_way)
-            return asked in self._answering
+        return asked not in self._answering and len(self._denied[asked]) > 1
 
     async def _exchanged(self, request: Request, sent: Mapping[str, Any]) -> tuple[Answer | None, Fault | None]:
         api = self._openai.completions if request.endpoint == "completions" else self._openai.chat.completions
