@@ -13,8 +13,7 @@ from tests.stages.asked_rows import ALIVE
 from tests.tiny_model import make_tiny_embedder
 
 SCORERS = [
-    ("simulation", {}, 11), ("simulation", {"simulator": "per_token"}, 1 + 10 * 64),
-    ("simulation", {"simulator": "echo"}, 11), ("detection", {"examples": 6}, 1 + 3),
+    ("simulation", {}, 1 + 10), ("simulation", {"simulator": "echo"}, 1 + 10), ("detection", {"examples": 6}, 1 + 3),
     ("fuzzing", {"examples": 4, "per_call": 3}, 1 + 3), ("intruder", {"examples": 7}, 7),
     ("embedding", {"examples": 6, "embedder": "here", "judge": ""}, 1),
 ]  # fmt: skip
