@@ -11,6 +11,9 @@ ERRORS: dict[str, tuple[int, str, str | None, str]] = {
     "rate": (429, "requests", "rate_limit_exceeded", "Rate limit reached for requests."),
     "quota": (429, "insufficient_quota", "insufficient_quota", "You exceeded your current quota."),
     "key": (401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided: {key}."),
+    "flagged": (403, "invalid_request_error", None, 'Your input was flagged for "violence".'),
+    "filtered": (400, "invalid_request_error", "content_filter", "The response was filtered."),
+    "key_limit": (403, "invalid_request_error", None, "Key limit exceeded (total limit)."),
     "forbidden": (403, "invalid_request_error", "unsupported_country", "Access denied."),
     "model": (404, "invalid_request_error", "model_not_found", "The model does not exist."),
     "server": (500, "server_error", None, "The server had an error while processing your request."),
@@ -18,7 +21,8 @@ ERRORS: dict[str, tuple[int, str, str | None, str]] = {
     "bad_request": (400, "invalid_request_error", None, "Invalid request."),
     "too_long": (400, "invalid_request_error", "context_length_exceeded", "This model's maximum context length is 8."),
 }
-BROKEN = {"gateway", "drop", "half", "undecodable", "no_choices"}
+BROKEN = {"gateway", "drop", "half", "undecodable", "no_choices", "error_in_choice", "error_in_place"}
+PROVIDER = {"code": 502, "message": "Provider returned error", "metadata": {"raw": "upstream", "provider_name": "P"}}
 KINDS = {*ERRORS, *BROKEN, *SPOILT, "slow", "no_usage"}
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
@@ -77,6 +81,10 @@ def answer_reply(answer: Json, kind: str) -> Reply:
     """The answer of the model, whole, or as `kind` has it."""
     if kind == "no_usage":
         del answer["usage"]
+    if kind == "error_in_choice":
+        answer["choices"] = [{"index": 0, "message": {"content": ""}, "finish_reason": "error", "error": PROVIDER}]
+    if kind == "error_in_place":
+        answer = {"error": PROVIDER}
     body = json.dumps({"choices": []} if kind == "no_choices" else answer).encode()
     if kind == "undecodable":
         return Reply(200, b"upstream said: " + body)

@@ -88,11 +88,13 @@ SAYS = {
     "no_room": '{"0":9,"1', "thinks": "<think>Okay, the user wants one short sentence about",
     "refusal_text": "I'm sorry, but I can't help with that.", "wrong_count": '{"0":9,"1":0}',
     "extra": '{"0":9,"1":0,"2":9,"3":0}', "zeros": '{"0":0,"1":0,"2":0}', "out_of_range": '{"0":37,"1":37,"2":37}',
-    "no_usage": '{"0":9,"1":0,"2":9}',
+    "no_usage": '{"0":9,"1":0,"2":9}', "error_in_choice": "",
 }  # fmt: skip
 RAISES = {
     "rate": (openai.RateLimitError, "rate_limit_exceeded"), "quota": (openai.RateLimitError, "insufficient_quota"),
     "key": (openai.AuthenticationError, "sk-secret"), "forbidden": (openai.PermissionDeniedError, ""),
+    "flagged": (openai.PermissionDeniedError, "flagged"), "key_limit": (openai.PermissionDeniedError, "limit"),
+    "filtered": (openai.BadRequestError, "content_filter"),
     "model": (openai.NotFoundError, "model_not_found"), "server": (openai.InternalServerError, "500"),
     "busy": (openai.InternalServerError, "503"), "gateway": (openai.InternalServerError, "Bad Gateway"),
     "slow": (openai.APITimeoutError, ""), "drop": (openai.APIConnectionError, ""),
@@ -125,9 +127,10 @@ def test_failures(kind: str) -> None:
 
 
 def test_headers_and_choices() -> None:
-    assert {*SAYS, *RAISES, "no_choices"} == KINDS
-    with ModelServer([Fault("no_choices"), Fault("rate", retry_after=7, retry_after_ms=30)]) as server:
-        assert _chat(server).choices == []
+    assert {*SAYS, *RAISES, "no_choices", "error_in_place"} == KINDS
+    faults = [Fault("error_in_place"), Fault("no_choices"), Fault("rate", retry_after=7, retry_after_ms=30)]
+    with ModelServer(faults) as server:
+        assert (_chat(server).choices, _chat(server).choices) == (None, [])
         with pytest.raises(openai.APIStatusError) as raised:
             _chat(server)
     assert {("retry-after", "7"), ("retry-after-ms", "30")} <= set(raised.value.response.headers.items())

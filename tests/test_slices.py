@@ -184,7 +184,13 @@ def test_what_is_asked_of_whom_decides(changes):
 
 
 def test_what_language_models_cost_is_not_what_they_say():
-    connection = {"max_requests": 5, "prices": {"one": {"prompt": 1}}, "in_flight": 2, "timeout": 3, "cache": "x"}
+    connection = {
+        "max_requests": 5,
+        "prices": {"one": {"prompt": 1, "cached": 0.5}},
+        "in_flight": 2,
+        "timeout": 3,
+        "cache": "x",
+    }
     llm = {"llm": ASKED | {"connection": connection}}
     assert asked(**llm)[0] == asked()[0]
     assert asked(**llm)[1]["llm"]["connection"]["max_requests"] == 5

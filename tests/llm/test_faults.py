@@ -150,7 +150,7 @@ def test_retries_are_bounded_and_counted(tmp_path, kind):
         assert spent.tokens == 4 * (chat().most_prompt_tokens + 50) * charged
 
 
-@pytest.mark.parametrize("kind", ["quota", "key", "forbidden", "model"])
+@pytest.mark.parametrize("kind", ["quota", "key", "key_limit", "model"])
 def test_what_stops_stops_all_and_those_in_flight_are_kept(tmp_path, kind):
     def faults(asked, number):
         return Fault(kind) if number == 2 else Fault("slow", seconds=0.2)

@@ -151,7 +151,7 @@ def test_an_open_call_of_a_killed_process_counts_at_its_most(tmp_path):
 def _killed_in_a_transaction(path):
     file = sqlite3.connect(path, isolation_level=None)
     file.execute("begin immediate")
-    file.execute("insert into calls values (null, 'm', 99, 99, 0, 0)")
+    file.execute("insert into calls values (null, 'm', 99, 99, 0, 0, null)")
     Path(f"{path}.begun").touch()
     signal.pause()
 

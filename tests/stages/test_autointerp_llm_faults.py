@@ -122,7 +122,7 @@ def test_a_model_that_only_thinks_is_no_table(planted_site, tmp_path):
     assert not list((tmp_path / "output").glob("*"))
 
 
-STOPS = [("quota", "quota"), ("key", "the key is not accepted"), ("forbidden", "access"), ("model", "no such model")]
+STOPS = [("quota", "quota"), ("key", "the key is not accepted"), ("key_limit", "access"), ("model", "no such model")]
 
 
 @pytest.mark.parametrize(("kind", "said"), STOPS)

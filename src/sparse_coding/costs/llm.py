@@ -28,7 +28,7 @@ FRAGMENTS = 400
 
 
 def of_params(params: Params, bytes_per_token: Mapping[str, float] | None = None) -> str:
-    """A line a site, as if every feature were alive and nothing were answered yet.
+    """A line a site, as if every feature were alive and nothing were answered yet, at the full price of what is read.
 
     bytes_per_token: of models, where it was seen.
     """

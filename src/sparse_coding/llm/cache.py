@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sparse_coding.atomic import whole_file
+from sparse_coding.llm.inside import error_in
 
 Kept = dict[str, Any]
 
@@ -22,7 +23,10 @@ class Cache:
         self.folder = folder
 
     def get(self, key: str) -> Kept | None:
-        """What was kept under `key`; None where nothing was, or where the file is damaged (it is written anew)."""
+        """What was kept under `key`; None where nothing was, or where the file is damaged (it is written anew).
+
+        An error that an earlier version kept as an answer is none.
+        """
         path = self._path(key)
         try:
             kept = _whole(path.read_bytes())
@@ -30,7 +34,7 @@ class Cache:
             return None
         if kept is None:
             print(f"{path}: a damaged answer; it is asked for again", file=sys.stderr)
-        return kept
+        return _answered(kept)
 
     def put(self, key: str, kept: Kept) -> None:
         """Keep it, whole."""
@@ -40,7 +44,7 @@ class Cache:
     def first(self, key: str, kept: Kept) -> Kept:
         """Keep it, unless another process did so first; what is kept now, for all to use the same."""
         path = self._path(key)
-        before = _whole(path.read_bytes()) if path.exists() else None
+        before = _answered(_whole(path.read_bytes())) if path.exists() else None
         if before is None:
             self.put(key, kept)
         return before or kept
@@ -59,3 +63,7 @@ def _whole(content: bytes) -> Kept | None:
     except (ValueError, OSError, EOFError, zlib.error):
         return None
     return kept if isinstance(kept, dict) and isinstance(kept.get("answer"), dict) else None
+
+
+def _answered(kept: Kept | None) -> Kept | None:
+    return None if kept is None or error_in(kept["answer"]) is not None else kept

@@ -7,23 +7,23 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeGuard
+from typing import Any
 from weakref import WeakValueDictionary
 
 import openai
 
 from sparse_coding.errors import BadInput, Paused
-from sparse_coding.llm import degrade, heard
+from sparse_coding.llm import degrade, heard, inside
 from sparse_coding.llm.cache import Cache, Kept
 from sparse_coding.llm.faults import CallFailed, Fault, ServerStops, fault_of
 from sparse_coding.llm.ledger import Ledger, Spent
 from sparse_coding.llm.pace import Pace, pause
 from sparse_coding.llm.request import Endpoint, Request
+from sparse_coding.llm.usage import Used, used
 from sparse_coding.params import SET_HERE
 
 OTHERS = 15  # seconds without a change after which calls of other processes are taken to be those of killed ones
 MOST_PATIENCE = 900.0  # seconds; a server that asks for more ends the run
-MOST_COUNTED = 10**9  # tokens of a call; a server that counts more has miscounted
 OVERDUE = Fault("again", "no answer in time", may_cost=True)
 Answer = dict[str, Any]
 Asked = tuple[Endpoint, str]  # of a model
@@ -66,6 +66,8 @@ class Client:
         self._same: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # while somebody asks
         self._dropped: defaultdict[Asked, set[str]] = defaultdict(set)  # parameters that a model does not know
         self._climbs: defaultdict[Asked, asyncio.Lock] = defaultdict(asyncio.Lock)  # who is finding them out
+        self._answering: set[Asked] = set()  # who answered a question in this run
+        self._denied: defaultdict[Asked, set[str]] = defaultdict(set)  # questions
         self._settled = asyncio.Condition()
         self._under_way = 0
         self._last_spent: Spent | None = None
@@ -178,23 +180,25 @@ class Client:
         """Send once. The answer or what went wrong, and the body that was sent."""
         sent = degrade.without(request.body, dropped)
         call = await self._reserved(request)
-        most = request.most_prompt_tokens, request.most_completion_tokens
-        used = most  # unless it is known to be less
+        charged = most = Used(request.most_prompt_tokens, request.most_completion_tokens)  # unless it is known
         try:
             answer, fault = await self._exchanged(request, sent, key)
             if answer is not None:
-                used = _usage(answer) or most
+                charged = used(answer) or most
                 kept = {"request": dict(request.body), "dropped": sorted(dropped), "answer": answer}
                 answer = self.cache.first(key, kept)["answer"]
-            elif fault is not None and not fault.may_cost:
-                used = 0, 0
+                self._answering.add((request.endpoint, request.model))
+            elif fault is not None:
+                charged = fault.used or (most if fault.may_cost else Used(0, 0))
         finally:
             try:
-                self.ledger.settle(call, request.model, *used)
+                self.ledger.settle(call, request.model, *charged)
             finally:
                 self._under_way -= 1
                 async with self._settled:
                     self._settled.notify_all()
+        if fault is not None and fault.of_one and not await self._denies_all(request, key):
+            fault = Fault("fail", fault.reason, by="words")
         wanted = "a server that answers"
         if fault is not None and fault.kind == "degrade" and (why := degrade.beyond(request, sent, fault.reason)):
             fault, wanted = Fault("stop", f"{why} ({fault.reason})"), "what this server takes"
@@ -202,6 +206,17 @@ class Client:
             wanted += "; then run the same command again: no answer is asked for twice"
             raise self._pace.end(ServerStops(self.reach.base_url, fault.reason, wanted))
         return answer, fault, sent
+
+    async def _denies_all(self, request: Request, key: str) -> bool:
+        """Whether this model answered nothing in this run, and denies this question and another.
+
+        One alone may be about its text. What is under way is waited for: a filter is faster than a model.
+        """
+        asked = request.endpoint, request.model
+        self._denied[asked].add(key)
+        async with self._settled:
+            await self._settled.wait_for(lambda: asked in self._answering or not self._under_way)
+        return asked not in self._answering and len(self._denied[asked]) > 1
 
     async def _exchanged(
         self, request: Request, sent: Mapping[str, Any], key: str
@@ -213,6 +228,9 @@ class Client:
             async with self._pace.waiting(key):
                 raw = await api.with_raw_response.create(**ours, extra_body=more or None)
             answer = json.loads(raw.http_response.content)
+            told = raw.http_response.headers, self.reach.key
+            if isinstance(answer, dict) and (fault := inside.fault_in(answer, *told)) is not None:
+                return None, fault
         except TimeoutError:
             return None, OVERDUE
         except openai.OpenAIError as error:
@@ -221,7 +239,7 @@ class Client:
             return None, Fault("fail", "a question that is no Unicode (half of a surrogate pair)", by="words")
         except (ValueError, RecursionError):
             return None, Fault("again", "an answer that is no JSON", may_cost=True)
-        if not isinstance(answer, dict) or "choices" not in answer:  # some gateways put errors into a 200
+        if not isinstance(answer, dict) or "choices" not in answer:
             return None, Fault("again", "an answer that is no JSON object with choices", may_cost=True)
         return answer, None
 
@@ -273,16 +291,3 @@ class Client:
             wanted = "a shorter one; run the same command again later"
             raise self._pace.end(ServerStops(self.reach.base_url, found, wanted))
         self._pace.be_silent(wait)
-
-
-def _usage(answer: Answer) -> tuple[int, int] | None:
-    """Tokens read and written, as the server counts them; None where it does not."""
-    usage = answer.get("usage")
-    if not isinstance(usage, dict):
-        return None
-    read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    return (read, written) if _is_count(read) and _is_count(written) else None
-
-
-def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_COUNTED

@@ -1,6 +1,5 @@
 """What a failed call means: send it again, in another form, give it up, or end the run."""
 
-import json
 import math
 import time
 from collections.abc import Mapping
@@ -9,7 +8,9 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
 
 from sparse_coding.errors import BadInput
+from sparse_coding.llm import complaints
 from sparse_coding.llm.overflow import Overflow, overflow_of
+from sparse_coding.llm.usage import Used
 
 if TYPE_CHECKING:
     import openai
@@ -47,6 +48,7 @@ class ServerStops(BadInput):
 class Fault:
     """What to do, and why. wait: seconds that the server asks for. may_cost: it may have answered, and charged.
 
+    used: what it did charge, where it says so. of_one: of a stop, whether it may be about this question alone.
     by: what it is due to, where the question is given up; overflow: of the context.
     """
 
@@ -54,6 +56,8 @@ class Fault:
     reason: str
     wait: float | None = None
     may_cost: bool = False
+    used: Used | None = None
+    of_one: bool = False
     by: By = "refusal"
     overflow: Overflow | None = None
 
@@ -63,42 +67,42 @@ def fault_of(error: "openai.OpenAIError", key: str = "") -> Fault:
     import openai
 
     if isinstance(error, openai.APIStatusError):
-        return _of_status(error.status_code, error, key)
+        return of_status(error.status_code, error.body, error.response.headers, key, error.message)
     if isinstance(error, openai.APIConnectionError):
         cause = error.__cause__
         may_cost = type(cause).__name__ not in NEVER_SENT
         if isinstance(error, openai.APITimeoutError):
             return Fault("again", "no answer in time", may_cost=may_cost)
-        return Fault("again", f"no connection ({_short(str(cause or error) or type(cause).__name__, key)})",
+        return Fault("again", f"no connection ({short(str(cause or error) or type(cause).__name__, key)})",
                      may_cost=may_cost)  # fmt: skip
-    return Fault("fail", _short(f"{type(error).__name__}: {error}", key))
+    return Fault("fail", short(f"{type(error).__name__}: {error}", key))
 
 
-def _of_status(status: int, error: "openai.APIStatusError", key: str) -> Fault:
-    said, code = _short(_said(error), key), str(getattr(error, "code", "") or "")
+def of_status(status: int, error: object, headers: Mapping[str, str], key: str = "", otherwise: str = "") -> Fault:
+    """What a status means whose body holds `error`; otherwise: words for one that says nothing."""
+    said = short(complaints.words_of(error) or otherwise, key)
     reason = f"HTTP {status}: {said}"
-    if status == 429 and ("quota" in code or "quota" in str(getattr(error, "type", ""))):
+    if status == 429 and complaints.is_of_quota(error):
         return Fault("stop", f"the quota is used up ({reason})")
     if 300 <= status < 400:
-        there = _short(error.response.headers.get("location", "nowhere"), key)
+        there = short(headers.get("location", "nowhere"), key)
         return Fault("stop", f"a redirection to {there} (HTTP {status})")
+    if status in (400, 422) and complaints.is_filter(error):  # Azure charges for what it filters
+        return Fault("fail", f"the question was flagged ({reason})", may_cost=True, by="words")
+    if status == 403 and complaints.is_flagged(error):
+        return Fault("fail", f"the question was flagged ({reason})", by="words")
     if status in STOP:
-        return Fault("stop", f"{STOP[status]} ({reason})")
-    if overflow := overflow_of(error.body if isinstance(error.body, dict) else {}, _said(error)):
+        of_one = status == 403 and not complaints.is_of_the_account(error)
+        return Fault("stop", f"{STOP[status]} ({reason})", of_one=of_one)
+    if overflow := overflow_of(error if isinstance(error, dict) else {}, complaints.words_of(error)):
         return Fault("fail", reason, by="context", overflow=overflow)
     if status in AGAIN or status >= 500:
-        return Fault("again", reason, wait=_retry_after(error.response.headers), may_cost=status in CUT_OFF)
+        return Fault("again", reason, wait=_retry_after(headers), may_cost=status in CUT_OFF)
     return Fault("degrade" if status in (400, 422) else "fail", reason)
 
 
-def _said(error: "openai.APIStatusError") -> str:
-    body = error.body
-    words = body.get("message", body) if isinstance(body, dict) else body
-    return words if isinstance(words, str) else json.dumps(words) if words else error.message
-
-
-def _short(text: str, key: str) -> str:
-    """On one line, without the key, also where it is cut; Unicode, whatever the server sent."""
+def short(text: str, key: str) -> str:
+    """What a server says, on one line, without the key, also where it is cut; Unicode, whatever the server sent."""
     clean = text.replace(key, "[key]") if key else text
     return " ".join(clean.split())[:LONGEST].encode(errors="replace").decode()
 

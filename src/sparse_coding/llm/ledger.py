@@ -30,18 +30,24 @@ create trigger if not exists corrected after update on calls begin
         - old.completion, cost = cost + new.cost - old.cost, unsettled = unsettled + old.settled - new.settled;
 end;
 """
+_ENTERED = "model, prompt, completion, cost, settled"  # by name: later versions may have more columns
+_CORRECTED = "prompt = ?, completion = ?, cached = ?, cost = ?, settled = 1"
 
 
 @dataclass(frozen=True)
 class Price:
-    """USD for a million tokens."""
+    """USD for a million tokens. cached: of what the server reads from its cache; None: as `prompt`."""
 
     prompt: float = 0.0
     completion: float = 0.0
+    cached: float | None = None
 
-    def of(self, prompt: int, completion: int) -> float:
-        """USD for so many tokens."""
-        return (self.prompt * prompt + self.completion * completion) / 1e6
+    def of(self, prompt: int, completion: int, cached: int | None = None) -> float:
+        """USD for so many tokens. cached: of the prompt, those in the cache; None: as many as cost most."""
+        less = self.prompt if self.cached is None else self.cached
+        if cached is None:
+            cached = prompt if less > self.prompt else 0
+        return (self.prompt * (prompt - cached) + less * cached + self.completion * completion) / 1e6
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,7 @@ class Ledger:
             _log_ahead(self._file)
             with self._file as file:
                 file.executescript(f"begin immediate; {_TABLES} commit;")
+            _add_cached(self._file)
         except sqlite3.DatabaseError as error:
             raise BadInput(path, str(error), "the book of what was spent; moved away, sums begin at 0") from None
 
@@ -96,13 +103,13 @@ class Ledger:
             if self._over(_spent(file), prompt + completion, cost):
                 return None
             values = (model, prompt, completion, cost)
-            return file.execute("insert into calls values (null, ?, ?, ?, ?, 0)", values).lastrowid
+            return file.execute(f"insert into calls ({_ENTERED}) values (?, ?, ?, ?, 0)", values).lastrowid
 
-    def settle(self, call: int, model: str, prompt: int, completion: int) -> None:
-        """Correct a call to what it did use."""
-        values = (prompt, completion, self.price(model).of(prompt, completion), call)
+    def settle(self, call: int, model: str, prompt: int, completion: int, cached: int | None = None) -> None:
+        """Correct a call to what it did use; cached: of the prompt, None where that is not known."""
+        values = (prompt, completion, cached, self.price(model).of(prompt, completion, cached), call)
         with self._file as file:
-            file.execute("update calls set prompt = ?, completion = ?, cost = ?, settled = 1 where id = ?", values)
+            file.execute(f"update calls set {_CORRECTED} where id = ?", values)
 
     def spent(self) -> Spent:
         """All so far."""
@@ -123,6 +130,14 @@ class Ledger:
 
 def _spent(file: sqlite3.Connection) -> Spent:
     return Spent(*file.execute("select * from sums").fetchone())
+
+
+def _add_cached(file: sqlite3.Connection) -> None:
+    """The column that books of earlier versions lack: of the prompt, how many tokens were in the server's cache."""
+    with file:
+        file.execute("begin immediate")  # or two would add it
+        if "cached" not in {name for _, name, *_ in file.execute("pragma table_info(calls)")}:
+            file.execute("alter table calls add column cached integer")
 
 
 def _log_ahead(file: sqlite3.Connection) -> None:

@@ -1,19 +1,20 @@
 """What an answer shows of the server and the model behind it."""
 
 import json
-from typing import Any, TypeGuard
+from typing import Any
 
 from sparse_coding.llm.answers import Unusable, choice_of, list_of, object_of, text_of
 from sparse_coding.llm.client import Answer
 from sparse_coding.llm.heard import name_of
 from sparse_coding.llm.overflow import Overflow
 from sparse_coding.llm.request import Request
+from sparse_coding.llm.usage import is_count, used
 
 
 def tokens_read(answer: Answer) -> int | None:
     """The length of the question in tokens, as the server counts; None where it does not."""
     read = object_of(answer.get("usage")).get("prompt_tokens")
-    return read if _is_count(read) else None
+    return read if is_count(read) and read else None
 
 
 def has_probabilities(request: Request, answer: Answer) -> bool:
@@ -52,15 +53,11 @@ def room_left(request: Request, answer: Answer) -> Overflow | None:
 
     Where fewer tokens came than were allowed, something else was full: the context, as a rule.
     """
-    usage = object_of(answer.get("usage"))
-    read, written, both = (usage.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
-    if not _is_count(read) or not _is_count(written):
+    counted, both = used(answer), object_of(answer.get("usage")).get("total_tokens")
+    if counted is None:
         return None
-    if _is_count(both):  # some count thoughts in the sum alone
+    read, written = counted.prompt, counted.completion
+    if is_count(both):  # some count thoughts in the sum alone
         written = max(written, both - read)
     most = request.most_completion_tokens
     return Overflow(read + most, read + written) if written < most else None
-
-
-def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -38,7 +38,7 @@ def reach_of(llm: Llm) -> Reach:
 
 def ledger_of(connection: Connection, path: Path) -> Ledger:
     """The book in `path`, with the caps and prices of the settings."""
-    prices = {model: Price(price.prompt, price.completion) for model, price in connection.prices.items()}
+    prices = {model: Price(price.prompt, price.completion, price.cached) for model, price in connection.prices.items()}
     return Ledger(path, Limits(connection.max_cost, connection.max_tokens, connection.max_requests), prices)
 
 

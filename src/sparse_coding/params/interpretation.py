@@ -71,6 +71,9 @@ class Price(Section):
     completion: Annotated[float, Field(ge=0, allow_inf_nan=False)] = setting(
         0.0, "For what it writes.", unit="USD / million tokens"
     )
+    cached: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = setting(
+        None, "For what it reads from its cache; null: as `prompt`.", unit="USD / million tokens"
+    )
 
 
 class Caps(Section):
@@ -169,7 +172,11 @@ class Connection(Caps):
         "Environment variable that holds the key, which is read nowhere else; null: OPENAI_API_KEY for OpenAI's "
         "own server, and no key for others.",
     )
-    prices: dict[str, Price] = setting({}, "Model name -> price; a model that is not here costs nothing.")
+    prices: dict[str, Price] = setting(
+        {},
+        "Model name -> `prompt`, `completion` and `cached` (what the server reads from its cache; null: as `prompt`), "
+        "USD for a million tokens; a model that is not here costs nothing.",
+    )
     in_flight: Annotated[int, Field(ge=1, le=256)] = setting(16, "Requests under way at the same time.")
     timeout: Positive = setting(
         120.0,

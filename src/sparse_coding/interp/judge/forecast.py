@@ -37,7 +37,7 @@ class Forecast:
     most_tokens: float  # if all were as long as they can be
 
     def plus(self, request: Request, times: float, price: Price, bytes_per_token: float) -> "Forecast":
-        """With so many calls of this kind more."""
+        """With so many calls of this kind more, at the full price: nobody knows what will be in a server's cache."""
         read = bytes_of(request) / bytes_per_token
         written = request.most_completion_tokens * WRITTEN
         return replace(
