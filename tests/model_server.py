@@ -13,7 +13,9 @@ from tests.model_mind import SPOILT, Json, Mind, most_tokens, n_tokens, written
 
 __all__ = ["ERRORS", "KINDS", "Asked", "Fault", "ModelServer", "Reply", "free_port"]
 
-UNROUTED = "/chat/completions: Invalid model name passed in model={}. Call `/v1/models` to view available models."
+UNROUTED = (  # of LiteLLM 1.108.7
+    "/chat/completions: Invalid model name passed in model={}. Call `/v1/models` to view available models for your key."
+)
 
 
 class ModelServer:
@@ -128,7 +130,8 @@ class ModelServer:
             return Reply(502, HTML, headers, media="text/html")
         model = asked.body.get("model")
         if self.routes is not None and model not in self.routes:
-            return json_reply({"error": {"message": UNROUTED.format(model), "type": "None", "code": "400"}}, 400)
+            error = {"message": UNROUTED.format(model), "type": "invalid_request_error", "param": None, "code": "400"}
+            return json_reply({"error": error}, 400)
         sent = [name for name, value in asked.body.items() if value is not None and value is not False]
         refused = [name for name in sent if name in self.rejects]
         return self._refusal(asked, refused[0]) if refused else self._answer(asked, kind)

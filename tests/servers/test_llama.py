@@ -189,7 +189,7 @@ def test_who_waits_longer_for_a_slot_than_the_time_out_is_answered_in_the_end(ll
 
 def test_an_answer_that_takes_longer_than_the_time_out_is_none(llama, tmp_path):
     with llama(slots=1) as server, Relay(server.port) as relay:
-        desk = Desk(tmp_path, relay.url, timeout=0.1, retries=2)
+        desk = Desk(tmp_path, relay.url, timeout=0.3, retries=2)
         (failed,) = desk.ask(long(0))
         assert isinstance(failed, CallFailed)
         assert failed.is_transport
