@@ -53,7 +53,7 @@ def test_a_flagged_question_fails_alone_and_is_sent_once(tmp_path, kind):
         desk = Desk(tmp_path, server.url, in_flight=1)
         failed, *others = desk.ask(*(full(number) for number in range(5)))
         assert isinstance(failed, CallFailed)
-        assert not failed.is_transport
+        assert failed.by == "words"
         assert "the question was flagged" in failed.reason
         assert all(isinstance(answer, dict) for answer in others)
         assert len(server.asked) == 5
@@ -65,7 +65,7 @@ def test_a_mute_403_is_about_one_question_where_others_were_answered(tmp_path):
     with ModelServer(lambda asked, number: MUTE if number in (3, 5) else None) as server:
         answers = Desk(tmp_path, server.url, in_flight=1).ask(*(chat(number) for number in range(8)))
         failed = [answer for answer in answers if isinstance(answer, CallFailed)]
-        assert [failed.is_transport for failed in failed] == [False, False]
+        assert [each.by for each in failed] == ["words", "words"]
         assert all("access is denied (HTTP 403: Access denied.)" in each.reason for each in failed)
         assert len(server.asked) == 8
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sparse_coding.llm.faults import CallFailed, ServerStops
 from sparse_coding.llm.inside import error_in, fault_in
 from tests.llm.asking import KEY, Desk, answer_of, chat, full, raw_server, reply, said
-from tests.model_server import PROVIDER, Fault, ModelServer
+from tests.model_faults import PROVIDER
+from tests.model_server import Fault, ModelServer
 
 MOST = chat().most_prompt_tokens + 50
 USAGE = {"prompt_tokens": 12, "completion_tokens": 3}
@@ -37,7 +38,7 @@ def test_an_error_is_asked_for_again_charged_as_it_says_and_not_kept(tmp_path, e
         desk = Desk(tmp_path, server.url, retries=1)
         (failed,) = desk.ask(chat())
         assert isinstance(failed, CallFailed)
-        assert failed.is_transport
+        assert failed.by == "server"
         assert failed.reason.startswith("an error inside an answer (")
         assert failed.reason.endswith("), 2 times")
         assert len(server.asked) == desk.ledger.spent().requests == 2

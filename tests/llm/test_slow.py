@@ -150,7 +150,7 @@ def test_a_question_that_hangs_is_asked_at_most_twice_and_holds_nobody_up(tmp_pa
 
         others, failed, took, again = asyncio.run(begun_and_gone_on())
         assert {said(answer) for answer in others} == {"9"}
-        assert (failed.reason, failed.is_transport) == (f"no answer in time, {times} times", True)
+        assert (failed.reason, failed.by) == (f"no answer in time, {times} times", "server")
         assert times * LONGEST * 0.15 <= took < times * LONGEST * 0.15 + 3
         asked = 2 if retries == 0 else times  # where it was waited for twice, it is not sent once more
         assert isinstance(again, CallFailed)

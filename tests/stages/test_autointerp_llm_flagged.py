@@ -24,7 +24,7 @@ def about(kind, word=WORD):
 @pytest.mark.parametrize("kind", ["flagged", "filtered", "forbidden"])
 def test_the_feature_fails_with_its_reason_and_the_others_are_scored(planted_site, tmp_path, kind):
     with ModelServer(faults=about(kind)) as server:
-        rows = asked.run(planted_site, tmp_path, asked.settings(server.url, described=LEARNED))
+        rows = asked.run(planted_site, tmp_path, asked.settings(server.url, described=LEARNED, most_failed=1))
         sent = [request for request in server.asked if f'" {WORD}"\t10' in request.body["messages"][-1]["content"]]
         assert len(sent) <= 2 * len(LEARNED)  # the questions before the run may have been about it
     failed = [row for row in rows if row["status"] == "failed" and row["source"] == "sampled"]

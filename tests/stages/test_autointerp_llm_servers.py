@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from sparse_coding.errors import BadInput
+from sparse_coding.errors import BadInput, Unanswered
 from tests.interp import asked
 from tests.model_server import ModelServer
 
@@ -32,7 +32,10 @@ def test_a_server_that_ignores_schema_and_probabilities_gives_sampled_scores(pla
 def test_a_server_that_cuts_long_questions_is_asked_about_it_and_scores_nothing(planted_site, tmp_path, capsys, scorer):
     """As Ollama does beyond its context: 200, and an answer to the end of the question."""
     with ModelServer(ignores=NEITHER, context=60) as server:
-        rows = asked.run(planted_site, tmp_path, asked.settings(server.url, scorer, features=3))
+        settings = asked.settings(server.url, scorer, features=3)
+        with pytest.raises(Unanswered, match=r"3 of 3 features .* without an answer that can be used"):
+            asked.run(planted_site, tmp_path, settings)
+        rows = asked.run(planted_site, tmp_path, asked.settings(server.url, scorer, features=3, most_failed=1))
         assert all(request.answered for request in server.asked)
     said = "".join(capsys.readouterr())
     for model in ("explains", "judges"):
