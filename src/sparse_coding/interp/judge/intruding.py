@@ -18,6 +18,7 @@ from sparse_coding.interp import fragments
 from sparse_coding.interp.cases import firing, unscored
 from sparse_coding.interp.explainers import Records
 from sparse_coding.interp.judge import choosing
+from sparse_coding.interp.judge.asking import Asking
 from sparse_coding.interp.judge.choosing import BESIDE, Near, Negatives
 from sparse_coding.interp.judge.classifying import Known
 from sparse_coding.interp.judge.judged import JudgedScore, Scores
@@ -143,25 +144,14 @@ def _share(answer: Answer, place: int) -> float | None:
 
 
 @dataclass(frozen=True)
-class Intrusion:
+class Intrusion(Asking[Intruding]):
     """Find the text that does not belong."""
 
-    intruding: Intruding
     vocabulary: Sequence[str]
     tokens: Int[np.ndarray, "fragment token"]
     seed: int
     examples: int
     simulator: str
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """As the questions have them."""
-        return self.intruding.sources
-
-    @property
-    def digest(self) -> str:
-        """Of the prompt."""
-        return self.intruding.prompt.digest
 
     def case(
         self,
@@ -176,8 +166,8 @@ class Intrusion:
 
     def requests(self, explanation: str, case: IntruderCase, known: Known | None = None) -> list[Request]:
         """See Judge."""
-        return self.intruding.requests(case)
+        return self.questions.requests(case)
 
     async def score(self, client: Client, explanation: str, case: IntruderCase) -> Scores:
         """See Judge."""
-        return {self.sources[0]: await self.intruding.score(client, case)}
+        return {self.sources[0]: await self.questions.score(client, case)}

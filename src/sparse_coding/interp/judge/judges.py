@@ -13,6 +13,7 @@ from sparse_coding.interp.cases import Case, simulation_case
 from sparse_coding.interp.explainers import Records
 from sparse_coding.interp.fragments import Mode
 from sparse_coding.interp.judge import prompts
+from sparse_coding.interp.judge.asking import Asking
 from sparse_coding.interp.judge.choosing import Near, Shown
 from sparse_coding.interp.judge.classifying import ClassifiedCase, Classifying, Kind, Known, classified_case
 from sparse_coding.interp.judge.embedding import Embed, Embedding
@@ -76,25 +77,14 @@ class Judge(Protocol):
 
 
 @dataclass(frozen=True)
-class Simulation:
+class Simulation(Asking[Simulating]):
     """Predict the activation on each token of ten fragments."""
 
-    simulating: Simulating
     simulator: str
     tokens: Int[np.ndarray, "fragment token"]
     mode: Mode
     seed: int
     shown: Shown
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """As the simulation has them."""
-        return self.simulating.sources
-
-    @property
-    def digest(self) -> str:
-        """Of the prompt."""
-        return self.simulating.prompt.digest
 
     def case(
         self,
@@ -117,11 +107,11 @@ class Simulation:
 
     def requests(self, explanation: str, case: Case, known: Known | None = None) -> list[Request]:
         """See Judge."""
-        return self.simulating.requests(explanation, case.tested.tokens)
+        return self.questions.requests(explanation, case.tested.tokens)
 
     async def score(self, client: Client, explanation: str, case: Case) -> Scores:
         """See Judge."""
-        predictions = await self.simulating.predict(client, explanation, case.tested.tokens)
+        predictions = await self.questions.predict(client, explanation, case.tested.tokens)
         about = case.feature, case.n_firing_fragments
         return {
             source: FeatureScore(case.feature, "failed", case.n_firing_fragments, prediction, explanation)
@@ -132,10 +122,9 @@ class Simulation:
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Asking[Classifying]):
     """Tell texts, or marked pieces, apart."""
 
-    classifying: Classifying
     scorer: Kind
     vocabulary: Sequence[str]
     tokens: Int[np.ndarray, "fragment token"]
@@ -143,16 +132,6 @@ class Classification:
     examples: int
     shown: Shown
     simulator: str
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """As the classification has them."""
-        return self.classifying.sources
-
-    @property
-    def digest(self) -> str:
-        """Of the prompt."""
-        return self.classifying.prompt.digest
 
     def case(
         self,
@@ -167,11 +146,11 @@ class Classification:
 
     def requests(self, explanation: str, case: ClassifiedCase, known: Known | None = None) -> list[Request]:
         """See Judge."""
-        return self.classifying.requests(explanation, case, known)
+        return self.questions.requests(explanation, case, known)
 
     async def score(self, client: Client, explanation: str, case: ClassifiedCase) -> Scores:
         """See Judge."""
-        return {self.sources[0]: await self.classifying.score(client, explanation, case)}
+        return {self.sources[0]: await self.questions.score(client, explanation, case)}
 
 
 @dataclass(frozen=True)
