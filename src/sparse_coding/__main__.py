@@ -17,7 +17,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sparse_coding.ending_quietly import ending_quietly
-from sparse_coding.errors import BadInput, exit_code
+from sparse_coding.endings import exit_code
+from sparse_coding.errors import BadInput
 from sparse_coding.listing import listed
 from sparse_coding.params import Section
 from sparse_coding.params_file import first_problem

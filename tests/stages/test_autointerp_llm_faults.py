@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from sparse_coding.errors import BadInput, Paused, Unanswered
+from sparse_coding.endings import Unanswered
+from sparse_coding.errors import BadInput, Paused
 from tests.interp import asked, planted
 from tests.interp.asked import SEED
 from tests.interp.site import N_FEAT

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from sparse_coding.errors import BadInput, Unanswered
+from sparse_coding.endings import Unanswered
+from sparse_coding.errors import BadInput
 from tests.interp import asked
 from tests.model_server import ModelServer
 
