@@ -96,6 +96,20 @@ def test_a_part_is_wanted_of_what_a_small_context_takes(planted_site, tmp_path, 
     assert "is left out, as accept_partial allows" in capsys.readouterr().out
 
 
+def test_a_part_is_wanted_where_the_longest_question_breaks_the_server(planted_site, tmp_path, capsys):
+    with ModelServer() as server:
+        at_once = {**asked.PLENTY, "retries": 0}
+        settings = asked.settings(server.url, described=LEARNED, partial=True, connection=at_once)
+        asked.run(planted_site, tmp_path / "free", settings)
+        longest = of_feature(server, -1)
+        server.faults = lambda request, number: Fault("server") if text(request) == longest else None
+        rows = asked.run(planted_site, tmp_path / "breaks", settings)
+        assert {len(of(rows, each.name, "sampled")) for each in LEARNED} == {FEATURES - 1}
+        assert "explains: HTTP 500: " in capsys.readouterr().out
+        server.faults = lambda request, number: Fault("server")
+        ends(planted_site, tmp_path / "gone", settings, r"explains answers none of its questions \(HTTP 500")
+
+
 def test_not_one_feature_to_publish(planted_site, tmp_path):
     with ModelServer(lambda request, number: Fault("server") if JUDGED in text(request) else None) as server:
         settings = asked.settings(server.url, partial=True, connection={**asked.PLENTY, "retries": 0})
