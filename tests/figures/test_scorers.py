@@ -6,12 +6,14 @@ from matplotlib.axes import Axes
 
 from sparse_coding.errors import BadInput
 from sparse_coding.figures import scorers
+from sparse_coding.interp.judge import simulating
 from tests.figures import tables
 from tests.figures.drawing import check, drawn, ticks
 
 SITE, CONTROL = tables.simulated(tables.autointerp()), tables.simulated(tables.control())
 FILES = Path("site.parquet"), Path("control.parquet")
 NO_PROBABILITIES, REFUSED = "no probabilities in the answers", "refused: no"
+LITTLE = simulating._little(0.02)
 
 
 def shared(*parts: pd.DataFrame) -> scorers.Scorer:
@@ -42,6 +44,11 @@ def upright(axes: Axes) -> set[float]:
         ([only(SITE, "sampled"), CONTROL], "sampled", "because not all tables have expected values"),
         (
             [SITE, tables.failing(CONTROL, "logprob_ev", 3, NO_PROBABILITIES)],
+            "sampled",
+            "because 3 features have no expected values from token probabilities",
+        ),
+        (
+            [SITE, tables.failing(CONTROL, "logprob_ev", 3, LITTLE)],
             "sampled",
             "because 3 features have no expected values from token probabilities",
         ),

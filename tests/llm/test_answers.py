@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sparse_coding.llm.answers import (
     SHOWN,
+    Cut,
     Unusable,
     digits_of,
     expected_digit,
@@ -112,6 +113,25 @@ def test_highest():
         digits_of(answer_of('{"0": 2}'), 1, highest=1)
     with pytest.raises(Unusable, match="cut at its longest"):
         digits_of(answer_of('{"0": 2', finish_reason="length"), 2)
+
+
+DRAFT = 'Let me see: {"0": 3, "1": 4} may do, but the second'
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "is_cut"),
+    [(DRAFT, "length", True), (DRAFT, "stop", False), (f"{DRAFT}</think>" + '{"0": 1, "1": 2', "length", False),
+     ('{"0": 3, "1": 4} as the second', "length", False), ('Here: ```json {"0": 3, "1": 4}\n', "length", False),
+     ('```json\n{"0": 3, "1": 4}\n``` The second', "length", False)],
+)  # fmt: skip
+def test_thoughts_without_a_mark_that_were_cut_are_no_values(text, reason, is_cut):
+    """What is at the beginning or at the end is the answer."""
+    answer = answer_of(text, finish_reason=reason)
+    if not is_cut:
+        assert len(digits_of(answer, 2)) == 2
+        return
+    with pytest.raises(Cut, match="2 values of 2, cut at its longest"):
+        digits_of(answer, 2)
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=12), st.randoms(), st.sampled_from(["", " ", "\n  "]))

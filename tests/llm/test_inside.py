@@ -113,6 +113,12 @@ def test_a_status_inside_decides_like_one(error, kind, words):
         assert fault.wait == (7 if kind == "again" and "HTTP" in fault.reason else None)
 
 
+@pytest.mark.parametrize("code", ["content_filter", "content_policy_violation"])
+def test_a_filter_inside_is_about_the_words_as_elsewhere(code):
+    fault = fault_in({"error": {"code": code, "message": "filtered"}, "usage": USAGE}, {}, KEY)
+    assert (fault.kind, fault.by, fault.used[:2]) == ("fail", "words", (12, 3))
+
+
 def test_a_stop_inside_stops_all_and_says_no_key(tmp_path):
     with raw_server(reply({"error": {"code": 402, "message": f"no credits for {KEY}"}})) as server:
         stops = Desk(tmp_path, server.url, in_flight=1).ask(*(chat(number) for number in range(5)))

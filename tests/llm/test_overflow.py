@@ -17,7 +17,10 @@ SAID = [
     ({}, "This model's maximum context length is 4097 tokens. However, your messages resulted in 5000 tokens.",
      5000, 4097),
     ({}, "'max_tokens' or 'max_completion_tokens' is too large: 600. This model's maximum context length is 512 tokens "
-         "and your request has 300 input tokens (600 > 512 - 300).", 300, 512),  # vLLM
+         "and your request has 300 input tokens (600 > 512 - 300).", 900, 512),  # vLLM
+    ({}, "This model's maximum context length is 512 tokens. However, you requested 100 output tokens and your prompt "
+         "contains at least 413 input tokens, for a total of at least 513 tokens.", 513, 512),  # vLLM, later
+    ({}, "This model's maximum context length is 512 tokens and your request has 300 input tokens.", None, 512),
     ({}, "The decoder prompt (length 3000) is longer than the maximum model length of 2048.", 3000, 2048),
     ({}, "Requested token count exceeds the model's maximum context length of 4096 tokens. You requested a total of "
          "5000 tokens: 4500 tokens from the input messages and 500 tokens for the completion.", 5000, 4096),  # SGLang

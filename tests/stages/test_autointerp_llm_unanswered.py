@@ -11,7 +11,7 @@ import pytest
 from sparse_coding.endings import Unanswered, exit_code
 from sparse_coding.errors import Paused
 from tests.interp import asked
-from tests.interp.site import DESCRIBED
+from tests.interp.site import DESCRIBED, N_FEAT
 from tests.model_server import Fault, ModelServer
 from tests.stages.asked_rows import FEATURES, LEARNED, NULL, of
 from tests.workspace import ROOT
@@ -97,10 +97,43 @@ def test_a_part_is_wanted_of_what_a_small_context_takes(planted_site, tmp_path, 
     assert "is left out, as accept_partial allows" in capsys.readouterr().out
 
 
+def test_a_part_is_wanted_where_the_longest_question_breaks_the_server(planted_site, tmp_path, capsys):
+    with ModelServer() as server:
+        at_once = {**asked.PLENTY, "retries": 0}
+        settings = asked.settings(server.url, described=LEARNED, partial=True, connection=at_once)
+        asked.run(planted_site, tmp_path / "free", settings)
+        longest = of_feature(server, -1)
+        server.faults = lambda request, number: Fault("server") if text(request) == longest else None
+        rows = asked.run(planted_site, tmp_path / "breaks", settings)
+        assert {len(of(rows, each.name, "sampled")) for each in LEARNED} == {FEATURES - 1}
+        assert "explains: HTTP 500: " in capsys.readouterr().out
+        server.faults = lambda request, number: Fault("server")
+        ends(planted_site, tmp_path / "gone", settings, r"explains answers none of its questions \(HTTP 500")
+
+
 def test_not_one_feature_to_publish(planted_site, tmp_path):
     with ModelServer(lambda request, number: Fault("server") if JUDGED in text(request) else None) as server:
         settings = asked.settings(server.url, partial=True, connection={**asked.PLENTY, "retries": 0})
         ends(planted_site, tmp_path, settings, "HTTP 500")
+
+
+def test_features_that_are_asked_for_once_more_are_not_counted_twice(planted_site, tmp_path):
+    """A busy server leaves the last seven, and when they are asked for once more six of them: that is not ten."""
+    with ModelServer() as server:
+        settings = asked.settings(server.url, features=N_FEAT, connection={**asked.PLENTY, "retries": 0})
+        asked.run(planted_site, tmp_path / "free", settings)
+        explained = dict.fromkeys(text(each) for each in server.asked if "<start>" in text(each))
+        left = list(explained)[-7:]
+        seen: Counter[str] = Counter()
+
+        def busy(request, number):
+            seen[text(request)] += 1
+            once_more = [each for each in left if seen[each] == 2]
+            return Fault("busy") if text(request) in left and len(once_more) < len(left) else None
+
+        server.faults = busy
+        ends(planted_site, tmp_path / "busy", settings, "no answer for 6 of")
+    assert {seen[each] for each in left} == {2}
 
 
 @pytest.mark.parametrize(("most", "published"), [(0.34, True), (0.33, False), (0, False), (1, True)])

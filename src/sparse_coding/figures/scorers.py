@@ -27,7 +27,8 @@ SOURCES = {  # the best first
     "choices": "one of five",
     "cosines": "cosines of sentence embeddings",
 }
-NO_PROBABILITIES = "no probabilities"  # how the reason begins where a source lacks them
+# How the reason begins where a source lacks probabilities, or has hardly any of digits.
+LACKS = ("no probabilities", "probabilities that are hardly about digits")
 LONGEST_NAME = 40  # letters of a model's name on an axis
 
 _SAME = ["scorer", "explainer", "judge", "simulator", "mode", "choice", "prompts"]
@@ -176,4 +177,4 @@ def _source(tables: Mapping[Path, pd.DataFrame]) -> tuple[str, str]:
 def _lacking(table: pd.DataFrame, source: str) -> int:
     """Features that were answered, but not in the way that `source` needs."""
     reasons = table.loc[(table["source"] == source) & (table["status"] == "failed"), "reason"]
-    return int(reasons.fillna("").str.startswith(NO_PROBABILITIES).sum())
+    return int(reasons.fillna("").str.startswith(LACKS).sum())

@@ -26,6 +26,7 @@ _REFUSAL = re.compile(
     re.I,
 )
 _LEAD_IN = re.compile(r"^[\s*_`]*(the )?(explanation|feature)[*_]*\s*:[\s*_`]*", re.I)
+_WORD = re.compile(r"(?!json\b)\b\w+")  # but for the name of a fence
 _WRAPPED = re.compile(r"(?P<sign>[\"'`*]+)([^\"`*]+)(?P=sign)")
 
 
@@ -53,7 +54,7 @@ def text_of(answer: Answer) -> str:
     said = text[slice(*span)] if span is not None else ""
     if not said.strip():
         reason = f"nothing but thoughts: {_short(text)}" if text.strip() else "empty answer"
-        if _is_cut(choice):
+        if is_cut(answer):
             raise Cut(f"{reason} (cut at its longest: thoughts may need reasoning_tokens)")
         raise Unusable(reason)
     return said.encode(errors="replace").decode()  # halves of surrogate pairs can be sent and stored nowhere
@@ -74,7 +75,7 @@ def sentence_of(answer: Answer) -> str:
     Raises Unusable as `text_of`, and where the words are those of a refusal; Cut where the end is missing.
     """
     text = " ".join(_LEAD_IN.sub("", text_of(answer)).split())
-    if _is_cut(choice_of(answer)):
+    if is_cut(answer):
         raise Cut(f"cut at its longest: {_short(text)}")
     wrapped = _WRAPPED.fullmatch(text)
     text = wrapped[2].strip() if wrapped else text
@@ -89,12 +90,13 @@ def digits_of(answer: Answer, n: int, highest: int = 9) -> Int[np.ndarray, " n"]
     """The values of an object {"0": d, ..., "n-1": d}, each a whole number from 0 to `highest`.
 
     Found in whatever stands around it. Raises Unusable for missing, repeated, foreign or impossible values; Cut where
-    some are missing and the limit of the length may be why.
+    some are missing and the limit of the length may be why, or where the answer was cut and they may be a draft.
     """
     text = text_of(answer)
-    pairs = _PAIR.findall(text)
+    matches = list(_PAIR.finditer(text))
+    pairs = [(match[1], match[2]) for match in matches]
     found = dict(pairs)
-    if len(found) < n and _is_cut(choice_of(answer)):
+    if is_cut(answer) and (len(found) < n or is_draft(text, matches[0].start(), matches[-1].end())):
         raise Cut(f"{len(found)} values of {n}, cut at its longest")
     if not pairs:
         raise Unusable(f"no values: {_short(text)}")
@@ -158,12 +160,20 @@ class Likely:
 
     def digit_at(self, place: int) -> tuple[float, float, bool]:
         """The expected digit at a place of the text, the probability of digits, and whether anything was listed."""
+        likely, token, inside = self._listed_at(place)
+        return *expected_digit(likely, token, inside), bool(likely)
+
+    def shares_at(self, place: int) -> dict[int, float]:
+        """The probability of each digit at a place of the text."""
+        return digit_shares(*self._listed_at(place))
+
+    def _listed_at(self, place: int) -> tuple[dict[str, Any], str, int]:
+        """What was likely there, the token that was written, and how far into it the place is."""
         ends = list(accumulate(map(len, self.tokens)))
         at = int(np.searchsorted(ends, place, side="right"))
         listed = [object_of(each) for each in list_of(self.top[at])]
         likely = {str(each.get("token")): each.get("logprob") for each in listed}
-        value, mass = expected_digit(likely, self.tokens[at], place - (ends[at] - len(self.tokens[at])))
-        return value, mass, bool(listed)
+        return likely, self.tokens[at], place - (ends[at] - len(self.tokens[at]))
 
 
 def expected_digit(likely: Mapping[Any, Any], token: str, place: int) -> tuple[float, float]:
@@ -209,8 +219,17 @@ def list_of(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _is_cut(choice: Mapping[str, Any]) -> bool:
-    return choice.get("finish_reason") == "length"
+def is_cut(answer: Answer) -> bool:
+    """Whether the limit of its length ended it."""
+    return choice_of(answer).get("finish_reason") == "length"
+
+
+def is_draft(text: str, start: int, end: int) -> bool:
+    """Whether words stand on both sides of what was said from `start` to `end`.
+
+    Some models think without a mark before their thoughts: cut, these may hold values that are not the last.
+    """
+    return all(_WORD.search(side) for side in (text[:start], text[end:]))
 
 
 def _short(text: str) -> str:

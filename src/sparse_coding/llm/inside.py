@@ -35,7 +35,7 @@ def fault_in(answer: Mapping[str, Any], headers: Mapping[str, str], key: str) ->
         fault = of_status(int(code), error, headers, key)
     else:
         said = short(f"{code} {words_of(error)}", key)
-        fault = Fault("fail" if is_filter(error) else "again", said)
+        fault = Fault("fail", said, by="words") if is_filter(error) else Fault("again", said)
     return replace(fault, reason=f"an error inside an answer ({fault.reason})", may_cost=True, used=used(answer))
 
 

@@ -26,6 +26,7 @@ _SIGNS = (
 _N = r"(\d[\d,]*)"
 _NEEDED = (
     rf"requested (?:a total of )?{_N} tokens",
+    rf"for a total of (?:at least )?{_N} tokens",
     rf"resulted in {_N} tokens",
     rf"request \({_N} tokens\)",
     rf"request has {_N} input tokens",
@@ -43,6 +44,7 @@ _ROOM = (
     rf"> {_N} maximum",
     rf"with {_N} maximum context",
 )
+_BOTH = re.compile(rf"\({_N} > {_N} - {_N}\)")  # vLLM: the answer, the context, the question
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,26 @@ def overflow_of(error: Mapping[str, Any], said: str) -> Overflow | None:
     if not any(sign.casefold() in signs for sign in _SIGNS):
         return None
     needed, room = (_count(error.get(name)) for name in ("n_prompt_tokens", "n_ctx"))
-    return Overflow(needed or _first(_NEEDED, said), room or _first(_ROOM, said))
+    needed, room = needed or _both(said) or _first(_NEEDED, said), room or _first(_ROOM, said)
+    if needed is not None and room is not None and needed <= room:  # of the question alone: its answer does not fit
+        needed = None
+    return Overflow(needed, room)
 
 
 def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
+def _both(said: str) -> int | None:
+    """Of question and answer, where they are said apart."""
+    found = _BOTH.search(said)
+    return None if found is None else _number(found[1]) + _number(found[3])
+
+
+def _number(digits: str) -> int:
+    return int(digits.replace(",", ""))
+
+
 def _first(patterns: tuple[str, ...], said: str) -> int | None:
     found = (re.search(pattern, said, re.I) for pattern in patterns)
-    return next((int(match[1].replace(",", "")) for match in found if match), None)
+    return next((_number(match[1]) for match in found if match), None)

@@ -127,7 +127,7 @@ def test_nobody_there_is_not_waited_for(tmp_path, host):
     ("kind", "said", "most"),
     [("key", "the key is not accepted", 1), ("model", "no such model", 1), ("quota", "quota is used up", 1),
      ("too_long", "a context of 8 tokens, where", 1),
-     ("bad_request", "explains refuses its questions (HTTP 400", 10)],
+     ("bad_request", "explains answers none of its questions (HTTP 400", 10)],
 )  # fmt: skip
 def test_what_cannot_be_answered_ends_a_run_at_once(tmp_path, kind, said, most):
     with ModelServer(lambda request, number: Fault(kind)) as server:

@@ -11,7 +11,7 @@ from sparse_coding.interp.judge.classifying import classified_case
 from sparse_coding.interp.judge.embedding import embedded
 from sparse_coding.interp.judge.intruding import IntruderCase, found, intruder_case
 from sparse_coding.interp.judge.ranking import auc
-from sparse_coding.llm.answers import Unusable
+from sparse_coding.llm.answers import Cut, Unusable
 from tests.interp import planted
 from tests.model_mind import Mind
 
@@ -50,6 +50,30 @@ def test_an_answer_names_one_of_five_with_its_probability():
     for text in ("3", '{"intruder":5}', '{"intruder":1} {"intruder":2}', "{}"):
         with pytest.raises(Unusable, match="no intruder from 0 to 4"):
             found(answer(text), 1)
+
+
+def test_a_draft_inside_thoughts_is_no_choice_and_gives_no_probability():
+    text = '<think>{"intruder":3}?</think>{"intruder":1}'
+    likely = {text.index("3"): {"3": 0.9, "1": 0.1}, text.rindex("1"): {"1": 0.75, "3": 0.25}}
+    entries = [
+        {"token": letter, "top_logprobs": [
+            {"token": token, "logprob": math.log(share)} for token, share in likely.get(place, {}).items()
+        ]}
+        for place, letter in enumerate(text)
+    ]  # fmt: skip
+    said = {"choices": [{"message": {"content": text}, "logprobs": {"content": entries}}]}
+    assert found(said, 1) == (1, pytest.approx(0.75))
+    said["choices"][0]["message"]["content"] = '{"intruder":1}'  # the server took them out of the text alone
+    assert found(said, 1) == (1, pytest.approx(0.75))
+
+
+@pytest.mark.parametrize("text", ["The first", 'It may be {"intruder":3}, but'])
+def test_a_cut_answer_is_asked_for_with_more_room(text):
+    with pytest.raises(Cut):
+        found({"choices": [{"message": {"content": text}, "finish_reason": "length"}]}, 1)
+    with pytest.raises(Unusable):
+        found({"choices": [{"message": {"content": "The first"}, "finish_reason": "stop"}]}, 1)
+    assert found({"choices": [{"message": {"content": '{"intruder":3'}, "finish_reason": "length"}]}, 3)[0] == 3
 
 
 @pytest.mark.parametrize("values", [np.arange(40), np.arange(40) // 7, np.zeros(40)], ids=["distinct", "ties", "same"])

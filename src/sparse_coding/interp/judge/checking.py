@@ -73,7 +73,7 @@ class Found:
 async def check(client: Client, panel: Panel, tasks: Sequence[Task], is_partial: bool = False) -> Found:
     """Ask what the top of this page says, as far as it was not answered before. Notes are printed.
 
-    is_partial: a table of what can be answered is wanted, so that a context which is too small for some is a note.
+    is_partial: a table of what can be answered is wanted, so that one question without an answer is a note.
     Raises BadInput where the run cannot work: nobody is there, there is no such model, the key is not accepted, or
     there are no probabilities where scores rest on them; Unanswered where the server does not answer, or has too small
     a context. A cap ends a check without a word: the run says so, and publishes what it may.
@@ -165,7 +165,9 @@ class _Check:
                 raise Unanswered(self.place, found, wanted)
             self._note(f"{found}: what is as long is left out, as accept_partial allows")
         elif failed.by == "server":
-            raise Unanswered(self.place, f"{request.model}: {failed.reason}", f"a server that answers; {AGAIN}")
+            if not self.is_partial:
+                raise Unanswered(self.place, f"{request.model}: {failed.reason}", f"a server that answers; {AGAIN}")
+            self._note(f"{request.model}: {failed.reason}: left out, as accept_partial allows")
         self.refusal = failed.reason
 
     async def _reach(self) -> None:
@@ -230,8 +232,8 @@ class _Check:
         return found, f"a larger context of the server, or a smaller dataset.fragment_tokens; {AGAIN}"
 
     def _unfit(self, model: str) -> Unanswered:
-        found = f"{model} refuses its questions ({self.refusal})"
-        return Unanswered(self.place, found, f"a model that takes them; {AGAIN}")
+        found = f"{model} answers none of its questions ({self.refusal})"
+        return Unanswered(self.place, found, f"a model that does; {AGAIN}")
 
     def _note(self, words: str) -> None:
         print(f"warning: {self.place}: {words}", flush=True)

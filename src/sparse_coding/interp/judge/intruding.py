@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -26,7 +25,7 @@ from sparse_coding.interp.judge.marks import MARKED, in_pieces, listed
 from sparse_coding.interp.judge.prompts import Prompt
 from sparse_coding.interp.judge.questions import Style, together
 from sparse_coding.interp.scores import FeatureScore
-from sparse_coding.llm.answers import LEAST_MASS, Unusable, choice_of, digit_shares, list_of, object_of, text_of
+from sparse_coding.llm.answers import LEAST_MASS, Cut, Likely, Unusable, is_cut, is_draft, text_of
 from sparse_coding.llm.client import Answer, Client
 from sparse_coding.llm.request import Request
 
@@ -119,9 +118,13 @@ class Intruding:
 def found(answer: Answer, place: int) -> tuple[int, float | None]:
     """Which text was said to be the intruder, and the probability that it is `place`, of that of all five.
 
-    None without probabilities, or where they are hardly about digits. Raises Unusable for an answer that names none.
+    None without probabilities, or where they are hardly about digits. Raises Unusable for an answer that names none,
+    Cut where its limit may be why.
     """
-    matches = list(_SAID.finditer(text_of(answer)))
+    text = text_of(answer)
+    matches = list(_SAID.finditer(text))
+    if is_cut(answer) and (not matches or is_draft(text, matches[0].start(), matches[-1].end())):
+        raise Cut("no intruder in the answer, cut at its longest")
     if len(matches) != 1 or int(matches[0][1]) > BESIDE:
         names = ", ".join(match[1] for match in matches) or "none"
         raise Unusable(f"no intruder from 0 to {BESIDE}: {names[:20]}")
@@ -129,16 +132,11 @@ def found(answer: Answer, place: int) -> tuple[int, float | None]:
 
 
 def _share(answer: Answer, place: int) -> float | None:
-    tokens = [object_of(token) for token in list_of(object_of(choice_of(answer).get("logprobs")).get("content"))]
-    texts = [str(token.get("token", "")) for token in tokens]
-    match = _SAID.search("".join(texts))
+    likely = Likely.of(answer)
+    match = _SAID.search(likely.text, *likely.span)
     if match is None or len(match[1]) != 1:
         return None
-    ends = list(accumulate(map(len, texts)))
-    at = int(np.searchsorted(ends, match.start(1), side="right"))
-    top = [object_of(each) for each in list_of(tokens[at].get("top_logprobs"))]
-    likely = {str(each.get("token")): each.get("logprob") for each in top}
-    shares = digit_shares(likely, texts[at], match.start(1) - (ends[at] - len(texts[at])))
+    shares = likely.shares_at(match.start(1))
     total = sum(share for digit, share in shares.items() if digit <= BESIDE)
     return shares.get(place, 0.0) / total if total >= LEAST_MASS else None
 

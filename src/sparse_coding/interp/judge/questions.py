@@ -74,20 +74,25 @@ async def usable(client: Client, request: Request, parse: Callable[[Answer], Par
     Raises CallFailed with the last reason, and what `Client.ask` raises.
     """
     reason, was_cut = "", False
-    full: list[Overflow] = []
-    for attempt in range(ATTEMPTS):
-        asked = request.again(attempt, was_cut)
-        answer = await client.ask(asked)
-        try:
-            return parse(answer)
-        except Unusable as error:
-            reason, was_cut = str(error), isinstance(error, Cut)
-        if was_cut and (room := room_left(asked, answer)) is not None:
-            full.append(room)
-            client.forget(asked)  # or a server that was given more room would not be asked again
-    if was_cut and full:
-        raise CallFailed(f"{reason}, by the server: it may be longer", "context", full[-1])
-    raise CallFailed(reason, "words")
+    full: list[tuple[Request, Overflow]] = []
+    try:
+        for attempt in range(ATTEMPTS):
+            asked = request.again(attempt, was_cut)
+            answer = await client.ask(asked)
+            try:
+                return parse(answer)
+            except Unusable as error:
+                reason, was_cut = str(error), isinstance(error, Cut)
+            if was_cut and (room := room_left(asked, answer)) is not None:
+                full.append((asked, room))
+        if was_cut and full:
+            raise CallFailed(f"{reason}, by the server: it may be longer", "context", full[-1][1])
+        raise CallFailed(reason, "words")
+    except CallFailed as failed:
+        if failed.by != "words":
+            for asked, _ in full:  # or a server that was given more room would not be asked again
+                client.forget(asked)
+        raise
 
 
 async def together(client: Client, asked: Iterable[tuple[Request, Callable[[Answer], Parsed]]]) -> list[Parsed]:

@@ -69,6 +69,7 @@ class Running:
         try:
             await self._through(range(len(self.tasks)))
             silent = [index for index, failed in self._left.items() if failed.by == "server"]
+            self._in_a_row.clear()  # these would count twice
             await self._through(silent)
         except (Paused, Unanswered) as stopped:
             if isinstance(stopped, Unanswered) and any(failed.by == "words" for failed in self._in_a_row):

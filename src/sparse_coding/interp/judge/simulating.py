@@ -233,7 +233,8 @@ def _one_digit(answer: Answer) -> tuple[float, float, float]:
 
 
 def _little(mass: float) -> str:
-    return f"probabilities that are hardly about digits: {mass:.2f} for them (median); wanted {LEAST_MASS}"
+    found = f"{mass:.2f} for them (median); wanted {LEAST_MASS}" if mass < LEAST_MASS else "those of some of the values"
+    return f"probabilities that are hardly about digits: {found}"
 
 
 def _by_source(sources: tuple[str, ...], rows: Iterable[tuple[np.ndarray, np.ndarray | str]]) -> Predictions:
