@@ -65,7 +65,7 @@ def test_a_mute_403_is_about_one_question_where_others_were_answered(tmp_path):
     with ModelServer(lambda asked, number: MUTE if number in (3, 5) else None) as server:
         answers = Desk(tmp_path, server.url, in_flight=1).ask(*(chat(number) for number in range(8)))
         failed = [answer for answer in answers if isinstance(answer, CallFailed)]
-        assert [each.by for each in failed] == ["words", "words"]
+        assert [each.by for each in failed] == ["refusal", "refusal"]  # it may be access that is lost
         assert all("access is denied (HTTP 403: Access denied.)" in each.reason for each in failed)
         assert len(server.asked) == 8
 

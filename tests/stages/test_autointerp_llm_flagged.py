@@ -2,6 +2,7 @@
 
 import pytest
 
+from sparse_coding.endings import Unanswered
 from sparse_coding.errors import BadInput
 from tests.interp import asked, planted
 from tests.interp.site import DESCRIBED, N_FEAT
@@ -21,7 +22,7 @@ def about(kind, word=WORD):
     return script
 
 
-@pytest.mark.parametrize("kind", ["flagged", "filtered", "forbidden"])
+@pytest.mark.parametrize("kind", ["flagged", "filtered"])
 def test_the_feature_fails_with_its_reason_and_the_others_are_scored(planted_site, tmp_path, kind):
     with ModelServer(faults=about(kind)) as server:
         rows = asked.run(planted_site, tmp_path, asked.settings(server.url, described=LEARNED, most_failed=1))
@@ -29,9 +30,16 @@ def test_the_feature_fails_with_its_reason_and_the_others_are_scored(planted_sit
         assert len(sent) <= 2 * len(LEARNED)  # the questions before the run may have been about it
     failed = [row for row in rows if row["status"] == "failed" and row["source"] == "sampled"]
     assert [row["feature"] for row in failed] == [ALIVE[0]] * len(LEARNED)
-    words = "access is denied (HTTP 403" if kind == "forbidden" else "the question was flagged (HTTP 40"
-    assert all(row["reason"].startswith(words) for row in failed)
+    assert all(row["reason"].startswith("the question was flagged (HTTP 40") for row in failed)
     assert sum(row["status"] == "ok" and row["source"] == "sampled" for row in rows) == 2 * (len(ALIVE) - 1)
+
+
+def test_a_403_that_says_nothing_may_be_access_that_is_lost(planted_site, tmp_path):
+    with ModelServer(faults=about("forbidden")) as server:
+        settings = asked.settings(server.url, described=LEARNED, most_failed=1)
+        with pytest.raises(Unanswered, match=r"no answer for 2 of 8 features \(access is denied \(HTTP 403"):
+            asked.run(planted_site, tmp_path, settings)
+    assert not list((tmp_path / "output").glob("*"))
 
 
 def test_access_that_is_lost_on_the_way_ends_the_run(planted_site, tmp_path):

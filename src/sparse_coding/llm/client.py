@@ -198,7 +198,7 @@ class Client:
                 async with self._settled:
                     self._settled.notify_all()
         if fault is not None and fault.of_one and not await self._denies_all(request, key):
-            fault = Fault("fail", fault.reason, by="words")
+            fault = Fault("fail", fault.reason)
         wanted = "a server that answers"
         if fault is not None and fault.kind == "degrade" and (why := degrade.beyond(request, sent, fault.reason)):
             fault, wanted = Fault("stop", f"{why} ({fault.reason})"), "what this server takes"

@@ -21,6 +21,12 @@ _NO_MODEL = re.compile(
     r"(invalid|unknown|unsupported|no such) model|model\b.*\b(not|no) (found|exist|available|known)", re.I
 )
 
+_REFUSES = re.compile(
+    r"unknown|unsupported|unrecogni[sz]ed|unexpected|invalid|extra|additional"
+    r"|not (supported|allowed|permitted|recogni[sz]ed|valid)",
+    re.I,
+)
+
 
 def without(body: Mapping[str, Any], dropped: Iterable[str]) -> dict[str, Any]:
     """The body as it is sent."""
@@ -50,7 +56,7 @@ def beyond(request: Request, sent: Mapping[str, Any], complaint: str) -> str | N
     if not is_vague(request.endpoint, sent, complaint):
         return None
     field = next((name for name in _names(request.extra) if re.search(rf"\b{re.escape(name)}\b", complaint)), None)
-    if field is not None:
+    if field is not None and _REFUSES.search(complaint):  # names may be everyday words: `user`, `order`
         return f"autointerp.llm.extra: {field} is refused"
     return "no such model" if request.model in complaint and _NO_MODEL.search(complaint) else None
 

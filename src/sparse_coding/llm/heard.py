@@ -19,11 +19,17 @@ def listening(names: set[str]) -> Iterator[None]:
         _LISTENING.reset(before)
 
 
+def add(more: set[str]) -> None:
+    """Put names where the task that asks listens."""
+    names = _LISTENING.get()
+    if names is not None:
+        names |= more
+
+
 def note(answer: dict[str, Any]) -> dict[str, Any]:
     """The answer itself, once its model is noted."""
-    names, name = _LISTENING.get(), name_of(answer)
-    if names is not None and name:
-        names.add(name)
+    if name := name_of(answer):
+        add({name})
     return answer
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sparse_coding.interp.judge.prompts import Message
+from sparse_coding.llm import heard
 from sparse_coding.llm.answers import Cut, Unusable
 from sparse_coding.llm.client import Answer, Client
 from sparse_coding.llm.faults import CallFailed
@@ -78,9 +79,13 @@ async def usable(client: Client, request: Request, parse: Callable[[Answer], Par
     try:
         for attempt in range(ATTEMPTS):
             asked = request.again(attempt, was_cut)
-            answer = await client.ask(asked)
+            who: set[str] = set()
+            with heard.listening(who):
+                answer = await client.ask(asked)
             try:
-                return parse(answer)
+                parsed = parse(answer)
+                heard.add(who)  # of answers that are of use alone
+                return parsed
             except Unusable as error:
                 reason, was_cut = str(error), isinstance(error, Cut)
             if was_cut and (room := room_left(asked, answer)) is not None:
