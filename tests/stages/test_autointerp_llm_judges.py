@@ -133,3 +133,9 @@ def test_embeddings_score_without_a_judge(planted_site, tmp_path):
     assert {row["feature"] for row in scored(rows)} == set(ALIVE)
     assert all(0 <= row["auc"] <= 1 and row["negatives"] == "silent" for row in scored(rows))
     assert [row.name for row in DESCRIBED[:1]] == sorted({row["name"] for row in rows})
+
+
+def test_of_one_question_an_answer_is_not_constant(planted_site, tmp_path):
+    with ModelServer() as server:
+        rows = asked.run(planted_site, tmp_path, asked.settings(server.url, "intruder", features=2, examples=1))
+    assert {(row["status"], row["accuracy"]) for row in rows if row["status"] != "dead"} == {("ok", 1.0)}

@@ -105,9 +105,10 @@ class Intruding:
 
         asked = ((request, parse(int(place))) for request, place in zip(self.requests(case), case.places, strict=True))
         said, shares = zip(*await together(client, asked), strict=True)
+        varied = len(set(case.places.tolist())) > 1  # of one question the answer is always one and the same
         return JudgedScore(
             feature=case.feature,
-            status="pred_constant" if len(set(said)) == 1 else "ok",
+            status="pred_constant" if varied and len(set(said)) == 1 else "ok",
             n_firing_fragments=case.n_firing_fragments,
             negatives=case.negatives,
             accuracy=float(np.mean(np.array(said) == case.places)),
