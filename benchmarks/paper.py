@@ -45,7 +45,7 @@ ORIGINAL = {
     "initial_density": None,
     **WEIGHTS,
     **NO_SCHEDULE,
-    "lr": {"tied": 1e-3, "untied": 1e-3},
+    "lr": 1e-3,
 }
 TRAINING: dict[str, tuple[str, dict[str, Any]]] = {
     "ours": ("tied", {}),
@@ -117,8 +117,9 @@ class Bench:
         raw = self.params.model_dump(mode="json")
         raw["grid"] |= {"sites": [SITE], "architectures": [architecture], "ratios": [4], "seeds": [seed], "only": []}
         raw["grid"]["l1"] = [value * scale for value in L1]
-        raw["dictionaries"] |= {key: value for key, value in changes.items() if key != "lr"}
-        raw["dictionaries"]["lr"] |= changes.get("lr", {})
+        own = raw["dictionaries"][architecture]
+        raw["dictionaries"] |= {key: value for key, value in changes.items() if key not in own}
+        own |= {key: value for key, value in changes.items() if key in own}
         cell = grid.cells(params := Params.model_validate(raw), SITE)[0]
         settings = slices.dictionaries(params, cell)
         dictionaries.run(settings, activations=ACTIVATIONS, output=folder, threads=1)

@@ -19,6 +19,7 @@ for cell in toy.cells(PARAMS.toy):
         step=step("toy"),
         folder=folder,
         outputs={name: [f"{name}.safetensors", f"{name}.json"] for name in cell.members},
+        chosen=(declared.architecture(cell.training.architecture),),
         apart=True,
     )
 

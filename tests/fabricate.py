@@ -23,7 +23,7 @@ def finish(folder: Path, size: int = 0) -> Dump:
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / file).write_bytes(file.encode().ljust(size, b"."))
         files = {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in artifact["files"]}
-        source = dump["sources"][artifact["record"]["step"]]
+        source = dump["sources"][artifact["record"]["source"]]
         environment = {"cpu": "made up"}
         stamp = Stamp(artifact["key"], artifact["record"], files, source, local, [environment])
         stamps.write(folder / stamps.path_of(path), stamp)

@@ -2,8 +2,8 @@
 
 import torch
 
-from sparse_coding.core.architectures import BY_NAME
 from sparse_coding.core.architectures.contract import Penalty
+from tests.architectures import BY_NAME
 
 ATOMS = {"tied": "atoms", "untied": "decoder", "topk": "decoder"}
 

@@ -86,7 +86,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an unknown architecture": (
         {"grid": {"architectures": ["gated"]}},
-        r"params\.yaml: grid\.architectures\.0: found 'gated'; wanted 'tied', 'untied' or 'topk'",
+        r"params\.yaml: grid\.architectures\.0: found 'gated'; wanted 'tied', 'untied', 'topk' or 'jumprelu'",
     ),
     "a corpus of a hub without a commit": (
         {"dataset": {"corpus": "someone/texts:de"}},

@@ -9,12 +9,14 @@ from sparse_coding.closing import closing
 from sparse_coding.errors import BadInput
 from sparse_coding.highlights import best, highlights
 from sparse_coding.io import tables
+from sparse_coding.io.tables.autointerp import AUTOINTERP
+from sparse_coding.io.tables.evaluation import EVALUATION
 
 
 def row(name: str, l0: float, fvu: float | None, **others: object) -> dict[str, object]:
     empty: dict[str, object] = {
         field.name: None if field.nullable else {"string": "x", "int64": 1, "double": 1.0}[str(field.type)]
-        for field in tables.EVALUATION
+        for field in EVALUATION
     }
     about = {"name": name, "site": "layer2_residual", "kind": "tied", "variant": "plain", "ratio": 2.0, "dead": 0}
     return (
@@ -42,7 +44,7 @@ def results(tmp_path):
     (folder / "plots").mkdir(parents=True)
     (folder / "evaluation/layer2_residual").mkdir(parents=True)
     (folder / "plots/layer2_residual.png").touch()
-    tables.write(folder / "evaluation/layer2_residual/table.parquet", ROWS, tables.EVALUATION)
+    tables.write(folder / "evaluation/layer2_residual/table.parquet", ROWS, EVALUATION)
     return folder
 
 
@@ -81,7 +83,7 @@ def test_an_imported_site_has_a_table_and_no_figure(results, tmp_path, monkeypat
 
 
 def test_without_a_language_model_no_loss_is_told(results):
-    tables.write(results / "evaluation/layer2_residual/table.parquet", [row("only", 100.0, 0.4)], tables.EVALUATION)
+    tables.write(results / "evaluation/layer2_residual/table.parquet", [row("only", 100.0, 0.4)], EVALUATION)
     text = closing(results=results)
     assert "only (L0 100, FVU 0.40)" in text
 
@@ -106,11 +108,11 @@ def test_what_is_broken_or_not_scored_is_said(results):
         row("near", 10.0, 0.4, l1=0.003, n_feat=768),
         row("topk", 8.0, 0.3, kind="topk", k=8),
     ]
-    tables.write(results / "evaluation/layer2_residual/table.parquet", rows, tables.EVALUATION)
-    blank = {field.name: None if field.nullable else 1 for field in tables.AUTOINTERP}
-    text = {field.name: "x" for field in tables.AUTOINTERP if not field.nullable and str(field.type) == "string"}
-    scored = [blank | text | {"name": name, "source": "rules"} for name in ("dead", "topk")]
-    tables.write(results / "autointerp/layer2_residual/table.parquet", scored, tables.AUTOINTERP)
+    tables.write(results / "evaluation/layer2_residual/table.parquet", rows, EVALUATION)
+    blank = {field.name: None if field.nullable else 1 for field in AUTOINTERP}
+    text = {field.name: "x" for field in AUTOINTERP if not field.nullable and str(field.type) == "string"}
+    scored = [blank | text | {"name": name, "kind": "tied", "source": "rules"} for name in ("dead", "topk")]
+    tables.write(results / "autointerp/layer2_residual/table.parquet", scored, AUTOINTERP)
     said = closing(results=results)
     for line in (
         "    near (L0 10, FVU 0.40)",
@@ -135,7 +137,7 @@ def test_what_is_broken_is_not_to_be_used(results):
     path = results / "evaluation/layer2_residual/table.parquet"
     tied = [row(f"tied_{n}", 6.59e-4, 1.0, broken="L0 0.00066") for n in range(2)]
     topk = row("topk", 8.0, 2.1, kind="topk", k=8, broken="FVU 2.1")
-    tables.write(path, [*tied, topk], tables.EVALUATION)
+    tables.write(path, [*tied, topk], EVALUATION)
     said = closing(results=results)
     assert (
         "  Of each kind the nearest to L0 8 to 16:\n    of tied none: all 2 are broken\n"
@@ -143,7 +145,7 @@ def test_what_is_broken_is_not_to_be_used(results):
     )
     assert "load_dictionary" not in said
     sound = row("sound", 60.0, 0.3, kind="topk", k=64)
-    tables.write(path, [*tied, topk, sound], tables.EVALUATION)
+    tables.write(path, [*tied, topk, sound], EVALUATION)
     said = closing(results=results)
     assert "L0 8 to 16:\n    sound (L0 60, FVU 0.30)\n    of tied none: all 2 are broken\n" in said
     assert 'load_dictionary("results/dictionaries/layer2_residual/sound.safetensors")' in said
@@ -151,7 +153,7 @@ def test_what_is_broken_is_not_to_be_used(results):
 
 def test_one_is_counted_as_one(results):
     path = results / "evaluation/layer2_residual/table.parquet"
-    tables.write(path, [ROWS[0], ROWS[-1], ROWS[-1] | {"name": "ica", "kind": "ica"}], tables.EVALUATION)
+    tables.write(path, [ROWS[0], ROWS[-1], ROWS[-1] | {"name": "ica", "kind": "ica"}], EVALUATION)
     assert "It compares 1 dictionary with 2 baselines at" in closing(results=results)
 
 
@@ -163,11 +165,11 @@ def test_an_encoder_without_a_head_is_told_by_its_final_states():
 def test_a_table_of_an_older_version_serves(results):
     path = results / "evaluation/layer2_residual/table.parquet"
     whole = closing(results=results)
-    older = [name for name in tables.EVALUATION.names if name.startswith(("broken", "loss_kind", "final_"))]
-    pq.write_table(tables.read(path, tables.EVALUATION).drop_columns(older), path)
+    older = [name for name in EVALUATION.names if name.startswith(("broken", "loss_kind", "final_"))]
+    pq.write_table(tables.read(path, EVALUATION).drop_columns(older), path)
     assert closing(results=results) == whole
     with pytest.raises(BadInput, match="no columns"):  # steps of the workflow are strict
-        tables.read(path, tables.EVALUATION)
+        tables.read(path, EVALUATION)
 
 
 def test_nothing_made(tmp_path):

@@ -13,6 +13,7 @@ from sparse_coding import commands, contents
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, tables
+from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.workflow import asked
 from tests.workspace import ROOT
 
@@ -35,8 +36,8 @@ def a_dictionary(signed: bool = False) -> Dictionary:
 
 def row(**values: object) -> dict[str, object]:
     empty = {"string": "x", "int64": 1, "double": 0.5}
-    plain = {field.name: None if field.nullable else empty[str(field.type)] for field in tables.EVALUATION}
-    return plain | {"path": NAME, "variant": "plain"} | values
+    plain = {field.name: None if field.nullable else empty[str(field.type)] for field in EVALUATION}
+    return plain | {"path": NAME, "kind": "tied", "variant": "plain"} | values
 
 
 @pytest.fixture
@@ -60,11 +61,11 @@ def test_a_dictionary_says_shape_and_what_was_measured_of_it(folder):
     table = folder / "results/evaluation/layer0_residual/table.parquet"
     table.parent.mkdir(parents=True)
     measured = row(l0=2.0, fvu=0.1234, loss_recovered=0.98, dead=3, n_feat=12)
-    tables.write(table, [row(path="results/other.safetensors", l0=9.0), measured], tables.EVALUATION)
+    tables.write(table, [row(path="results/other.safetensors", l0=9.0), measured], EVALUATION)
     assert "L0 2.0, FVU 0.123, loss recovered 0.98, 3 of 12 features dead (plain, results/eval" in said(folder / NAME)
     assert "L0 9.0" not in said(folder / NAME)
     newest = said(folder / NAME)
-    older = tables.read(table, tables.EVALUATION).drop_columns(["broken", "loss_kind", "final_fvu"])
+    older = tables.read(table, EVALUATION).drop_columns(["broken", "loss_kind", "final_fvu"])
     pq.write_table(older, table)  # of an older version
     assert said(folder / NAME) == newest
 
@@ -75,10 +76,8 @@ def test_directions_of_both_signs_are_stored_once_and_counted_twice(folder):
 
 
 def test_tables_say_rows_and_columns(folder):
-    tables.write(folder / "t.parquet", [row(), row()], tables.EVALUATION)
-    assert f"a table: 2 rows of {len(tables.EVALUATION)} columns: site, name, kind, variant" in said(
-        folder / "t.parquet"
-    )
+    tables.write(folder / "t.parquet", [row(), row()], EVALUATION)
+    assert f"a table: 2 rows of {len(EVALUATION)} columns: site, name, kind, variant" in said(folder / "t.parquet")
     tables.write_csv(folder / "t.csv", [{"a": 1, "b": None}], ["a", "b"])
     assert said(folder / "t.csv") == "  holds     a table: 1 row of 2 columns: a, b"
 

@@ -15,6 +15,7 @@ import pytest
 from sparse_coding import grid, slices
 from sparse_coding.errors import BadInput
 from sparse_coding.io import tables
+from sparse_coding.io.tables.frequency import FREQUENCY
 from tests.step_inputs import (
     OLD,
     SITE,
@@ -126,5 +127,5 @@ def test_no_room_for_a_parquet_table(full):
     before = contents(full)
     rows = [{"site": SITE, "name": "x", "feature": index, "frequency": index**0.5} for index in range(10_000)]
     with pytest.raises(BadInput, match=r"table\.parquet: found a full disk"):
-        tables.write(full / "table.parquet", rows, tables.FREQUENCY)
+        tables.write(full / "table.parquet", rows, FREQUENCY)
     assert contents(full) == before

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparse_coding import grid, slices
+from sparse_coding import grid, methods, slices
 from sparse_coding.params import Baselines, Grid, Params
 
 SITE, OTHER = "layer2_residual", "layer4_residual"
-ARCHITECTURES = ("tied", "untied", "topk")
+ARCHITECTURES = methods.LEARNED
 # Settings as a person writes them: a few digits.
 NUMBERS = st.integers(1, 9999).map(lambda n: n / 10_000)
 
@@ -26,6 +26,7 @@ GRIDS = st.fixed_dictionaries(
         "ratios": lists(st.sampled_from([0.5, 1, 2, 4, 8, 16])),
         "l1": lists(NUMBERS),
         "k": lists(st.integers(1, 200)),
+        "l0": lists(NUMBERS.map(lambda number: 1000 * number)),
         "seeds": lists(st.integers(0, 99), most=3),
     }
 )
@@ -52,8 +53,7 @@ def settings_of(params: Params) -> dict[str, tuple]:
 def test_a_name_means_one_member(values):
     found = names(a_grid(**values))
     assert len(set(found)) == len(found)
-    strengths = {"topk": values["k"]}
-    n = sum(len(strengths.get(architecture, values["l1"])) for architecture in values["architectures"])
+    n = sum(len(values[methods.of(architecture).strength]) for architecture in values["architectures"])
     assert len(found) == n * len(values["ratios"]) * len(values["seeds"])
 
 
@@ -80,6 +80,10 @@ def test_names_read_as_the_readme_says():
         "topk_r0.5_k8_s3",
         "topk_r4_k8_s3",
     ]
+    assert names(a_grid(architectures=["jumprelu"], ratios=[4], l0=[16, 2.5], seeds=[0])) == [
+        "jumprelu_r4_l0-16_s0",
+        "jumprelu_r4_l0-2.5_s0",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +94,7 @@ def test_only_narrows_the_product(only):
     for site in (SITE, OTHER):
         expected = {
             (architecture, ratio)
-            for architecture, ratio in product(ARCHITECTURES, (1, 4))
+            for architecture, ratio in product(params.grid.architectures, (1, 4))
             if not only
             or any(
                 site in part.get("sites", [site])
@@ -129,6 +133,12 @@ def control_names(grid_values, **random_weights) -> list[str]:
         ({"l1": [0.0005, 0.01]}, {}, "tied_r4_l1-0.0005_s0"),  # a quarter, not five times as much
         ({"architectures": ["topk", "untied"]}, {}, "untied_r4_l1-0.002_s0"),
         ({"architectures": ["topk"], "k": [16, 64]}, {}, "topk_r4_k16_s0"),
+        ({"architectures": ["jumprelu"], "l0": [4, 30]}, {}, "jumprelu_r4_l0-30_s0"),
+        (
+            {"architectures": ["jumprelu", "tied"], "l0": [4, 30]},
+            {"architecture": "jumprelu", "l0": 5},
+            "jumprelu_r4_l0-4_s0",
+        ),
         ({"seeds": [1, 5]}, {"seed": 4}, "tied_r4_l1-0.002_s5"),
         ({"l1": [0, 0.001]}, {"l1": 0}, "tied_r4_l1-0_s0"),
         ({"ratios": [8, 2]}, {}, "tied_r2_l1-0.002_s0"),  # both as near
@@ -142,7 +152,7 @@ def test_the_control_of_the_default_is_what_its_settings_say():
     params = Params()
     wanted = grid.Cell("random_layer2_residual", "tied", 4, (grid.Member(0, l1=0.002),))
     assert grid.cells(params, "random_layer2_residual") == [wanted]
-    assert slices.dictionaries(params, wanted).lr == params.dictionaries.lr.tied
+    assert slices.dictionaries(params, wanted).own == params.dictionaries.tied
 
 
 def test_the_control_is_among_the_scored_members_only():
@@ -150,7 +160,7 @@ def test_the_control_is_among_the_scored_members_only():
     assert names(Params.model_validate(values), "random_layer2_residual") == ["tied_r4_l1-0.001_s0"]
 
 
-@given(GRIDS, st.randoms(), lists(NUMBERS, most=1), st.sampled_from(["all", {"l1": 0.01, "k": 9}]))
+@given(GRIDS, st.randoms(), lists(NUMBERS, most=1), st.sampled_from(["all", {"l1": 0.01, "k": 9, "l0": 3}]))
 def test_the_control_is_scored_on_the_trained_model_too_whatever_the_order(values, random, l1, members):
     control = {"autointerp": {"random_weights": {"l1": l1[0]}, "members": members}}
     shuffled = {key: random.sample(value, len(value)) for key, value in values.items()}

@@ -5,9 +5,11 @@ import re
 
 import pytest
 
-from sparse_coding import leaves
+from sparse_coding import declared, leaves, slices
 from sparse_coding.errors import BadInput
 from sparse_coding.params import Params
+from sparse_coding.workflow import graph as graph_module
+from sparse_coding.workflow.hashes import Hashes
 
 
 @pytest.fixture(autouse=True)
@@ -201,3 +203,98 @@ def test_a_model_that_is_trained_again_is_checked_by_its_new_settings(project):
     leaves.check(some_params(grid=sites, transformer={"layers": 8}))
     with pytest.raises(BadInput, match="found layer7_residual; wanted a layer from 0 to 5"):
         leaves.check(some_params(grid=sites))
+
+
+def digest_of(project, params: Params, leaf) -> tuple[str, str]:
+    """The name and digest under which a leaf enters a key."""
+    return leaf.name, graph_module.digest_of(leaf, Hashes(project, project / ".work" / "hashes"))
+
+
+def a_corpus(folder) -> dict:
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.txt").write_text("one")
+    (folder / "deep" / "b.txt").write_text("two")
+    return {"dataset": {"corpus": str(folder)}, "transformer": {"corpus": str(folder)}}
+
+
+def a_file(folder) -> dict:
+    folder.mkdir()
+    (folder / "rows.jsonl").write_text('{"text": "one"}\n')
+    return {"dataset": {"corpus": str(folder / "rows.jsonl")}}
+
+
+def a_model(folder) -> dict:
+    write_model(folder, num_hidden_layers=3)
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return {"model": {"name": str(folder)}, "transformer": {"tokenizer": str(folder)}}
+
+
+def vectors(folder) -> dict:
+    folder.mkdir()
+    (folder / "1.npy").write_bytes(b"x")
+    return {"activations": {"imported": {"layer2_residual": str(folder)}}}
+
+
+def an_embedder(folder) -> dict:
+    a_model(folder)
+    llm = {"explainer": "a", "embedder": str(folder), "connection": {"max_requests": 1}}
+    return {"autointerp": {"scorer": "embedding", "llm": llm}}
+
+
+def known_as(project, sections: dict) -> list:
+    """All by which steps know what comes from outside: settings that count, and leaves."""
+    params = some_params(**sections)
+    site = params.grid.sites[0]
+    if site in params.activations.imported:
+        jobs = [declared.imported(params, site)]
+    else:
+        jobs = [
+            declared.dataset(params),
+            declared.transformer(params),
+            declared.activations(params, "a", False, [site]),
+        ]
+    found = [[slices.split(job["settings"])[0], *(digest_of(project, params, each) for each in job.get("leaves", ()))]
+             for job in jobs]  # fmt: skip
+    if params.autointerp.llm and params.autointerp.llm.embedder:
+        leaf = leaves.embedder(params.autointerp.llm.embedder)
+        found.append([slices.split(slices.autointerp(params, site))[0], digest_of(project, params, leaf)])
+    return found
+
+
+OUTSIDE = {each.__name__: each for each in (a_corpus, a_file, a_model, vectors, an_embedder)}
+
+
+@pytest.mark.parametrize("make", OUTSIDE.values(), ids=OUTSIDE.keys())
+def test_what_comes_from_outside_may_be_moved(make, project):
+    assert known_as(project, make(project / "here")) == known_as(project, make(project / "elsewhere"))
+
+
+@pytest.mark.parametrize("make", OUTSIDE.values(), ids=OUTSIDE.keys())
+def test_other_bytes_and_another_name_below_count(make, project):
+    before = known_as(project, sections := make(project / "here"))
+    file = next(path for path in sorted((project / "here").rglob("*")) if path.is_file() and path.suffix != ".json")
+    bytes_before = file.read_bytes()
+    file.write_bytes(bytes_before + b" ")
+    assert known_as(project, sections) != before
+    file.write_bytes(bytes_before)
+    assert known_as(project, sections) == before
+    if make is not a_file:  # it is named by params.yaml
+        file.rename(file.with_stem("2"))
+        assert known_as(project, sections) != before
+
+
+def test_a_name_on_a_hub_counts_and_so_does_a_model_that_is_made_here(project):
+    def counted(section) -> dict:
+        return slices.split(section)[0]
+
+    assert counted(some_params().model)["name"] == "models/pydocs-6l"
+    assert counted(some_params(model={"name": "someone/gpt"}).model)["name"] == "someone/gpt"
+    assert counted(some_params(dataset={"corpus": "someone/text"}).dataset)["corpus"] == "someone/text"
+    (project / "pydocs").mkdir()
+    assert counted(some_params().dataset)["corpus"] == "pydocs"
+    write_model(project / "models" / "pydocs-6l")  # half made
+    assert counted(some_params().model)["name"] == "models/pydocs-6l"
+    (project / "models" / "pydocs-6l" / leaves.WEIGHTS).write_bytes(b"weights")
+    assert "name" not in counted(some_params().model)
+    (project / "models" / "pydocs-6l" / f"{leaves.WEIGHTS}.stamp").write_text("{}")
+    assert counted(some_params().model)["name"] == "models/pydocs-6l"

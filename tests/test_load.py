@@ -12,10 +12,11 @@ from torch.nn.functional import normalize
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, gains, tables
+from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.load import load_dictionary
 
 SITE = "layer2_residual"
-OLDER_LACKS_FINAL = [name for name in tables.EVALUATION.names if name.startswith("final_")]
+OLDER_LACKS_FINAL = [name for name in EVALUATION.names if name.startswith("final_")]
 # name, kind, ratio, L0
 MEMBERS = [
     ("tied_r1_l1-0.001_s0", "tied", 1.0, 12.0),
@@ -39,14 +40,14 @@ def results(tmp_path: Path) -> Path:
     for index, (name, kind, ratio, l0) in enumerate(MEMBERS):
         path = f"results/{'dictionaries' if ratio else 'baselines'}/{SITE}/{name}.safetensors"
         dictionaries.save(root / path, _dictionary(index), {})
-        row: dict[str, Any] = {column.name: None if column.nullable else 0 for column in tables.EVALUATION}
+        row: dict[str, Any] = {column.name: None if column.nullable else 0 for column in EVALUATION}
         row |= {"site": SITE, "name": name, "kind": kind, "ratio": ratio, "path": path, "l0": l0, "variant": "plain"}
         rows.append(row)
         if ratio:
             rows.append(row | {"variant": "gain_refit", "l0": 100.0})
             gain = root / f"results/evaluation/{SITE}/gains/{name}.safetensors"
             gains.save(gain, torch.full((6,), index + 2.0), root / path)
-    tables.write(root / f"results/evaluation/{SITE}/table.parquet", rows, tables.EVALUATION)
+    tables.write(root / f"results/evaluation/{SITE}/table.parquet", rows, EVALUATION)
     return root / "results"
 
 
@@ -130,6 +131,16 @@ def test_what_is_not_there_is_named(results: Path, arguments: dict, words: str) 
         load_dictionary(**arguments, results=results)
 
 
+def test_a_file_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "d.safetensors"
+    for made in ({"architecture": "tyed"}, {"method": "tyed"}):
+        dictionaries.save(path, _dictionary(0), made)
+        with pytest.raises(BadInput, match=r"d.safetensors: found kind 'tyed'; wanted one of tied, untied"):
+            load_dictionary(path)
+    dictionaries.save(path, _dictionary(0), {"architecture": "jumprelu"})
+    assert load_dictionary(path).kind == "jumprelu"
+
+
 def test_nothing_evaluated_yet(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="nothing evaluated yet"):
         load_dictionary(site=SITE, architecture="tied", results=tmp_path / "results")
@@ -158,7 +169,7 @@ def test_damaged_and_foreign_gains_are_refused(results: Path) -> None:
 
 def test_a_table_of_an_older_version_serves(results: Path) -> None:
     path = results / f"evaluation/{SITE}/table.parquet"
-    table = tables.read(path, tables.EVALUATION)
+    table = tables.read(path, EVALUATION)
     pq.write_table(table.drop_columns(["broken", "loss_kind", *OLDER_LACKS_FINAL]), path)
     found = load_dictionary(site=SITE, architecture="tied", l0=13, ratio=1, results=results)
     assert chosen(found) == "tied_r1_l1-0.001_s0"

@@ -12,6 +12,7 @@ import pytest
 
 from sparse_coding.__main__ import COMMANDS, STAGES, main
 from sparse_coding.io import tables
+from sparse_coding.io.tables.evaluation import EVALUATION
 from tests.workspace import ROOT
 
 
@@ -33,8 +34,8 @@ def table(tmp_path):
     """An evaluation table with one row."""
     path = tmp_path / "table.parquet"
     values = {"string": "x", "int64": 1, "double": 0.5}
-    row = {field.name: values[str(field.type)] for field in tables.EVALUATION}
-    tables.write(path, [row], tables.EVALUATION)
+    row = {field.name: values[str(field.type)] for field in EVALUATION} | {"kind": "tied"}
+    tables.write(path, [row], EVALUATION)
     return path
 
 
@@ -141,9 +142,9 @@ def test_bad_settings_are_refused_in_one_line(capsys, settings, message):
 
 def test_an_unknown_setting_is_named_with_those_there_are(capsys):
     settings = {"site": "layer0_residual", "architecture": "tied", "ratio": 1, "members": {}, "colour": "red"}
-    settings |= {"lr": 0.01, "training": {}}
+    settings |= {"own": {"lr": 0.01}, "training": {}}
     line = refused(capsys, "dictionaries", "--settings", json.dumps(settings), *ARGUMENTS)
-    wanted = "one of site, architecture, ratio, lr, members, training"
+    wanted = "one of site, architecture, ratio, members, training, own"
     assert line == f"error: dictionaries: --settings: colour: found an unknown key (value 'red'); wanted {wanted}"
 
 

@@ -98,3 +98,5 @@ def test_after_a_run_what_is_there_already_is_not_proposed(monkeypatch):
     assert "toy.png" in next_steps.after_run(preset("toy"))
     only_topk = Params.model_validate({"grid": {"architectures": ["topk"]}})
     assert "edit grid.k in params.yaml" in next_steps.after_run(only_topk)
+    both = Params.model_validate({"grid": {"architectures": ["topk", "tied"]}})
+    assert "edit grid.l1 in params.yaml" in next_steps.after_run(both)

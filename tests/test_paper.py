@@ -7,6 +7,8 @@ import yaml
 from sparse_coding import grid, params_file
 from sparse_coding.io import dictionaries, tables
 from sparse_coding.io.activations import open_activations
+from sparse_coding.io.tables.autointerp import AUTOINTERP
+from sparse_coding.io.tables.evaluation import EVALUATION
 from tests.test_workflow import TINY, write_texts
 from tests.tiny_model import make_tiny_model
 from tests.workspace import ROOT, make_workspace, snakemake
@@ -62,14 +64,14 @@ def test_the_whole_line_runs_and_leaves_what_the_switches_say(made):
         assert not dictionary.centre.any()
         assert settings["training"]["legacy_adam"]
     assert not (made / f"results/evaluation/{SITE}/gains").exists()
-    rows = tables.read(made / f"results/evaluation/{SITE}/table.parquet", tables.EVALUATION).to_pylist()
+    rows = tables.read(made / f"results/evaluation/{SITE}/table.parquet", EVALUATION).to_pylist()
     assert {row["variant"] for row in rows} == {"plain"}
     basis = dictionaries.load(made / f"results/baselines/{SITE}/neuron_basis.safetensors")
     assert basis.n_feat == basis.d_act
 
 
 def test_the_first_features_are_scored_and_the_caption_says_so(made):
-    rows = tables.read(made / f"results/autointerp/{SITE}/table.parquet", tables.AUTOINTERP).to_pylist()
+    rows = tables.read(made / f"results/autointerp/{SITE}/table.parquet", AUTOINTERP).to_pylist()
     assert {row["choice"] for row in rows} == {"first"}
     assert {row["mode"] for row in rows} == {"original"}
     assert {row["feature"] for row in rows} == set(range(6))

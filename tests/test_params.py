@@ -75,15 +75,31 @@ def test_an_l1_must_be_finite_and_not_negative(value):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"grid": {"l1": []}}, r"grid\.l1: found \[\]; wanted at least one value"),
+        ({"grid": {"seeds": []}}, r"grid\.seeds: found \[\]; wanted at least one value"),
+        ({"grid": {"l1": []}}, r"grid\.l1: found an empty list, from which tied has its members; wanted at least one"),
+        (
+            {"grid": {"architectures": ["jumprelu"], "l0": []}},
+            r"grid\.l0: found an empty list, from which jumprelu has its members; wanted at least one value",
+        ),
+        ({"grid": {"architectures": ["gated"]}}, r"grid\.architectures\.0: found 'gated'; wanted 'tied', 'untied', "),
         ({"grid": {"k": [4, 4]}}, r"grid\.k: found \[4, 4\]; wanted each value once"),
         (
             {"grid": {"only": [{"ratio": [1]}]}},
             r"grid\.only\.0\.ratio: found an unknown key .*; wanted a key that docs/",
         ),
         (
-            {"dictionaries": {"lr": {"gated": 1}}},
-            r"lr\.gated: found an unknown key .*; wanted one of tied, untied, topk",
+            {"dictionaries": {"gated": {"lr": 1}}},
+            r"dictionaries\.gated: found an unknown key .*; wanted one of .*tied, untied, topk, jumprelu",
+        ),
+        (
+            {"dictionaries": {"tied": {"learned_centre": False}}},
+            r"tied\.learned_centre: found an unknown key .*; wanted one of lr, ",
+        ),
+        (
+            {"dictionaries": {"steps": 3, "lr": {"tied": 0.02, "topk": 0.004}, "initial_density": None}},
+            r"params\.yaml: dictionaries: found initial_density, lr, which each architecture now has for itself; "
+            r"wanted in their place `tied: {lr: 0\.02, initial_density: null}`; `untied: {initial_density: null}`; "
+            r"`topk: {lr: 0\.004}`; `sparse_coding migrate` shows the new file and writes it",
         ),
         (
             {"autointerp": {"scorer": "simulation"}},

@@ -19,7 +19,7 @@ def test_every_field_of_every_section_stands_on_the_page_once():
         section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
         for own in field.annotation.model_fields:
             assert len(re.findall(rf"^\| `{own}`\*? \|", section, re.MULTILINE)) == 1, f"{name}.{own}"
-    assert "| `lr.tied` |" in page
+    assert "| `tied.lr` |" in page
     assert "| `random_weights.ratio` | features / dimension | `4` |" in page
 
 

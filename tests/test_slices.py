@@ -81,7 +81,7 @@ CHANGES: dict[str, tuple[dict[str, dict[str, Any]], set[str], set[str]]] = {
     ),
     "another order of the grid": ({"grid": {"l1": [0.002, 0.001], "architectures": ["topk", "tied"]}}, set(), set()),
     "the rate of one architecture": (
-        {"dictionaries": {"lr": {"topk": 0.001}}},
+        {"dictionaries": {"topk": {"lr": 0.001}}},
         set(),
         of(f"{SITE} topk", f"{OWN} topk"),
     ),
@@ -245,13 +245,15 @@ def test_more_values_leave_the_null_where_it_is():
 
 
 @pytest.mark.parametrize("job", all_slices(some_params({})))
-def test_what_is_split_off_is_marked_in_the_schema_and_nothing_is_lost(job):
+def test_what_is_split_off_is_marked_in_the_schema_and_nothing_is_lost(job, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # no path of params.yaml leads anywhere: test_leaves.py has those that do
     section = all_slices(some_params({}))[job]
     deciding, free = split(section)
     assert set(_leaves(free)) <= {
         "batch_tokens",
         "sites_per_pass",
         "side_by_side",
+        "checkpoint_minutes",
         "device",
         "device_map",
         "batch_rows",
@@ -261,7 +263,8 @@ def test_what_is_split_off_is_marked_in_the_schema_and_nothing_is_lost(job):
     assert type(section).model_validate(_merged(deciding, free)) == section
 
 
-def test_every_setting_that_changes_no_result_is_split_off():
+def test_every_setting_that_changes_no_result_is_split_off(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     for each in all_slices(some_params({})).values():
         for name, value in each:
             if isinstance(value, Section):

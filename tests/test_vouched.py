@@ -14,6 +14,8 @@ from sparse_coding import vouched
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, gains, tables
+from sparse_coding.io.tables.evaluation import EVALUATION as COLUMNS
+from sparse_coding.io.tables.frequency import FREQUENCY
 from sparse_coding.load import load_dictionary
 from sparse_coding.workflow import canonical, stamps
 from sparse_coding.workflow.hashes import Hashes
@@ -48,7 +50,7 @@ def evaluate(root: Path) -> None:
     """Rows, gains and table of both, with their stamps."""
     rows = []
     for name, l0 in ((TIED, 9.5), (PCA, 8.0)):
-        made: dict[str, Any] = {column.name: None if column.nullable else 0 for column in tables.EVALUATION}
+        made: dict[str, Any] = {column.name: None if column.nullable else 0 for column in COLUMNS}
         made |= {column: value for column, value in MADE[name].items() if column in made}
         kind = MADE[name].get("architecture", "pca")
         own = made | {"name": name, "kind": kind, "variant": "plain", "path": FILES[name], "l0": l0, "fvu": 0.4}
@@ -58,11 +60,11 @@ def evaluate(root: Path) -> None:
             files.append(f"{EVALUATION}/gains/{name}.safetensors")
             gains.save(root / files[-1], torch.full((6,), 2.0), root / FILES[name])
         tables.write_json(root / files[0], own_rows)
-        tables.write(root / files[1], [], tables.FREQUENCY)
+        tables.write(root / files[1], [], FREQUENCY)
         stamp(root, *files, inputs=(FILES[name],))
         rows += own_rows
-    tables.write(root / EVALUATION / "table.parquet", rows, tables.EVALUATION)
-    tables.write(root / EVALUATION / "frequency.parquet", [], tables.FREQUENCY)
+    tables.write(root / EVALUATION / "table.parquet", rows, COLUMNS)
+    tables.write(root / EVALUATION / "frequency.parquet", [], FREQUENCY)
     row_files = tuple(f"{EVALUATION}/rows/{name}.json" for name in FILES)
     stamp(root, f"{EVALUATION}/table.parquet", f"{EVALUATION}/frequency.parquet", inputs=row_files)
 
@@ -210,8 +212,8 @@ def test_gains_are_held_against_the_stamp_of_their_row(project, capsys):
 
 def test_a_table_of_other_bytes_chooses_nothing_and_tells_nothing(project, capsys):
     table = project / EVALUATION / "table.parquet"
-    rows = tables.read(table, tables.EVALUATION).to_pylist()
-    tables.write(table, [row | {"l0": 12.0} for row in rows], tables.EVALUATION)
+    rows = tables.read(table, COLUMNS).to_pylist()
+    tables.write(table, [row | {"l0": 12.0} for row in rows], COLUMNS)
     message = r"table\.parquet: found other bytes than those that table\.parquet\.stamp names"
     refused(message, by_choice, lambda: load_dictionary(FILES[TIED], gain_refit=True))
     table.write_bytes(b"PAR1")

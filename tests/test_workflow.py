@@ -23,6 +23,8 @@ from sparse_coding.errors import BadInput
 from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import open_activations
+from sparse_coding.io.tables.autointerp import AUTOINTERP
+from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.load import load_dictionary
 from sparse_coding.stages import dictionaries
 from sparse_coding.workflow import stamps
@@ -174,17 +176,17 @@ def test_tables_have_the_rows_that_params_ask_for(made):
     assert {site: set(of_site) for site, of_site in metrics.items()} == {SITE: set(n_feat)}
     points = (made / "results/evaluation/points.csv").read_text().splitlines()
     assert len(points) == 1 + 2 * len(MEMBERS) + len(baselines_of(made))
-    scored = read(made / f"results/autointerp/{SITE}/table.parquet", tables.AUTOINTERP)
+    scored = read(made / f"results/autointerp/{SITE}/table.parquet", AUTOINTERP)
     subjects = ["tied_r2_l1-0.002_s0", "topk_r1_k8_s0", "pca", "ica", "nmf", "neuron_basis", "random"]
     plain = [row["name"] for row in scored if row["condition"] == "plain"]
     assert plain == [name for name in subjects for _ in range(TINY["autointerp"]["features"])]
     assert {row["name"] for row in scored if row["condition"] == "shuffled_null"} == {"tied_r2_l1-0.002_s0"}
     assert {row["scorer"] for row in scored} == {"token-rules"}
-    control = read(made / f"results/autointerp/{CONTROL}/table.parquet", tables.AUTOINTERP)
+    control = read(made / f"results/autointerp/{CONTROL}/table.parquet", AUTOINTERP)
     assert [row["name"] for row in control] == ["tied_r2_l1-0.002_s0"] * TINY["autointerp"]["features"]
 
 
-def read(path: Path, schema=tables.EVALUATION) -> list[dict]:
+def read(path: Path, schema=EVALUATION) -> list[dict]:
     return tables.read(path, schema).to_pylist()
 
 

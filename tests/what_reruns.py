@@ -25,6 +25,7 @@ from tests.fabricate import finish, timed
 from tests.workspace import ROOT
 
 SITE = "layer2_residual"
+TRAINEE = "src/sparse_coding/core/training/trainee.py"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,36 @@ def code(module: str) -> Callable[[Path], object]:
     return text(f"src/sparse_coding/{module}.py", "\nfrom ", "\nEDITED = True\nfrom ")
 
 
+def everywhere(file: str, old: str, new: str) -> Callable[[Path], object]:
+    """An edit of a word of a text file, wherever it stands."""
+
+    def make(folder: Path) -> None:
+        path = folder / file
+        before = path.read_text(encoding="utf-8")
+        after = re.sub(rf"\b{old}\b", new, before)
+        assert after != before, (file, old)
+        path.write_text(after, encoding="utf-8")
+
+    return make
+
+
+def new_architecture(folder: Path) -> None:
+    """Another kind of dictionary, that no cell is of."""
+    package = "src/sparse_coding"
+    module = folder / package / "core" / "architectures" / "topk.py"
+    shutil.copy(module, module.with_name("another.py"))
+    before, row = '    Method("tied", ', '    Method("another", "another", "k", 2, "#000000", "o", "-"),'
+    text(f"{package}/methods.py", before, f"{row}\n{before}")(folder)
+    before, section = "    jumprelu: JumpReLU = ", '    another: TopK = setting(TopK(), "-")'
+    text(f"{package}/params/dictionaries.py", before, f"{section}\n{before}")(folder)
+
+
+def column(table: str) -> Callable[[Path], object]:
+    """One more column of a table, which may be null."""
+    end, new = "    ]\n", '        *columns(NUMBER, "new", required=False),\n'
+    return text(f"src/sparse_coding/io/tables/{table}.py", end, f"{new}{end}")
+
+
 def one_byte(file: str) -> Callable[[Path], object]:
     """One more byte at the end of a file."""
 
@@ -83,7 +114,9 @@ EDITS = (
     Edit("`grid.l1`: one value less, not a scored one", params(grid={"l1": L1[1:]})),
     Edit("`grid.seeds`: a second seed", params(grid={"seeds": [0, 1]})),
     Edit("`dictionaries.steps`", params(dictionaries={"steps": 2000})),
-    Edit("`dictionaries.lr.topk`", params(dictionaries={"lr": {"tied": 0.02, "untied": 0.01, "topk": 0.005}})),
+    Edit("`dictionaries.topk.lr`", params(dictionaries={"topk": {"lr": 0.005}})),
+    Edit("`dictionaries.jumprelu`, which no cell of the grid is of", params(dictionaries={"jumprelu": {"lr": 0.005}})),
+    Edit("`grid.l0`, which no cell of the grid has", params(grid={"l0": [4, 64]})),
     Edit("`baselines.ica_rows`", params(baselines={"ica_rows": 50_000})),
     Edit("`evaluation.splice_blocks`", params(evaluation={"splice_blocks": 64})),
     Edit("`autointerp.features`", params(autointerp={"features": 200})),
@@ -95,8 +128,14 @@ EDITS = (
     Edit("one byte of the model's weights", one_byte("models/pydocs-6l/model.safetensors")),
     Edit("one byte of its tokenizer", one_byte("models/pydocs-6l/tokenizer.json")),
     Edit("one byte of its README", one_byte("models/pydocs-6l/README.md")),
-    Edit("a comment or docstring in `core/ensemble.py`", text("src/sparse_coding/core/ensemble.py", '"""', '"""Now ')),
-    Edit("code of `core/ensemble.py`", code("core/ensemble")),
+    Edit("a comment or docstring in `core/training/trainee.py`", text(TRAINEE, '"""', '"""Now ')),
+    Edit("a local of `core/training/trainee.py` that is renamed", everywhere(TRAINEE, "most", "limit")),
+    Edit("code of `core/training/trainee.py`", code("core/training/trainee")),
+    Edit("a new architecture: a module, and a row of `methods.py`", new_architecture),
+    Edit("code of `core/architectures/topk.py`", code("core/architectures/topk")),
+    Edit("code of `kernels/bounds.py`, which only training uses", code("kernels/bounds")),
+    Edit("a new column of the table of evaluation", column("evaluation")),
+    Edit("a new column of the table of the toy", column("toy")),
     Edit("code of `core/metrics/reconstruction.py`", code("core/metrics/reconstruction")),
     Edit("code of `figures/style.py`", code("figures/style")),
     Edit("code of `io/dictionaries.py`", code("io/dictionaries")),

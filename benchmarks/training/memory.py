@@ -17,7 +17,7 @@ from benchmarks.training.contract import Setting
 from benchmarks.training.ours import Ours
 from benchmarks.training.problem import parameters_of, settings, timed_batches
 from benchmarks.training.timing import WARM_UP
-from sparse_coding.core import ensemble
+from sparse_coding.core.training import processor
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 MIB = 2**20
@@ -56,7 +56,7 @@ def main(name: str, threads: int) -> None:
     CLEAR.write_text("5", encoding="utf-8")
     before = resident("VmRSS")
     grid = Ours(setting, parameters)
-    ensemble.train(grid.dictionaries, iter(batches), threads)
+    processor.train(grid.dictionaries, iter(batches), threads)
     rise = resident("VmHWM") - before
     weights = sum(tensor.nbytes for member in grid.dictionaries for tensor in member.parameters.values())
     note = f"weights and moments: {3 * weights / MIB:.0f} MiB; dense codes of one batch: {dense_codes(setting):.0f} MiB"

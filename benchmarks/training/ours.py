@@ -3,9 +3,9 @@
 from torch import Tensor
 
 from benchmarks.training.contract import BETAS, EPS, Parameters, Setting
-from sparse_coding.core.architectures import BY_NAME
+from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
-from sparse_coding.core.ensemble import Member, Schedule
+from sparse_coding.core.training.trainee import Schedule, Trainee
 
 NOTE = "`Member.train`, one member after the other"
 ARCHITECTURES = ("tied", "untied", "topk")
@@ -22,11 +22,11 @@ class Ours:
         self.setting, self.start = setting, parameters
         self.members = len(parameters)
         schedule = Schedule(steps, setting.lr, warmup, decay, warmup)
-        architecture, shape = BY_NAME[setting.architecture], (setting.n_feat, setting.d_act)
+        architecture, shape = build(setting.architecture, {}), (setting.n_feat, setting.d_act)
         self.dictionaries = []
         for index, given in enumerate(parameters):
             penalty = Penalty(setting.l1[index], setting.k)
-            member = Member(str(index), architecture, shape, penalty, index, schedule, (*BETAS, EPS), FOREVER)
+            member = Trainee(str(index), architecture, shape, penalty, index, schedule, (*BETAS, EPS), FOREVER)
             for name, tensor in member.parameters.items():
                 tensor.copy_(given[name])
             self.dictionaries.append(member)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from benchmarks.training.contract import MEMBERS, Parameters, Setting
 from benchmarks.training.ours import Ours
-from sparse_coding.core import ensemble
+from sparse_coding.core.training import processor
 
 SHAPES = ((2048, 512, 1024), (1024, 128, 2048))  # n_feat, d_act, batch
 SPARSITIES = (20, 50, 100)  # mean L0 of untied, k of TopK
@@ -118,5 +118,5 @@ def trained(setting: Setting, threads: int = 2) -> list[Parameters]:
     start = [random_parameters(setting, torch.Generator().manual_seed(seed)) for seed in range(MEMBERS)]
     grid = Ours(setting, start, warmup=TRAINED_STEPS // 20, decay=TRAINED_STEPS // 5, steps=TRAINED_STEPS)
     batches = planted(setting.d_act, setting.batch).batches
-    ensemble.train(grid.dictionaries, (batches[step % len(batches)] for step in range(TRAINED_STEPS)), threads)
+    processor.train(grid.dictionaries, (batches[step % len(batches)] for step in range(TRAINED_STEPS)), threads)
     return [dict(member.parameters) for member in grid.dictionaries]

@@ -18,7 +18,7 @@ import torch
 from benchmarks.training.ours import Ours
 from benchmarks.training.problem import SHAPES, parameters_of, settings, timed_batches
 from benchmarks.training.timing import spread
-from sparse_coding.core import ensemble
+from sparse_coding.core.training import processor
 
 STEPS = 4  # of every member, a round
 PRODUCTS, SIDE = 40, 1024
@@ -56,7 +56,7 @@ def main(rounds: int) -> None:
         batches = list(islice(cycle(timed_batches(setting)), STEPS))
 
         def train(threads: int, grid: Ours = grid, batches: list[torch.Tensor] = batches) -> None:
-            ensemble.train(grid.dictionaries, iter(batches), threads)
+            processor.train(grid.dictionaries, iter(batches), threads)
 
         rows.append(row(f"{setting.name}: {grid.members} members, two threads against one", train, rounds))
     print(json.dumps(rows))

@@ -44,7 +44,8 @@ STAGES = (
 )
 
 # What one types: the function in commands.py.
-COMMANDS = {name: name for name in ("why", "inspect", "plan", "forecast", "lock", "clean")} | {"import": "import_"}
+COMMANDS = {name: name for name in ("why", "inspect", "plan", "forecast", "lock", "migrate", "clean")}
+COMMANDS["import"] = "import_"
 ALL = (*COMMANDS, *STAGES)
 ABOUT = "Ask about the workflow, which `make plot` or Snakemake runs; import vectors; call a stage by hand."
 COUNTS = ("cores", "threads")  # arguments of which there must be one at least

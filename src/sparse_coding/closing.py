@@ -6,11 +6,12 @@ python -m sparse_coding.closing [site]     the site of `make plot` where none is
 import sys
 from pathlib import Path
 
-from sparse_coding import grid, next_steps, params_file
+from sparse_coding import grid, methods, next_steps, params_file
 from sparse_coding.ending_quietly import ending_quietly
 from sparse_coding.errors import BadInput
 from sparse_coding.highlights import Row, best, highlights
 from sparse_coding.io import judged, tables
+from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.params import Params
 
 
@@ -24,9 +25,9 @@ def closing(site: str | None = None, results: Path = Path("results")) -> str:
     if not figure.exists() and not _is_imported(site):
         raise BadInput(figure, "no such file", f"the figure: make it with `snakemake --cores all {figure}`")
     table = results / "evaluation" / site / "table.parquet"
-    rows = tables.read_also_older(table, tables.EVALUATION, "snakemake evaluation").to_pylist()
+    rows = tables.read_also_older(table, EVALUATION, "snakemake evaluation").to_pylist()
     plain = [row for row in rows if row["variant"] == "plain"]
-    learned = [row for row in plain if row["ratio"] is not None]
+    learned = [row for row in plain if methods.is_learned(row["kind"])]
     params = params_file.load(next_steps.PARAMS)
     parts = [*_made(site, results), f"  {_counted(len(learned), len(plain) - len(learned), site, params)}"]
     parts += highlights(learned, _scored(results / "autointerp" / site / "table.parquet"))

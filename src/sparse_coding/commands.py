@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from sparse_coding import grid, hub_lock, importing, leaves, params_file
+from sparse_coding import grid, hub_lock, importing, leaves, migrating, params_file
 from sparse_coding.errors import BadInput
 from sparse_coding.forecast import jobs, page, shapes
 from sparse_coding.forecast.vectors import Sizes
@@ -83,6 +83,27 @@ def lock() -> str:
     news = hub_lock.resolve(params_file.load(Path("params.yaml")))
     lines = [f"{entry}: {commit}" for entries in news.values() for entry, commit in entries.items()]
     return "\n".join([f"Locked in {hub_lock.LOCK}:", *lines] if lines else ["Nothing in params.yaml is on a hub."])
+
+
+def migrate(write: bool = False) -> str:
+    """Bring params.yaml and the stamps of an earlier version to this one; nothing that is the same is made again.
+
+    Shows what it would write, and asks; --write: without asking. Page: docs/freshness.md.
+    """
+    path = Path("params.yaml")
+    after, difference = migrating.params_difference(path)
+    if difference:
+        print(difference)
+        if not migrating.is_wanted("Write this to params.yaml?", write):
+            return "Nothing was written."
+        migrating.write_params(path, after)
+    migration = migrating.Migration(dump.of_checkout(Path.cwd()), Path.cwd())
+    taken, left = migration.found()
+    print(migrating.said(taken, left))
+    if not taken or not migrating.is_wanted("Write their new stamps?", write):
+        return "No stamp was written."
+    migration.write(taken)
+    return f"{len(taken)} stamps were written; `sparse_coding why all` names what is still to be made."
 
 
 def clean(yes: bool = False) -> str:

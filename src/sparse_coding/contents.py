@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from sparse_coding.errors import BadInput
 from sparse_coding.io import tables
+from sparse_coding.io.tables.evaluation import EVALUATION
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, SafetensorError, pa.ArrowException, BadInput)
 
@@ -58,7 +59,7 @@ def _evaluated(path: Path, results: Path) -> list[str]:
         return [f"{_measured(row | {'loss_recovered': None})}, MMCS {row['mmcs']:.3f} ({own})"]
     found = []
     for table in sorted(results.glob("evaluation/*/table.parquet")):
-        for row in tables.read_also_older(table, tables.EVALUATION, "snakemake evaluation").to_pylist():
+        for row in tables.read_also_older(table, EVALUATION, "snakemake evaluation").to_pylist():
             if (results.parent / row["path"]).resolve() == path.resolve():
                 found.append(f"{_measured(row)} ({row['variant']}, {table})")
     return found

@@ -17,12 +17,18 @@ from sparse_coding.workflow.source import Source
 Declared = dict[str, Any]
 WORK = ".work"
 TOKENS = "results/dataset/tokens.h5"
+ARCHITECTURES = "sparse_coding.core.architectures"  # a module each, of which a cell's key sees its own
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "transformers", "transformer-lens", "h5py")
 
 
 def step(name: str) -> str:
     """The module of a step."""
     return f"sparse_coding.stages.{name}"
+
+
+def architecture(kind: str) -> str:
+    """The module of a kind of dictionary."""
+    return f"{ARCHITECTURES}.{kind}"
 
 
 def activations_of(site: str) -> str:
@@ -109,6 +115,7 @@ def dictionaries(params: Params, cell: Cell) -> Declared:
         "folder": f"results/dictionaries/{cell.site}",
         "outputs": {name: [f"{name}.safetensors", f"{name}.log.jsonl"] for name in cell.member_names},
         "inputs": {"activations": activations_of(cell.site)},
+        "chosen": (architecture(cell.architecture),),
     }
 
 
@@ -129,7 +136,13 @@ def empty_graph(root: Path, looks: bool = True) -> Graph:
     """The graph of a checkout, without jobs yet. looks: whether it is asked what lies on disk."""
     work = root / WORK
     package = Path(sparse_coding.__file__).parent.parent
-    source = Source(package, "sparse_coding", ignore=slices.SCHEMA, memory=work / "hashes" / "source.json")
+    source = Source(
+        package,
+        "sparse_coding",
+        ignore=slices.SCHEMA,
+        choices=(ARCHITECTURES,),
+        memory=work / "hashes" / "source.json",
+    )
     return Graph(root=root, work=work, source=source, libraries=LIBRARIES, looks=looks)
 
 

@@ -8,9 +8,9 @@ import math
 import re
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import get_args
+from typing import Any
 
-from sparse_coding import sites
+from sparse_coding import methods, sites
 from sparse_coding.params import Architecture, Baseline, Baselines, Nearest, Params, RandomWeights
 
 OWN_SITE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")  # what an imported site may be called: files bear the name
@@ -19,11 +19,22 @@ OWN_SITE_WANTED = "letters, digits, `_` and `-`"
 
 @dataclass(frozen=True)
 class Member:
-    """The settings of one dictionary that change values, not shapes: `l1` for ReLU, `k` for TopK."""
+    """The settings of one dictionary that change values, not shapes: its seed, and that of the strengths it has."""
 
     seed: int
     l1: float | None = None
     k: int | None = None
+    l0: float | None = None  # as wished
+
+    @property
+    def strength(self) -> methods.Strength:
+        """Which of the three it has."""
+        return next(name for name in methods.STRENGTHS if getattr(self, name) is not None)
+
+    @property
+    def value(self) -> float:
+        """That of its strength."""
+        return getattr(self, self.strength)
 
 
 @dataclass(frozen=True)
@@ -41,9 +52,9 @@ class Cell:
         return f"{self.architecture}_r{self.ratio:g}"
 
     def member_name(self, member: Member) -> str:
-        """E.g. `tied_r4_l1-0.002_s0`."""
-        strength = f"l1-{member.l1:g}" if member.k is None else f"k{member.k}"
-        return f"{self.name}_{strength}_s{member.seed}"
+        """E.g. `tied_r4_l1-0.002_s0`, `topk_r4_k8_s0`, `jumprelu_r4_l0-16_s0`."""
+        value = f"k{member.k}" if member.strength == "k" else f"{member.strength}-{member.value:g}"
+        return f"{self.name}_{value}_s{member.seed}"
 
     @property
     def member_names(self) -> list[str]:
@@ -65,10 +76,14 @@ def cells(params: Params, site: str) -> list[Cell]:
 
 
 def _members(params: Params, architecture: Architecture) -> tuple[Member, ...]:
-    grid = params.grid
-    if architecture == "topk":
-        return tuple(Member(seed, k=k) for k, seed in product(grid.k, grid.seeds))
-    return tuple(Member(seed, l1=l1) for l1, seed in product(grid.l1, grid.seeds))
+    name, seeds = methods.of(architecture).strength, params.grid.seeds
+    values: Any = strengths(params, architecture)
+    return tuple(Member(seed, **{str(name): value}) for value, seed in product(values, seeds))
+
+
+def strengths(params: Params, architecture: Architecture) -> tuple[float, ...]:
+    """The list of the grid that makes members of an architecture."""
+    return getattr(params.grid, str(methods.of(architecture).strength))
 
 
 def _wanted(params: Params, site: str, architecture: Architecture, ratio: float) -> bool:
@@ -130,7 +145,7 @@ def baseline_names(baselines: Baselines) -> list[str]:
 
 
 def scored_members(params: Params, cell: Cell) -> list[str]:
-    """The members of a cell that automatic interpretation scores: all, or the nearest to the named L1 or k."""
+    """The members of a cell that automatic interpretation scores: all, or the nearest to the named strength."""
     wanted = params.autointerp.members
     if not isinstance(wanted, Nearest):
         return cell.member_names
@@ -141,7 +156,7 @@ def scored_members(params: Params, cell: Cell) -> list[str]:
 def control_twin(params: Params, site: str) -> tuple[Cell, Member] | None:
     """The scored dictionary of `site` whose settings the control on random weights takes; None without a control.
 
-    The nearest to `autointerp.random_weights`: first by architecture, then by ratio, by L1 or k, by seed. A control
+    The nearest to `autointerp.random_weights`: first by architecture, then by ratio, by strength, by seed. A control
     of other settings could not be compared with anything that was scored.
     """
     wanted = params.autointerp.random_weights
@@ -159,15 +174,14 @@ def control_twin(params: Params, site: str) -> tuple[Cell, Member] | None:
         kind, ratio = cell.architecture != wanted.architecture, abs(math.log(cell.ratio / wanted.ratio))
         apart = (kind, ratio, _apart(member, wanted), abs(member.seed - wanted.seed))
         # Where several are as near, the order of the grid's lists must not decide.
-        return *apart, get_args(Architecture).index(cell.architecture), cell.ratio, member.l1 or member.k or 0
+        return *apart, methods.LEARNED.index(cell.architecture), cell.ratio, member.value
 
     return min(scored, key=distance, default=None)
 
 
 def _apart(member: Member, wanted: Nearest | RandomWeights) -> float:
-    """How far the L1 or k of a member is from the wanted one, on a log scale."""
-    if member.k is not None:
-        return abs(math.log(member.k / wanted.k))
-    if not member.l1 or not wanted.l1:
-        return 0.0 if member.l1 == wanted.l1 else math.inf
-    return abs(math.log(member.l1 / wanted.l1))
+    """How far the strength of a member is from the wanted one, on a log scale."""
+    own, other = member.value, getattr(wanted, member.strength)
+    if not own or not other:
+        return 0.0 if own == other else math.inf
+    return abs(math.log(own / other))

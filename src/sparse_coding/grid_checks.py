@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from sparse_coding import grid, sites
+from sparse_coding import grid, methods, sites
 from sparse_coding.errors import BadInput
 from sparse_coding.forecast import jobs
 from sparse_coding.params import Only, Params
@@ -15,10 +15,19 @@ SUMMARY = "evaluation_summary"
 
 def check(path: Path, params: Params) -> None:
     """Raise BadInput, naming the place in the file at `path`, for a grid that is not what it seems to be."""
+    _check_strengths(path, params)
     _check_sites(path, params)
     _check_own_names(path, params)
     _check_apart(path, params)
     _check_only(path, params)
+
+
+def _check_strengths(path: Path, params: Params) -> None:
+    for architecture in params.grid.architectures:
+        name = methods.of(architecture).strength
+        if not grid.strengths(params, architecture):
+            wanted = f"at least one value of grid.{name}, or grid.architectures without {architecture}"
+            raise BadInput(f"{path}: grid.{name}", f"an empty list, from which {architecture} has its members", wanted)
 
 
 def _check_sites(path: Path, params: Params) -> None:

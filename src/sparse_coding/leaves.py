@@ -11,7 +11,8 @@ from typing import Any
 from sparse_coding import corpus_columns, corpus_files, grid, sites, vector_files
 from sparse_coding.errors import BadInput
 from sparse_coding.folders import existing, visible_files
-from sparse_coding.model_files import TEXTS
+from sparse_coding.known import EMBEDDED_CORPUS, WEIGHT_ENDINGS
+from sparse_coding.model_files import TEXTS, WEIGHTS
 from sparse_coding.params import Params
 from sparse_coding.params.transformer import TRAINED
 from sparse_coding.workflow import stamps
@@ -20,8 +21,6 @@ from sparse_coding.workflow.graph import Leaf
 # What stage transformer writes: the weights first, by which the model is known; then what else a model needs to have.
 MODEL_FILES = ("model.safetensors", "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
 MODEL_PROSE = ("README.md", "loss_curve.png", "training.json")  # what stage transformer writes for people
-WEIGHTS = "model.safetensors"
-EMBEDDED_CORPUS = "pydocs"
 PROMPTS = "prompts"
 LEDGER = ".work/llm/ledger.sqlite"  # the book of what language models cost
 EMBEDDED_LOCK = Path(__file__).parent / "lm" / "corpora" / "pydocs.lock.json"
@@ -54,10 +53,10 @@ def weights(params: Params) -> Leaf:
 
 
 def _model_leaf(params: Params, part: str, wanted: Callable[[str], bool]) -> Leaf:
-    name, folder = f"{params.model.name}: {part}", Path(params.model.name).expanduser()
+    name, folder = f"model: {part}", Path(params.model.name).expanduser()
     if not folder.is_dir():
         return Leaf(name, version=params.model.at or "")
-    return Leaf(name, tuple(filter(wanted, folder_files(str(folder), _is_read))))
+    return Leaf(name, tuple(filter(wanted, folder_files(str(folder), _is_read))), root=str(folder))
 
 
 def _is_read(file: Path) -> bool:
@@ -65,7 +64,7 @@ def _is_read(file: Path) -> bool:
 
 
 def _is_weights(file: str) -> bool:
-    return file.endswith((".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth"))
+    return file.endswith(WEIGHT_ENDINGS)
 
 
 def _is_small_part(file: str) -> bool:
@@ -79,45 +78,48 @@ def _is_prose(file: str) -> bool:
 
 def prompts() -> Leaf:
     """What language models are asked, word by word."""
-    return Leaf("prompts", tuple(folder_files(PROMPTS)))
+    return Leaf("prompts", tuple(folder_files(PROMPTS)), root=PROMPTS)
 
 
 def embedder(folder: str) -> Leaf:
     """A sentence-embedding model, by content."""
-    files = folder_files(str(Path(folder).expanduser()), _is_read)
-    return Leaf(f"embedder {folder}", tuple(file for file in files if not _is_prose(file)))
+    root = str(Path(folder).expanduser())
+    files = folder_files(root, _is_read)
+    return Leaf("embedder", tuple(file for file in files if not _is_prose(file)), root=root)
 
 
 def corpus(params: Params) -> Leaf:
     """The files of a local corpus; the lock of the embedded one; the revision of one on a data hub."""
-    return _corpus_leaf(params.dataset.corpus, params.dataset.revision)
+    return _corpus_leaf("corpus", params.dataset.corpus, params.dataset.revision)
 
 
 def training(params: Params) -> list[Leaf]:
     """What stage transformer reads: its corpus, and a tokenizer that it does not train itself."""
     own = params.transformer
-    found = [_corpus_leaf(own.corpus, own.corpus_revision)]
+    found = [_corpus_leaf("corpus of the model", own.corpus, own.corpus_revision)]
     if own.tokenizer == TRAINED:
         return found
-    name, folder = f"tokenizer {own.tokenizer}", Path(own.tokenizer).expanduser()
+    folder = Path(own.tokenizer).expanduser()
     if not folder.is_dir():
-        return [*found, Leaf(name, version=own.tokenizer_revision or "")]
-    return [*found, Leaf(name, tuple(filter(_is_small_part, folder_files(str(folder), _is_read))))]
+        return [*found, Leaf("tokenizer", version=own.tokenizer_revision or "")]
+    files = filter(_is_small_part, folder_files(str(folder), _is_read))
+    return [*found, Leaf("tokenizer", tuple(files), root=str(folder))]
 
 
-def _corpus_leaf(name: str, revision: str | None) -> Leaf:
+def _corpus_leaf(what: str, name: str, revision: str | None) -> Leaf:
     path = Path(name).expanduser()
     if name == EMBEDDED_CORPUS:
-        return Leaf(f"corpus {name}", version=json.loads(EMBEDDED_LOCK.read_text(encoding="utf-8"))["sha256"])
+        return Leaf(what, version=json.loads(EMBEDDED_LOCK.read_text(encoding="utf-8"))["sha256"])
     if not path.exists():
-        return Leaf(f"corpus {name}", version=revision or "")
+        return Leaf(what, version=revision or "")
     files, description = corpus_files.read_of(path)
-    return Leaf(f"corpus {name}", tuple(map(str, files)), version=description)
+    root = path if path.is_dir() else path.parent  # of one file, the name says what it holds
+    return Leaf(what, tuple(map(str, files)), version=description, root=str(root))
 
 
 def imported(folder: str) -> Leaf:
     """Vectors made elsewhere."""
-    return Leaf(f"vectors {folder}", tuple(map(str, vector_files.of(Path(folder)))))
+    return Leaf("vectors", tuple(map(str, vector_files.of(Path(folder)))), root=folder)
 
 
 def folder_files(folder: str, read: Callable[[Path], bool] = lambda file: True) -> list[str]:

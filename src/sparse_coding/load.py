@@ -8,10 +8,11 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from sparse_coding import vouched, wanted
+from sparse_coding import methods, vouched, wanted
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, gains, tables
+from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.workflow import stamps
 from sparse_coding.workflow.stamps import Stamp
 
@@ -96,7 +97,7 @@ class _Chosen:
             raise BadInput(
                 "load_dictionary: gain_refit",
                 f"none for {self.rows[0]['name']}",
-                "a trained dictionary (tied, untied or topk), and evaluation.gain_refit_rows in params.yaml",
+                f"a trained dictionary ({', '.join(methods.LEARNED)}), and evaluation.gain_refit_rows in params.yaml",
             )
         return self.evaluation / "gains" / f"{self.rows[0]['name']}.safetensors"
 
@@ -106,6 +107,7 @@ def _loaded(chosen: _Chosen, gain_refit: bool) -> Dictionary:
     gain = chosen.gain() if gain_refit else None
     stamp = _checked(chosen.path)
     dictionary, made = dictionaries.load_with_settings(chosen.path)
+    _check_kind(chosen.path, made)
     _check_row(chosen, made)
     if gain is not None:
         _checked(gain, chosen.row_file)
@@ -155,7 +157,7 @@ def _check_row(chosen: _Chosen, made: Row) -> None:
     """Raise BadInput where a file says that it is something else than its name in the table."""
     named = made | {"kind": _kind(made)}
     for row in chosen.rows:
-        for column in ("site", "kind", "ratio", "l1", "k"):
+        for column in ("site", "kind", "ratio", "l1", "k", "l0_target"):
             if named.get(column) not in (None, row[column]):
                 raise BadInput(
                     chosen.path, f"a dictionary of {column} {named[column]}", f"{row[column]}, as the table says"
@@ -164,6 +166,12 @@ def _check_row(chosen: _Chosen, made: Row) -> None:
 
 def _kind(made: Row) -> str | None:
     return made.get("architecture", made.get("method"))
+
+
+def _check_kind(path: Path, made: Row) -> None:
+    """Raise BadInput where a file is of a kind that there is not."""
+    if (kind := _kind(made)) is not None:
+        methods.of(kind, path)
 
 
 def _is_measured(chosen: _Chosen, stamp: Stamp | None) -> bool:
@@ -205,7 +213,7 @@ def _table(results: Path, site: str) -> Path:
 def _read(table: Path) -> list[Row]:
     if table.is_file():
         vouched.check_bytes(table)
-    return tables.read_also_older(table, tables.EVALUATION, "snakemake evaluation").to_pylist()
+    return tables.read_also_older(table, EVALUATION, "snakemake evaluation").to_pylist()
 
 
 def _rows(results: Path, site: str) -> list[Row]:

@@ -6,7 +6,7 @@ python -m sparse_coding.next_steps     prints the target of `make plot`
 import sys
 from pathlib import Path
 
-from sparse_coding import grid, hub_lock, params_file
+from sparse_coding import grid, hub_lock, methods, params_file
 from sparse_coding.ending_quietly import ending_quietly
 from sparse_coding.errors import BadInput
 from sparse_coding.params import Params, Toy
@@ -44,7 +44,7 @@ def after_preset(params: Params) -> str:
 
 def after_run(params: Params) -> str:
     """What to try when `make plot` is done."""
-    sites, strength = params.grid.sites, "k" if params.grid.architectures == ("topk",) else "l1"
+    sites, strengths = params.grid.sites, {methods.of(kind).strength for kind in params.grid.architectures}
     every = f"all {len(sites)} sites of params.yaml, and {SUMMARY}" if len(sites) > 1 else f"{SUMMARY} too"
     commands: list[Command] = [(RUN, every)]
     if params.toy != Toy():
@@ -53,6 +53,7 @@ def after_run(params: Params) -> str:
         commands.append((f"make preset NAME={SMALL.stem}", "a smaller grid, to try changes in about a minute"))
     elif PARAMS.with_name(f"{PARAMS.name}.before").exists():
         commands.append((f"mv {PARAMS}.before {PARAMS}", "the settings that stood there before the preset"))
+    strength = next(each for each in methods.STRENGTHS if each in strengths)
     commands.append((f"edit grid.{strength} in {PARAMS}, then make plot", "what depends on it runs again"))
     commands.append(("make test", "the whole test suite"))
     return "\n".join(["Try next (with .venv/bin before snakemake, or inside the environment):", *_aligned(commands)])

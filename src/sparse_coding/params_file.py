@@ -6,14 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from sparse_coding import grid_checks, strict_yaml
+from sparse_coding import grid_checks, moved, strict_yaml
 from sparse_coding.errors import BadInput
 from sparse_coding.params import Autointerp, Llm, LlmScorer, Params, Section
 from sparse_coding.strict_yaml import Place, Read
-
-MOVED = {  # settings of earlier versions, and where they stand now
-    ("autointerp", "llm", "base_url"): "autointerp.llm.connection.base_url; answers that were kept are found there too",
-}
 
 
 def load(path: Path) -> Params:
@@ -28,6 +24,8 @@ def load(path: Path) -> Params:
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
+        if moved.in_dictionaries(raw.get("dictionaries")):
+            raise moved.refusal(str(path), raw["dictionaries"]) from None
         place = error.errors()[0]["loc"]
         for list_ in (place, place[:-1]):
             if list_ in read.commas:
@@ -88,8 +86,8 @@ def first_problem(source: object, error: ValidationError, model: type[Section]) 
     """The first of the problems that pydantic found in `source`, read as a `model`, in one line."""
     first = error.errors()[0]
     place = ": ".join(str(part) for part in (source, ".".join(map(str, first["loc"]))) if part)
-    if first["type"] == "extra_forbidden" and first["loc"] in MOVED:
-        return BadInput(place, "a setting that has moved", MOVED[first["loc"]])
+    if first["type"] == "extra_forbidden" and first["loc"] in moved.OTHERS:
+        return BadInput(place, "a setting that has moved", moved.OTHERS[first["loc"]])
     if first["type"] == "extra_forbidden":
         return BadInput(place, f"an unknown key (value {first['input']!r})", _known_keys(model, first["loc"]))
     wanted = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ").replace("valid tuple", "list")

@@ -2,16 +2,17 @@
 
 import pytest
 
+from sparse_coding import methods
 from sparse_coding.core.metrics.headline import advice, all_broken, is_near, nearest, octaves, of_each_kind
 
 
 def row(
     kind: str, l0: float, strength: float = 0.002, ratio: float = 4, fvu: float | None = 0.3, d_act: int = 128
 ) -> dict:
-    field, other = ("k", "l1") if kind == "topk" else ("l1", "k")
-    return {
+    field = methods.of(kind).column
+    return dict.fromkeys(methods.COLUMNS.values()) | {
         "name": f"{kind}_r{ratio:g}_{strength:g}", "kind": kind, "ratio": ratio, "l0": l0, "fvu": fvu,
-        field: strength, other: None, "broken": None, "d_act": d_act, "n_feat": round(ratio * d_act),
+        field: strength, "broken": None, "d_act": d_act, "n_feat": round(ratio * d_act),
     }  # fmt: skip
 
 
@@ -144,6 +145,26 @@ def test_the_grid_grows_by_a_range_of_each_ratio() -> None:
 )
 def test_a_k_is_named_that_the_grid_may_hold(rows: list[dict], said: str) -> None:
     assert to_train(*rows) == f"No topk one of such L0 was trained: {said}."
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([row("jumprelu", 70, 64)], "add 8 to `grid.l0`"),
+        ([row("jumprelu", 3, 8)], "add 16 to `grid.l0`"),  # what was wished is not what came
+        ([row("jumprelu", 2, 2, ratio=1, d_act=3)], "8 in `grid.l0` takes `grid.ratios` of at least 2.66667"),
+    ],
+)
+def test_a_wished_l0_is_named_that_the_grid_may_hold(rows: list[dict], said: str) -> None:
+    assert to_train(*rows) == f"No jumprelu one of such L0 was trained: {said}."
+
+
+def test_the_line_names_a_wished_l0_beside_others() -> None:
+    rows = [row("tied", 10, 0.003), row("topk", 8, 8), row("jumprelu", 11, 12), row("jumprelu", 90, 100)]
+    assert advice(rows, names(rows[0], rows[1], rows[3])) == [
+        "No scored jumprelu dictionary has an L0 of 4 to 32 (nearest: jumprelu_r4_100, L0 90).",
+        "To score one: `autointerp.members: {l1: 0.003, k: 8, l0: 12}` in params.yaml.",
+    ]
 
 
 def test_a_sentence_names_the_kind_that_was_not_trained() -> None:

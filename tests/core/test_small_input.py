@@ -6,16 +6,17 @@ import warnings
 import pytest
 import torch
 
-from sparse_coding.core import ensemble, stack
-from sparse_coding.core.architectures import BY_NAME
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.baselines import ica, neuron_basis, nmf, original, pca, random
 from sparse_coding.core.dictionary import Dictionary, nonnegative_least_squares
 from sparse_coding.core.metrics.gain_refit import gain_refit
 from sparse_coding.core.metrics.reconstruction import Reconstruction
 from sparse_coding.core.superposition import BLOCK, TRAIN, Vectors, truth
+from sparse_coding.core.training import gpu, processor
+from sparse_coding.core.training.trainee import Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries
+from tests.architectures import BY_NAME
 
 STEPS, LR = 4, 0.01
 SHAPES = [(1, 1), (1, 3), (3, 1), (9, 2)]  # n_feat, d_act
@@ -52,13 +53,16 @@ def test_training_on_single_vectors(name, n_feat, d_act, tmp_path):
     """k is the number of features; both ways of training."""
     architecture = BY_NAME[name]
     for batch, density in itertools.product((1, 2), (None, 0.1)):
-        for train in (lambda some: ensemble.train(*some, 1), lambda some: stack.train(*some, torch.device("cpu"))):
-            schedule = ensemble.Schedule(STEPS, LR, 1, 1, 1)
+        for train in (lambda some: processor.train(*some, 1), lambda some: gpu.train(*some, torch.device("cpu"))):
+            schedule = Schedule(STEPS, LR, 1, 1, 1)
             given = (architecture, (n_feat, d_act), Penalty(0.01, n_feat), 0, schedule, (0.9, 0.999, 1e-8), 1, density)
-            member = ensemble.Member("one", *given)
+            member = Trainee("one", *given)
             assert train(([member], (some(batch, d_act, seed) for seed in range(STEPS)))) == {}
             assert member.step == STEPS
-            works(architecture.fold(member.parameters, torch.zeros(d_act), 2.0, member.penalty), tmp_path / "one")
+            works(
+                architecture.fold(member.parameters, member.state, torch.zeros(d_act), 2.0, member.penalty),
+                tmp_path / "one",
+            )
 
 
 ROWS = {"one row": some(1, 3), "one dimension": some(40, 1), "fewer rows than dimensions": some(2, 3)}

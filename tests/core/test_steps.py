@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparse_coding.core import finder
-from sparse_coding.core.adam import Adam
-from sparse_coding.core.architectures import BY_NAME
 from sparse_coding.core.architectures.contract import Penalty
-from sparse_coding.core.steps import dense, sparse, workspace
+from sparse_coding.core.training.adam import Adam
+from sparse_coding.core.training.steps import dense, sparse, workspace
+from tests.architectures import BY_NAME
 from tests.reference import paper_loss, random_parameters
 
 BETA1 = 0.5
@@ -25,11 +25,11 @@ def run_step(kind, name, parameters, z, penalty):
     """What was seen, and the gradients, of one step from a copy of `parameters`; "int8" and "float32" are screens."""
     adam = Adam({key: value.clone() for key, value in parameters.items()}, BETA1, 0.999, 1e-8)
     if kind == "dense":
-        seen = dense.step(BY_NAME[name].form, adam, z, penalty, 1e-3)
+        seen = dense.step(BY_NAME[name].form, adam, {}, z, penalty, 1e-3)
     else:
         form = BY_NAME[name].form
         space = workspace.Workspace(len(z), z.shape[1], len(parameters["bias"]))
-        seen = sparse.step(form, adam, z, penalty, 1e-3, space, finder.Screen(int8=kind == "int8"))
+        seen = sparse.step(form, adam, {}, z, penalty, 1e-3, space, finder.Screen(int8=kind == "int8"))
     return seen, {key: value / (1 - BETA1) for key, value in adam.first.items()}, adam.parameters
 
 

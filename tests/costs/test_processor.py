@@ -15,9 +15,10 @@ from tests.tiny_model import make_tiny_model
 
 
 def test_l0_is_exact_for_topk_and_falls_with_the_l1():
-    assert assumed.settled_l0(None, 8, 512, 128) == 8
-    assert assumed.settled_l0(0.002, None, 512, 128) == pytest.approx(9)
-    found = [assumed.settled_l0(l1, None, 512, 128) for l1 in (0.0, 0.0003, 0.001, 0.01)]
+    assert assumed.settled_l0("k", 8, 512, 128) == assumed.settled_l0("l0", 8, 512, 128) == 8
+    assert assumed.settled_l0("l0", 999, 512, 128) == 512
+    assert assumed.settled_l0("l1", 0.002, 512, 128) == pytest.approx(9)
+    found = [assumed.settled_l0("l1", l1, 512, 128) for l1 in (0.0, 0.0003, 0.001, 0.01)]
     assert found == sorted(found, reverse=True)
     assert found[0] == 256
     assert assumed.mean_l0(9, 512, 0.1, 0.1) > 9

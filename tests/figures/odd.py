@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sparse_coding import methods
 from tests.figures import tables
 
 SITE, CONTROL = "layer2_residual", "random_layer2_residual"
@@ -15,6 +16,7 @@ Tables = dict[str, Any]  # the arguments of `drawing.drawn`
 L1 = ((5e-4, 41, 0.145, 0.948), (2e-3, 9.2, 0.342, 0.815), (3e-3, 5.3, 0.454, 0.721))
 K = ((4, 4, 0.3, 0.85), (8, 8, 0.23, 0.9), (32, 32, 0.12, 0.96))
 PCA = ((4, 4, 0.668, 0.468), (16, 16, 0.36, 0.824), (64, 64, 0.044, 0.99))
+IN_NAMES = {"l1": "l1-", "k": "k", "l0_target": "l0-"}
 ONE: dict[tuple[str, float | None], Sequence[Point]] = {("tied", 4): L1[1:2]}
 
 
@@ -25,8 +27,9 @@ def evaluated(
     rows = []
     for (kind, ratio), points in lines.items():
         for strength, *values in points:
-            setting = {"l1": strength} if kind in ("tied", "untied") else {"k": int(strength)}
-            word = f"l1-{strength:g}" if "l1" in setting else f"k{strength:g}"
+            column = methods.of(kind).column
+            setting = {column: int(strength) if column == "k" else strength}
+            word = f"{IN_NAMES[column]}{strength:g}"
             name = f"{kind}_top{strength:g}" if ratio is None else f"{kind}_r{ratio:g}_{word}_s0"
             n_feat = int((ratio or 2) * tables.D_ACT)
             about = {"name": name, "kind": kind, "ratio": ratio, "n_feat": n_feat, **setting, **more}

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from sparse_coding.core.metrics.soundness import broken
 from sparse_coding.io import tables
+from sparse_coding.io.tables.evaluation import EVALUATION
 
 D_ACT = 128
 L1 = (3e-4, 5e-4, 8e-4, 1.3e-3, 2e-3, 3e-3)
@@ -82,7 +83,8 @@ def evaluation(site: str = "layer2_residual") -> pd.DataFrame:
 
 def row_of(site: str, about: dict, variant: str, l0: float, fvu: float, recovered: float) -> dict:
     """A row of the evaluation table."""
-    row = {"site": site, "ratio": None, "l1": None, "k": None, "seed": 0, "variant": variant, **about}
+    nothing = dict.fromkeys(("ratio", "l1", "k", "l0_target"))
+    row = {"site": site, **nothing, "seed": 0, "variant": variant, **about}
     row |= {"d_act": D_ACT, "l0": l0, "fvu": fvu, "loss_recovered": recovered, "n_vectors": 65_024, "n_tokens": 65_024}
     row |= {"ce_clean": CE_CLEAN, "ce_mean_ablated": CE_MEAN, "ce_zero_ablated": CE_ZERO}
     row |= {
@@ -92,9 +94,7 @@ def row_of(site: str, about: dict, variant: str, l0: float, fvu: float, recovere
     for name, half in (("l0", 0.02 * l0), ("fvu", 0.02 * fvu + 0.002), ("loss_recovered", 0.006)):
         row |= {f"{name}_low": row[name] - half, f"{name}_high": row[name] + half}
     row |= {"mse": fvu, "cosine": 1 - fvu / 2, "alive": row["n_feat"] - row["dead"], "alive_share": 1e-4}
-    row |= {column: None for column in tables.EVALUATION.names if column.startswith("final_")} | {
-        "loss_kind": "next_token"
-    }
+    row |= {column: None for column in EVALUATION.names if column.startswith("final_")} | {"loss_kind": "next_token"}
     row |= {"kl": 1 - recovered, "kl_low": None, "kl_high": None, "ce_low": None, "ce_high": None}
     row |= {
         "perplexity": float(np.exp(row["ce"])),
@@ -108,9 +108,7 @@ def imported(site: str = "layer2_residual") -> pd.DataFrame:
     """The evaluation of activations that come without a model: nothing of the loss is known."""
     table = evaluation(site)
     nothing = [
-        field.name
-        for field in tables.EVALUATION
-        if field.name.startswith(("ce", "kl", "perpl", "loss", "final", "n_tok"))
+        field.name for field in EVALUATION if field.name.startswith(("ce", "kl", "perpl", "loss", "final", "n_tok"))
     ]
     table[nothing] = None
     return table
@@ -157,7 +155,7 @@ def scored(
     values = random.beta(4 * mean, 4 * (1 - mean), features) if mean else random.normal(0, 0.03, features)
     values[np.isin(status, ["dead", "too_few"])] = np.nan
     values[status == "pred_constant"] = 0.0
-    about = {key: described[key] for key in ("kind", "ratio", "l1", "k", "seed")}
+    about = {key: described[key] for key in ("kind", "ratio", "l1", "k", "l0_target", "seed")}
     about |= {"site": site, "name": name, "condition": condition, "wanted": features, "reason": None}
     about |= {"n_firing_fragments": 30, "explanation": "[token rules, no LLM] the", "n_rules": 1}
     about |= {"balanced_accuracy": None, "sensitivity": None, "specificity": None}

@@ -9,6 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from sparse_coding import methods
 from sparse_coding.figures import comparison, crossings, curves, scorers, scores, style
 from sparse_coding.figures.curves import Curve
 from sparse_coding.figures.subject import Kept, Subject
@@ -244,7 +245,8 @@ def test_seeds_are_averaged() -> None:
 def test_every_architecture_and_baseline_has_a_look() -> None:
     looks = [style.look(kind, None, []) for kind in (*get_args(Architecture), *get_args(Baseline))]
     assert len({look.marker for look in looks}) == len(looks)
-    assert set(get_args(Architecture)) == set(style.LEARNED)
+    assert set(get_args(Architecture)) <= set(methods.LEARNED)
+    assert set(get_args(Baseline)) == set(methods.BASELINES)
 
 
 def test_larger_ratios_are_darker_in_grey() -> None:

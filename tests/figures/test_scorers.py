@@ -7,12 +7,13 @@ from matplotlib.axes import Axes
 from sparse_coding.errors import BadInput
 from sparse_coding.figures import scorers
 from sparse_coding.interp.judge import simulating
+from sparse_coding.io.judged import NO_PROBABILITIES
 from tests.figures import tables
 from tests.figures.drawing import check, drawn, ticks
 
 SITE, CONTROL = tables.simulated(tables.autointerp()), tables.simulated(tables.control())
 FILES = Path("site.parquet"), Path("control.parquet")
-NO_PROBABILITIES, REFUSED = "no probabilities in the answers", "refused: no"
+REFUSED = "refused: no"
 LITTLE = simulating._little(0.02)
 
 

@@ -9,17 +9,17 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoConfig
 
-from sparse_coding import leaves
-from sparse_coding.core.architectures import BY_NAME
+from sparse_coding import leaves, slices
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.errors import BadInput
-from sparse_coding.forecast import disk, imported, safetensors_head, shapes
+from sparse_coding.forecast import disk, imported, jobs, safetensors_head, shapes
 from sparse_coding.forecast.vectors import Rows, Sizes
 from sparse_coding.io import dictionaries
 from sparse_coding.io.activations import ActivationsWriter, Header
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.params import Model, Params
 from sparse_coding.sites import LOCATIONS, Site
+from tests.architectures import BY_NAME
 from tests.tiny_model import make_tiny_model
 
 KILOBYTE = 1000
@@ -31,9 +31,28 @@ def test_a_dictionary(architecture, tmp_path):
     made = module.init(96, 32, torch.Generator().manual_seed(0))
     made |= {name: matrix + 0.1 for name, matrix in made.items() if name == "encoder"}  # as training parts them
     penalty = Penalty(l1=0.1, k=4)
-    dictionaries.save(tmp_path / "d.safetensors", module.fold(made, torch.zeros(32), 1.0, penalty), {"site": "s"})
-    wanted = disk.dictionary_bytes(96, 32, architecture == "tied")
+    dictionaries.save(tmp_path / "d.safetensors", module.fold(made, {}, torch.zeros(32), 1.0, penalty), {"site": "s"})
+    wanted = disk.dictionary_bytes(96, 32, architecture)
     assert (tmp_path / "d.safetensors").stat().st_size == pytest.approx(wanted, abs=KILOBYTE)
+
+
+def test_features_and_tables_follow_from_settings_and_from_no_name(tmp_path):
+    np.save(tmp_path / "v.npy", np.zeros((500, 12), np.float32))
+    own = {
+        "grid": {"sites": ["mine"], "architectures": ["tied", "topk"], "ratios": [0.5, 4], "l1": [0.002], "k": [2]},
+        "activations": {"imported": {"mine": str(tmp_path)}},
+        "baselines": {"topk": [3]},
+    }
+    params = Params.model_validate(own)
+    sizes, members = Sizes(params), slices.evaluation(params, "mine").members
+    features = {name: sizes.features("mine", row.kind, row.ratio) for name, row in members.items()}
+    wanted = {"tied_r0.5_l1-0.002_s0": 6, "topk_r4_k2_s0": 48, "nmf": 12, "pca": 24, "pca_top3": 24, "random": 24}
+    assert wanted.items() <= features.items()
+    assert sizes.features("mine", "jumprelu", 4) == 48
+    assert [sizes.refits(kind) for kind in ("tied", "jumprelu", "pca")] == [True, True, False]
+    known = jobs.of_params(params)
+    table = known["evaluation_tables_mine"]
+    assert disk._evaluation(table, "mine", sizes)[1] == disk.FREQUENCY * sum(features.values()) + disk.FREQUENCY_HEAD
 
 
 @pytest.mark.parametrize(("dtype", "size"), [("float16", 2), ("float32", 4)])

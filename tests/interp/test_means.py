@@ -18,6 +18,7 @@ from sparse_coding.interp.statistics import (
 )
 from sparse_coding.io import tables
 from sparse_coding.io.judged import JUDGED
+from sparse_coding.io.tables.autointerp import AUTOINTERP
 from sparse_coding.params import Scoring
 
 RESAMPLES = 200
@@ -42,7 +43,7 @@ def features(name: str, *scores: float | str | dict, asked=RULES, condition="pla
     rows = []
     headline = "balanced_accuracy" if asked["scorer"] in ("detection", "fuzzing") else "top_and_random"
     for feature, score in enumerate(scores):
-        row = dict.fromkeys(tables.AUTOINTERP.names) | {"status": "ok", "n_firing_fragments": 30, "feature": feature}
+        row = dict.fromkeys(AUTOINTERP.names) | {"status": "ok", "n_firing_fragments": 30, "feature": feature}
         row |= {
             "site": "layer2_residual",
             "name": name,
@@ -56,7 +57,7 @@ def features(name: str, *scores: float | str | dict, asked=RULES, condition="pla
             row |= score
         else:
             row |= {"status": score} if isinstance(score, str) else {headline: score}
-        tables.check(name, row, tables.AUTOINTERP)
+        tables.check(name, row, AUTOINTERP)
         rows.append(row)
     return rows
 
@@ -279,7 +280,7 @@ def test_every_scorer_has_a_headline():
 def judged(name: str, *scores: tuple[float, str, float | None], scorer: str = "detection") -> list[dict]:
     """Rows of language models: a score, what firing texts were told from, and what probabilities say."""
     rows = features(name, *({HEADLINE["fuzzing"]: 0.5} for _ in scores), asked=DETECTION | {"scorer": scorer})
-    extra = dict.fromkeys(name for name in JUDGED.names if name not in tables.AUTOINTERP.names) | {"shown": "some"}
+    extra = dict.fromkeys(name for name in JUDGED.names if name not in AUTOINTERP.names) | {"shown": "some"}
     column = {"detection": "auc", "intruder": "expected_accuracy"}[scorer]
     return [
         row | extra | {HEADLINE[scorer]: score, "negatives": negatives, column: likely}

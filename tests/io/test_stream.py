@@ -142,3 +142,28 @@ def test_the_thread_is_a_few_batches_ahead_and_no_more(tmp_path, monkeypatch):
         time.sleep(0.2)
         assert stream.AHEAD <= len(reads) <= stream.AHEAD + 10
         endless.close()
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "buffer_rows"), [(1000, 10, 300), (1000, 64, 1), (513, 100, 5000), (300, 300, 300)]
+)
+@pytest.mark.parametrize("skip", [0, 1, 7, 30, 200])
+def test_batches_that_are_left_out_change_none_of_the_others(tmp_path, rows, size, buffer_rows, skip):
+    with open_activations(write(tmp_path / "a.h5", rows)) as file:
+        split, mean = file.split("train"), torch.ones(D_ACT)
+        given = {"size": size, "seed": 5, "buffer_rows": buffer_rows, "mean": mean, "scale": 2.0}
+        whole = list(islice(plain(split, size, 5, buffer_rows, mean, 2.0), skip, skip + 12))
+        found = list(islice(stream.batches(split, **given, skip=skip), 12))
+    assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))
+
+
+def test_what_is_left_out_is_not_read(tmp_path, monkeypatch):
+    with open_activations(write(tmp_path / "a.h5", 5000)) as file:
+        split, read = file.split("train"), []
+        reads = type(split).read_into
+        monkeypatch.setattr(
+            type(split), "read_into", lambda own, to, a, b: (read.append(b - a), reads(own, to, a, b))[1]
+        )
+        given = {"size": 50, "seed": 0, "buffer_rows": 1000, "mean": torch.zeros(D_ACT), "scale": 1.0}
+        next(stream.batches(split, **given, skip=2000))
+    assert sum(read) < 50 * 5000 / 10

@@ -15,6 +15,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, gains, tables
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import open_activations
+from sparse_coding.io.tables.frequency import FREQUENCY
 from tests.step_inputs import write_activations, write_tokens
 from tests.workspace import ROOT
 
@@ -33,7 +34,7 @@ def write_gains(path: Path) -> None:
 
 
 def write_table(path: Path) -> None:
-    tables.write(path, [{"site": "s", "name": "n", "feature": 1, "frequency": 0.5}] * 50, tables.FREQUENCY)
+    tables.write(path, [{"site": "s", "name": "n", "feature": 1, "frequency": 0.5}] * 50, FREQUENCY)
 
 
 def read_activations(path: Path) -> None:
@@ -52,7 +53,7 @@ READERS: dict[str, tuple[Callable, Callable, str, str]] = {
     ),
     "table": (
         write_table,
-        lambda path: tables.read(path, tables.FREQUENCY),
+        lambda path: tables.read(path, FREQUENCY),
         "a table that sparse_coding wro",
         "Parquet",
     ),
@@ -117,7 +118,7 @@ def test_a_folder_of_dictionaries_is_answered_with_what_lies_in_it(tmp_path):
 
 def test_weights_of_something_else_are_not_read_before_they_are_refused(tmp_path, monkeypatch):
     save_file({"weight": torch.ones(4)}, tmp_path / "model.safetensors")
-    monkeypatch.setattr(dictionaries, "_sha256", None)
+    monkeypatch.setattr(dictionaries, "checksum", None)
     for load in (dictionaries.load, lambda path: gains.load(path, path)):
         with pytest.raises(BadInput, match=r"model\.safetensors: found format None; wanted 'sparse_coding "):
             load(tmp_path / "model.safetensors")

@@ -238,6 +238,12 @@ def test_no_site_appears_when_another_cannot_be_completed(model, tokens, tmp_pat
     assert list((tmp_path / "o").iterdir()) == []
 
 
+def test_a_model_that_was_moved_or_copied_reads_its_tokens(model, tokens, tmp_path):
+    copy = make_tiny_model(tmp_path / "copy", layers=2)
+    activations.run(a_slice(copy, sites=("layer0_residual",)), tokens=tokens, output=tmp_path / "o", threads=1)
+    assert (tmp_path / "o" / "layer0_residual.h5").is_file()
+
+
 def test_bad_input_is_named_before_anything_is_written(model, corpus, tokens, tmp_path):
     with pytest.raises(BadInput, match="site layer2_residual: found layer 2; wanted a layer from 0 to 1"):
         activations.run(
@@ -249,6 +255,7 @@ def test_bad_input_is_named_before_anything_is_written(model, corpus, tokens, tm
     with pytest.raises(BadInput, match="site: found 'layer1_logits'"):
         activations.run(a_slice(model, sites=("layer1_logits",)), tokens=tokens, output=tmp_path / "o", threads=1)
     other = make_tiny_model(tmp_path / "other", layers=1)
+    (other / "tokenizer.json").write_text((other / "tokenizer.json").read_text() + " ")
     with pytest.raises(BadInput, match=f"tokens.h5: found tokens of model {model}; wanted tokens of {other}"):
         activations.run(a_slice(other, sites=("layer0_residual",)), tokens=tokens, output=tmp_path / "o", threads=1)
     assert not (tmp_path / "o").exists()

@@ -12,6 +12,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_files
+from sparse_coding.io.tables.autointerp import AUTOINTERP
 from sparse_coding.params import Sampling
 from sparse_coding.slices import AutointerpSlice, AutointerpTablesSlice, Scored
 from sparse_coding.stages import autointerp, autointerp_tables
@@ -36,7 +37,7 @@ def run(inputs: Path, output: Path, described=DESCRIBED, null=DESCRIBED[0].name,
     nulls = [output / f"{null}.shuffled_null.parquet"] if null else []
     names = tuple(row.name for row in described)
     autointerp_tables.run(AutointerpTablesSlice(names=names, bootstrap=100), scores=[*plain, *nulls], output=output)
-    return tables.read(output / "table.parquet", tables.AUTOINTERP).to_pylist()
+    return tables.read(output / "table.parquet", AUTOINTERP).to_pylist()
 
 
 def a_slice(described, null: str | None, **changes) -> AutointerpSlice:
@@ -98,7 +99,7 @@ def test_a_file_for_each_dictionary_and_one_of_all(outcome):
     names = [f"{described.name}.parquet" for described in DESCRIBED]
     null = f"{DESCRIBED[0].name}.shuffled_null.parquet"
     assert {path.name for path in output.iterdir()} == {*names, null, "table.parquet", "means.csv"}
-    parts = [row for name in (*names, null) for row in tables.read(output / name, tables.AUTOINTERP).to_pylist()]
+    parts = [row for name in (*names, null) for row in tables.read(output / name, AUTOINTERP).to_pylist()]
     assert parts == rows
 
 
@@ -199,7 +200,7 @@ def _scored(folder: Path, name: str, kind: str, scores: list) -> Path:
         "wanted": len(scores),
     }
     rows = [
-        dict.fromkeys(tables.AUTOINTERP.names)
+        dict.fromkeys(AUTOINTERP.names)
         | autointerp.ASKED
         | about
         | {"feature": feature, "n_firing_fragments": 30}
@@ -207,5 +208,5 @@ def _scored(folder: Path, name: str, kind: str, scores: list) -> Path:
         for feature, score in enumerate(scores)
     ]
     path = folder / f"{name}.parquet"
-    tables.write(path, rows, tables.AUTOINTERP)
+    tables.write(path, rows, AUTOINTERP)
     return path

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
-from sparse_coding import grid, slices
+from sparse_coding import grid, methods, slices
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries
 from sparse_coding.io.activations import ActivationsWriter, Header, open_activations
@@ -74,6 +75,15 @@ def test_each_file_says_how_it_was_made(made):
     ica = said("ica_top2")
     assert (ica["method"], ica["k"], ica["fit_rows"], ica["converged"]) == ("ica", 2, 3000, True)
     assert 1 < ica["iterations"] < 200
+
+
+@pytest.mark.parametrize("kind", methods.BASELINES)
+def test_what_methods_says_of_a_kind_is_so_in_its_file(kind, made):
+    about, dictionary = methods.of(kind), dictionaries.load(made / f"{kind}.safetensors")
+    assert dictionary.n_feat == (2 if about.signed else 1) * D
+    assert (dictionary.activation == "nnls") == about.solved
+    with safe_open(made / f"{kind}.safetensors", framework="pt") as file:
+        assert len(set(file.keys()) & set(dictionaries.DIRECTIONS)) == about.matrices
 
 
 def test_threads_change_no_byte(made, activations, tmp_path):

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from sparse_coding.core import ensemble
+from sparse_coding.core.training.trainee import NotFinite
 from sparse_coding.errors import BadInput
 from sparse_coding.grid import Member
 from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io.activations import ActivationsWriter, Header, open_activations
-from sparse_coding.params import Architecture, Training
+from sparse_coding.params import Architecture, Training, own_section
 from sparse_coding.slices import DictionariesSlice
 from sparse_coding.stages import dictionaries
 
@@ -39,8 +39,9 @@ def a_slice(
     architecture: Architecture = "tied", ratio: float = 2, members: dict[str, Member] = L1, lr: float = 0.01, **options
 ) -> DictionariesSlice:
     training = Training.model_validate({"steps": 300, "batch": 256, "log_steps": 50} | options)
+    own = own_section(architecture)(lr=lr)
     return DictionariesSlice(
-        site=SITE, architecture=architecture, ratio=ratio, lr=lr, members=members, training=training
+        site=SITE, architecture=architecture, ratio=ratio, members=members, training=training, own=own
     )
 
 
@@ -79,8 +80,21 @@ def test_the_header_holds_the_settings(made):
         "k": None,
         "seed": 0,
         "lr": 0.01,
-        "training": a_slice().training.model_dump(mode="json", exclude={"side_by_side", "device"}),
+        "training": a_slice().training.model_dump(mode="json", exclude={"side_by_side", "device", "checkpoint_minutes"})
+        | a_slice().own.model_dump(mode="json", exclude={"lr"})
+        | {"learned_centre": True},
     }
+
+
+BEFORE = "batch beta1 beta2 buffer_rows decay_share eps free_lengths gpu_precision initial_density initial_weights"
+BEFORE += " l1_warmup_share learned_centre legacy_adam log_steps normalise shuffle_seed steps warmup_share"
+
+
+@pytest.mark.parametrize(("architecture", "member"), [("untied", Member(0, l1=0.001)), ("topk", Member(0, k=3))])
+def test_files_of_the_first_kinds_name_what_they_always_named(architecture, member, activations, tmp_path):
+    settings = a_slice(architecture, members={"one": member}, steps=1)
+    path = run(settings, activations, tmp_path) / "one.safetensors"
+    assert sorted(dictionary_files.load_with_settings(path)[1]["training"]) == BEFORE.split()
 
 
 def test_the_log_shows_the_loss_going_down(made):
@@ -139,7 +153,7 @@ def test_a_ratio_that_gives_no_feature_is_refused_before_any_work(activations, t
 
 def test_a_rate_that_makes_training_diverge_leaves_no_file(activations, tmp_path):
     heard: list[str] = []
-    with pytest.raises(ArithmeticError, match=r"low: the loss is not finite at step .*lower dictionaries\.lr"):
+    with pytest.raises(ArithmeticError, match=r"low: the loss is not finite at step .*lower the lr"):
         dictionaries.run(
             a_slice("untied", lr=1e30), activations=activations, output=tmp_path / "none", threads=1, done=heard.append
         )
@@ -151,7 +165,7 @@ def test_a_rate_that_makes_training_diverge_leaves_no_file(activations, tmp_path
 def test_a_member_that_diverges_takes_nothing_from_the_others(made, activations, tmp_path, side_by_side):
     members = {"low": L1["low"], "lost": Member(seed=0, l1=1e308), "high": L1["high"], "other_seed": L1["other_seed"]}
     heard: list[str] = []
-    with pytest.raises(ensemble.NotFinite, match=r"lost: the loss is not finite at step \d+"):
+    with pytest.raises(NotFinite, match=r"lost: the loss is not finite at step \d+"):
         dictionaries.run(
             a_slice(members=members, side_by_side=side_by_side),
             activations=activations,

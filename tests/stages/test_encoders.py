@@ -22,6 +22,7 @@ from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_file
 from sparse_coding.io.activations import open_activations
+from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.params import Activations, Dataset, Evaluation, Model
 from sparse_coding.slices import ActivationsSlice, DatasetSlice, Described, EvaluationSlice, TablesSlice
@@ -89,7 +90,7 @@ def evaluated(folder: Path, model: Model, site: str, **changes: int) -> dict[str
     paths = {name: folder / site / f"{name}.safetensors" for name in made}
     for name, dictionary in made.items():
         dictionary_files.save(paths[name], dictionary, {})
-    members = {name: Described(name=name, kind=name) for name in made}
+    members = {name: Described(name=name, kind="neuron_basis") for name in made}
     settings = Evaluation(splice_blocks=BLOCKS, **changes)
     evaluation.run(
         EvaluationSlice(site=site, model=model, members=members, evaluation=settings),
@@ -100,7 +101,7 @@ def evaluated(folder: Path, model: Model, site: str, **changes: int) -> dict[str
     parts = {"rows": "json", "frequencies": "frequency.parquet"}
     files = {part: [folder / site / "rows" / f"{name}.{ending}" for name in names] for part, ending in parts.items()}
     evaluation_tables.run(TablesSlice(names=names), **files, output=folder / site)
-    rows = tables.read(folder / site / "table.parquet", tables.EVALUATION).to_pylist()
+    rows = tables.read(folder / site / "table.parquet", EVALUATION).to_pylist()
     return {row["name"]: row for row in rows}
 
 

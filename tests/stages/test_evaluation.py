@@ -21,6 +21,8 @@ from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io import gains, tables
 from sparse_coding.io import tokens as token_file
 from sparse_coding.io.activations import ActivationsWriter, Header, open_activations
+from sparse_coding.io.tables.evaluation import EVALUATION
+from sparse_coding.io.tables.frequency import FREQUENCY
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.params import Evaluation, Model
 from sparse_coding.sites import parse
@@ -66,7 +68,7 @@ def gather(output: Path, names: list[str]) -> list[dict]:
     rows = [output / "rows" / f"{name}.json" for name in names]
     frequencies = [output / "rows" / f"{name}.frequency.parquet" for name in names]
     evaluation_tables.run(TablesSlice(names=tuple(names)), rows=rows, frequencies=frequencies, output=output)
-    return tables.read(output / "table.parquet", tables.EVALUATION).to_pylist()
+    return tables.read(output / "table.parquet", EVALUATION).to_pylist()
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +219,7 @@ def test_reconstruction_columns_equal_direct_sums(world: World, rows: list[dict]
     assert row["dead"] == int((fired == 0).sum()) >= 3
     assert row["alive"] == int((fired > 0.01 * len(x)).sum())
     assert row["alive_share"] == 0.01
-    frequency = tables.read(world.folder / "results" / "frequency.parquet", tables.FREQUENCY).to_pylist()
+    frequency = tables.read(world.folder / "results" / "frequency.parquet", FREQUENCY).to_pylist()
     own = [entry["frequency"] for entry in frequency if entry["name"] == "tied_r2_l1-0.002_s0"]
     np.testing.assert_allclose(own, fired / len(x))
 
@@ -280,6 +282,18 @@ def test_a_broken_dictionary_is_named_in_the_table_and_in_the_log(
     world.run(tmp_path, ["random", "topk_r2_k4_s0"])
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
     assert warnings == [f"warning: {SITE}: random (plain) is broken: {find(rows, 'random')['broken']}"]
+
+
+def test_a_misspelt_metric_is_refused_and_no_null(world: World) -> None:
+    settings, path = world.settings(["random"]), world.paths["random"]
+    with open_activations(world.activations) as file:
+        held = evaluation.HeldOut.of(file.split("held_out"), 128)
+        (subject,) = evaluation._variants(settings.evaluation, file, held, settings.members["random"], path)
+    row = evaluation._row(settings, subject, {"kl": 0.5, "ce": float("inf")})
+    assert list(row) == EVALUATION.names
+    assert (row["kl"], row["ce"], row["perplexity"], row["l0_target"]) == (0.5, None, None, None)
+    with pytest.raises(BadInput, match=rf"{SITE}: random \(plain\): found unknown columns \['kll'\]"):
+        evaluation._row(settings, subject, {"kll": 0.5})
 
 
 def test_intervals_enclose_their_metrics(rows: list[dict]) -> None:
@@ -361,7 +375,7 @@ def assert_same_files(one: Path, other: Path) -> None:
 
 def test_metrics_points_and_summary_hold_all_sites(world: World, rows: list[dict], tmp_path: Path) -> None:
     other = tmp_path / "other.parquet"
-    tables.write(other, [row | {"site": "layer0_residual"} for row in rows], tables.EVALUATION)
+    tables.write(other, [row | {"site": "layer0_residual"} for row in rows], EVALUATION)
     summary.run(SummarySlice(), tables=[world.folder / "results" / "table.parquet", other], output=tmp_path)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     name = "tied_r2_l1-0.002_s0"
@@ -378,7 +392,7 @@ def test_metrics_points_and_summary_hold_all_sites(world: World, rows: list[dict
     assert [line[2] for line in columns] == ["neuron_basis", "random", "tied", "tied", "topk", "topk"] * 2
     lines = (tmp_path / "summary.csv").read_text().splitlines()
     assert len(lines) == 1 + 2 * len(rows)
-    assert lines[0].split(",") == [*tables.EVALUATION.names, "headline"]
+    assert lines[0].split(",") == [*EVALUATION.names, "headline"]
     # A row a site and kind: the plain variants, and no baseline.
     headlines = [line.split(",")[:4] for line in lines[1:] if line.endswith(",yes")]
     assert headlines == [

@@ -11,6 +11,8 @@ from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io import tables
 from sparse_coding.io.activations import open_activations
+from sparse_coding.io.tables.autointerp import AUTOINTERP
+from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.params import Activations, Dataset, Evaluation, Model, Sampling
 from sparse_coding.sites import LOCATIONS
 from sparse_coding.slices import (
@@ -78,7 +80,7 @@ def test_each_location_is_evaluated(world, site, tmp_path):
     parts = {"rows": "json", "frequencies": "frequency.parquet"}
     files = {part: [tmp_path / "rows" / f"{name}.{ending}" for name in names] for part, ending in parts.items()}
     evaluation_tables.run(TablesSlice(names=tuple(names)), **files, output=tmp_path)
-    whole, silent = tables.read(tmp_path / "table.parquet", tables.EVALUATION).to_pylist()
+    whole, silent = tables.read(tmp_path / "table.parquet", EVALUATION).to_pylist()
     assert whole["fvu"] == pytest.approx(0, abs=1e-9)
     if "bert" in (folder / "model" / "config.json").read_text():  # or RoBERTa
         assert whole["ce"] is whole["ce_clean"] is silent["loss_recovered"] is None
@@ -103,7 +105,7 @@ def test_each_location_and_its_control_are_interpreted(world, site, kind, tmp_pa
         settings, activations=folder / f"{site}.h5", tokens=folder / "tokens.h5", dictionaries=paths, output=tmp_path,
         threads=1,
     )  # fmt: skip
-    rows = tables.read(tmp_path / "neuron_basis.parquet", tables.AUTOINTERP).to_pylist()
+    rows = tables.read(tmp_path / "neuron_basis.parquet", AUTOINTERP).to_pylist()
     assert len(rows) == 8
     assert {row["site"] for row in rows} == {site}
     assert "ok" in {row["status"] for row in rows}

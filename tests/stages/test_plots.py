@@ -7,6 +7,9 @@ from sparse_coding import slices
 from sparse_coding.__main__ import main
 from sparse_coding.errors import BadInput
 from sparse_coding.io import tables as files
+from sparse_coding.io.tables.autointerp import AUTOINTERP
+from sparse_coding.io.tables.evaluation import EVALUATION
+from sparse_coding.io.tables.frequency import FREQUENCY
 from sparse_coding.params import Params, Plots
 from sparse_coding.stages import plots
 from tests.figures import odd, tables
@@ -18,10 +21,10 @@ SETTINGS = slices.plots(Params(plots=Plots(dpi=50)), SITE).model_copy(update={"b
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, Path]:
     return {
-        "evaluation": tables.write(tmp_path / "evaluation.parquet", tables.evaluation(), files.EVALUATION),
-        "frequency": tables.write(tmp_path / "frequency.parquet", tables.frequency(), files.FREQUENCY),
-        "autointerp": tables.write(tmp_path / "autointerp.parquet", tables.autointerp(), files.AUTOINTERP),
-        "control": tables.write(tmp_path / "control.parquet", tables.control(), files.AUTOINTERP),
+        "evaluation": tables.write(tmp_path / "evaluation.parquet", tables.evaluation(), EVALUATION),
+        "frequency": tables.write(tmp_path / "frequency.parquet", tables.frequency(), FREQUENCY),
+        "autointerp": tables.write(tmp_path / "autointerp.parquet", tables.autointerp(), AUTOINTERP),
+        "control": tables.write(tmp_path / "control.parquet", tables.control(), AUTOINTERP),
         "output": tmp_path / "plots",
     }
 
@@ -60,7 +63,7 @@ def test_without_control_the_figure_says_so(inputs: dict[str, Path]) -> None:
 
 def test_what_is_broken_greyed_or_not_scored_is_in_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = odd.broken()
-    schemas = {"evaluation": files.EVALUATION, "frequency": files.FREQUENCY, "autointerp": files.AUTOINTERP}
+    schemas = {"evaluation": EVALUATION, "frequency": FREQUENCY, "autointerp": AUTOINTERP}
     inputs = {name: tables.write(tmp_path / f"{name}.parquet", found[name], schema) for name, schema in schemas.items()}
     plots.run(SETTINGS, **inputs, output=tmp_path)
     assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")] == [
@@ -101,7 +104,7 @@ def test_the_caption_says_where_the_environments_of_the_numbers_differ(inputs: d
     ],
 )
 def test_two_scorers_never_share_an_axis(inputs: dict[str, Path], column: str, value: str, first: str) -> None:
-    tables.write(inputs["control"], tables.control().assign(**{column: value}), files.AUTOINTERP)
+    tables.write(inputs["control"], tables.control().assign(**{column: value}), AUTOINTERP)
     with pytest.raises(BadInput, match=rf"autointerp.parquet, .*control.parquet: found {first}; wanted one scorer"):
         plots.run(SETTINGS, **inputs)
     assert not inputs["output"].exists()
@@ -109,20 +112,20 @@ def test_two_scorers_never_share_an_axis(inputs: dict[str, Path], column: str, v
 
 def test_two_sources_never_share_an_axis(inputs: dict[str, Path]) -> None:
     site = tables.failing(tables.simulated(tables.autointerp()), "logprob_ev", 3, "no probabilities in the answers")
-    tables.write(inputs["autointerp"], site, files.AUTOINTERP)
-    tables.write(inputs["control"], tables.simulated(tables.control(), ["sampled"]), files.AUTOINTERP)
+    tables.write(inputs["autointerp"], site, AUTOINTERP)
+    tables.write(inputs["control"], tables.simulated(tables.control(), ["sampled"]), AUTOINTERP)
     plots.run(SETTINGS, **inputs)
     assert "the digits that the model wrote, because not all tables have expected values" in caption_of(inputs)
 
-    tables.write(inputs["control"], tables.simulated(tables.control(), ["logprob_ev"]), files.AUTOINTERP)
+    tables.write(inputs["control"], tables.simulated(tables.control(), ["logprob_ev"]), AUTOINTERP)
     with pytest.raises(BadInput, match=r"control.parquet: found source .*sampled in .* and source logprob_ev"):
         plots.run(SETTINGS, **inputs)
 
 
 @pytest.mark.parametrize("scorer", ["detection", "fuzzing"])
 def test_accuracies_are_drawn(inputs: dict[str, Path], scorer: str) -> None:
-    tables.write(inputs["autointerp"], tables.classified(tables.autointerp(), scorer), files.AUTOINTERP)
-    tables.write(inputs["control"], tables.classified(tables.control(), scorer), files.AUTOINTERP)
+    tables.write(inputs["autointerp"], tables.classified(tables.autointerp(), scorer), AUTOINTERP)
+    tables.write(inputs["control"], tables.classified(tables.control(), scorer), AUTOINTERP)
     plots.run(SETTINGS, **inputs)
     assert picture_of(inputs).exists()
     assert f"(c) Scorer: {scorer}." in caption_of(inputs)
@@ -131,13 +134,13 @@ def test_accuracies_are_drawn(inputs: dict[str, Path], scorer: str) -> None:
 
 @pytest.mark.parametrize("table", ["evaluation", "autointerp", "frequency", "control"])
 def test_empty_table_is_refused(inputs: dict[str, Path], table: str) -> None:
-    schema = {"evaluation": files.EVALUATION, "frequency": files.FREQUENCY}.get(table, files.AUTOINTERP)
+    schema = {"evaluation": EVALUATION, "frequency": FREQUENCY}.get(table, AUTOINTERP)
     files.write(inputs[table], [], schema)
     with pytest.raises(BadInput, match=f"{table}.parquet: found a table without rows"):
         plots.run(SETTINGS, **inputs)
 
 
 def test_table_of_another_site_is_refused(inputs: dict[str, Path]) -> None:
-    tables.write(inputs["evaluation"], tables.evaluation("layer4_residual"), files.EVALUATION)
+    tables.write(inputs["evaluation"], tables.evaluation("layer4_residual"), EVALUATION)
     with pytest.raises(BadInput, match="found layer4_residual; wanted layer2_residual"):
         plots.run(SETTINGS, **inputs)

@@ -12,6 +12,7 @@ from sparse_coding.core import superposition
 from sparse_coding.core.superposition import HELD_OUT, Vectors
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, tables
+from sparse_coding.io.tables.toy import TOY
 from sparse_coding.params import Plots
 from sparse_coding.params.toy import ToyTraining
 from sparse_coding.slices.toy import ToyFigureSlice, ToySlice, ToyTablesSlice
@@ -130,7 +131,7 @@ def test_members_that_diverge_are_named_when_the_others_are_written(tmp_path):
 
 
 def test_the_next_larger_dictionary_is_of_the_same_condition_seed_and_l1(made, gathered):
-    found = tables.read(gathered / "table.parquet", tables.TOY).to_pylist()
+    found = tables.read(gathered / "table.parquet", TOY).to_pylist()
     rows = {(each["condition"], each["name"]): each for each in found}
     assert [Path(condition) / name for condition, name in rows] == [Path(m.parent.name) / m.name for m in made]
     atoms = {
@@ -206,7 +207,7 @@ def test_the_figure_is_a_picture_whose_words_tell_how_it_was_made(gathered, tmp_
 
 
 def test_a_table_without_rows_is_refused(tmp_path):
-    tables.write(tmp_path / "table.parquet", [], tables.TOY)
+    tables.write(tmp_path / "table.parquet", [], TOY)
     with pytest.raises(BadInput, match=r"table\.parquet: found a table without rows"):
         draw(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -166,3 +166,57 @@ def test_imports_for_type_checkers_may_be_of_any_kind(package):
         package, "pkg/step.py", STEP + "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from . import other\n"
     )
     assert "pkg/other.py" not in Source(package, "pkg").files("pkg.step")
+
+
+KINDS = "import importlib\n\ndef make(kind):\n    return importlib.import_module(f'pkg.kinds.{kind}')\n"
+
+
+@pytest.fixture
+def choosing(package: Path) -> Path:
+    """A package of kinds, of which the step imports the one that a setting names."""
+    write(package, "pkg/kinds/__init__.py", KINDS)
+    for kind in ("round", "square"):
+        write(package, f"pkg/kinds/{kind}.py", "from pkg.kinds.shape import area\n")
+    write(package, "pkg/kinds/shape.py", "def area():\n    return 1\n")
+    write(package, "pkg/step.py", STEP + "from pkg import kinds\n")
+    return package
+
+
+def of_kind(root: Path, *kinds: str) -> Source | dict[str, str]:
+    return Source(root, "pkg", choices=("pkg.kinds",)).files("pkg.step", tuple(f"pkg.kinds.{kind}" for kind in kinds))
+
+
+@pytest.mark.parametrize("asked", ["from pkg import kinds\n", "from pkg.kinds import make\n", "import pkg.kinds\n"])
+def test_of_a_package_that_is_chosen_from_the_chosen_module_counts(asked, choosing):
+    write(choosing, "pkg/step.py", STEP + asked)
+    found = of_kind(choosing, "round")
+    assert {"pkg/kinds/__init__.py", "pkg/kinds/round.py", "pkg/kinds/shape.py"} <= set(found)
+    write(choosing, "pkg/kinds/square.py", "X = 1\n")
+    write(choosing, "pkg/kinds/new.py", "X = 1\n")
+    assert of_kind(choosing, "round") == found
+    write(choosing, "pkg/kinds/round.py", "X = 1\n")
+    assert of_kind(choosing, "round") != found
+
+
+def test_who_imports_one_module_of_it_chooses_nothing(choosing):
+    write(choosing, "pkg/step.py", STEP + "from pkg.kinds.shape import area\n")
+    assert "pkg/kinds/round.py" not in of_kind(choosing)
+
+
+def test_a_step_that_chooses_nothing_or_what_it_does_not_import_is_refused(choosing):
+    with pytest.raises(BadInput, match=r"pkg\.step: found no choice of a module of pkg\.kinds; wanted a job that"):
+        of_kind(choosing)
+    write(choosing, "pkg/step.py", STEP)
+    with pytest.raises(BadInput, match=r"pkg\.step: found the choice of pkg\.kinds\.round; wanted modules that it"):
+        of_kind(choosing, "round")
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["import_module(f'pkg.{kind}')", "import_module(f'pkg.kinds.{kind}.{kind}')", "import_module(f'pkg.kinds.a{kind}')",
+     "import_module(f'{kind}')", "import_module('pkg.kinds.' + kind)"],
+)  # fmt: skip
+def test_only_a_declared_package_is_chosen_from_and_only_by_a_prefix_that_stands_there(call, choosing):
+    write(choosing, "pkg/kinds/__init__.py", f"from importlib import import_module\ndef make(kind):\n    {call}\n")
+    with pytest.raises(BadInput, match=r"pkg/kinds/__init__\.py, line 3: found the import"):
+        of_kind(choosing, "round")

@@ -1,21 +1,22 @@
 """The one contract that sparse autoencoders and baselines keep.
 
     codes = gain * activation((x - centre) @ encoder.T + bias)        non-negative, [..., n_feat]
-    x_hat = codes @ decoder + centre                                  [..., d_act]
+    x_hat = codes @ decoder + (out_centre or centre)                  [..., d_out]
 
 The rows of `decoder` have unit norm, so a code is the length of its atom in the reconstruction, in the units of
-the activations. A signed baseline such as PCA holds each direction twice, as +d and -d.
+the activations. A signed baseline such as PCA holds each direction twice, as +d and -d. What is put together may be
+vectors of another place, of another width, around another centre.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sparse_coding.core import given
-from sparse_coding.core.finder import largest_codes
 from sparse_coding.core.given import Indices, Vectors
 from sparse_coding.core.products import is_plain, linear
 from sparse_coding.core.provenance import Provenance
@@ -23,41 +24,66 @@ from sparse_coding.errors import BadInput
 
 SPARSE = 0.2  # share of features that TopK may keep for a screen to pay
 
-Activation = Literal["relu", "topk", "nnls"]
+Activation = Literal["relu", "topk", "nnls", "jumprelu"]
 TENSORS = ("encoder", "bias", "decoder", "centre", "gain")
+OPTIONAL = ("threshold", "out_centre")
+
+# The codes [row, chosen] of some features of rows [row, d_in], where the k largest of all are kept; None: not so.
+# Arguments: rows, encoder, bias, k, features. core.finder has a fast one.
+Largest = Callable[[Tensor, Tensor, Tensor, int, Tensor], Tensor | None]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dictionary(Provenance):
     """Features of an activation space: how to find them in a vector, and how to put the vector together again.
 
-    encoder: [n_feat, d_act]; bias: [n_feat]; decoder: [n_feat, d_act], unit rows; centre: [d_act]; gain: [n_feat].
-    activation: "relu"; "topk", the `k` largest of the ReLU; "nnls", non-negative least squares against the
-    decoder in `iterations` steps, for which encoder and bias count for nothing. The rest (`name`, `site`, `l0`, ...) is
-    what core.provenance says, and enters no number.
+    encoder: [n_feat, d_in]; bias: [n_feat]; decoder: [n_feat, d_out], unit rows; centre: [d_in]; gain: [n_feat].
+    activation: "relu"; "topk", the `k` largest of the ReLU; "jumprelu", what is above `threshold` [n_feat], at least 0;
+    "nnls", non-negative least squares against the decoder in `iterations` steps, for which encoder and bias count for
+    nothing. out_centre: [d_out], where vectors that are put together are around another centre. The rest (`name`,
+    `site`, `l0`, ...) is what core.provenance says, and enters no number.
 
     Vectors and codes may be tensors or numpy arrays of any floating-point numbers; they are taken in the number format
     of the dictionary, and what comes out is a tensor in that format. BadInput is raised where they are something else,
     have another width, or are on another device.
     """
 
-    encoder: Float[Tensor, "n_feat d_act"]
+    encoder: Float[Tensor, "n_feat d_in"]
     bias: Float[Tensor, " n_feat"]
-    decoder: Float[Tensor, "n_feat d_act"]
-    centre: Float[Tensor, " d_act"]
+    decoder: Float[Tensor, "n_feat d_out"]
+    centre: Float[Tensor, " d_in"]
     gain: Float[Tensor, " n_feat"]
     activation: Activation = "relu"
     k: int | None = None
     iterations: int | None = None
+    threshold: Float[Tensor, " n_feat"] | None = None
+    out_centre: Float[Tensor, " d_out"] | None = None
 
     def __post_init__(self) -> None:
-        shapes = [tuple(getattr(self, name).shape) for name in TENSORS]
-        n_feat, d_act = self.decoder.shape[0], self.decoder.shape[-1]
-        if shapes != [(n_feat, d_act), (n_feat,), (n_feat, d_act), (d_act,), (n_feat,)]:  # others might broadcast
-            found = ", ".join(f"{name} {list(shape)}" for name, shape in zip(TENSORS, shapes, strict=True))
-            raise BadInput("Dictionary", found, "[n_feat, d_act], [n_feat], [n_feat, d_act], [d_act], [n_feat]")
+        self._check_shapes()
+        if self.activation not in get_args(Activation):
+            raise BadInput("Dictionary", f"activation {self.activation!r}", f"one of {', '.join(get_args(Activation))}")
         if self.activation == "topk" and (self.k is None or self.k < 1):
             raise BadInput("Dictionary", f"topk with k {self.k}", "a k of at least 1")
+        if (self.activation == "jumprelu") != (self.threshold is not None):
+            found = "no threshold" if self.threshold is None else "a threshold"
+            raise BadInput("Dictionary", f"{self.activation} with {found}", "one for jumprelu, and for nothing else")
+        if self.threshold is not None and not bool((self.threshold >= 0).all()):
+            raise BadInput("Dictionary", "a threshold below 0, or not a number", "at least 0: codes are never negative")
+        if self.activation == "nnls" and (self.d_in != self.d_out or self.out_centre is not None):
+            raise BadInput("Dictionary", "nnls of vectors of another place", "codes of what they put together")
+
+    def _check_shapes(self) -> None:
+        """Others might broadcast."""
+        n_feat, d_in, d_out = self.decoder.shape[0], self.encoder.shape[-1], self.decoder.shape[-1]
+        wanted = dict(zip(TENSORS, ((n_feat, d_in), (n_feat,), (n_feat, d_out), (d_in,), (n_feat,)), strict=True))
+        wanted |= {"threshold": (n_feat,), "out_centre": (d_out,)}
+        shapes = {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
+        if any(shape != wanted[name] for name, shape in shapes.items()) or (d_in != d_out and self.out_centre is None):
+            found = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+            more = "; threshold [n_feat]; of two widths, out_centre [d_out]" if shapes.keys() != set(TENSORS) else ""
+            one = "[n_feat, d_act], [n_feat], [n_feat, d_act], [d_act], [n_feat]"
+            raise BadInput("Dictionary", found, one + more)
 
     def __repr__(self) -> str:
         measured = [f"{name} {value:.3g}" for name, value in (("L0", self.l0), ("FVU", self.fvu)) if value is not None]
@@ -73,8 +99,24 @@ class Dictionary(Provenance):
 
     @property
     def d_act(self) -> int:
-        """The number of dimensions of an activation."""
+        """The number of dimensions of an activation: of one that is encoded."""
+        return self.encoder.shape[1]
+
+    @property
+    def d_in(self) -> int:
+        """The same."""
+        return self.encoder.shape[1]
+
+    @property
+    def d_out(self) -> int:
+        """The number of dimensions of what is put together."""
         return self.decoder.shape[1]
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """All of them, by name."""
+        found = {name: getattr(self, name) for name in (*TENSORS, *OPTIONAL)}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
 
     @property
     def atoms(self) -> Float[Tensor, "n_feat d_act"]:
@@ -86,7 +128,7 @@ class Dictionary(Provenance):
 
         Raises BadInput where there is no such device or format.
         """
-        moved = given.moved({name: getattr(self, name) for name in TENSORS}, *target, **options)
+        moved = given.moved(self.tensors, *target, **options)
         if not moved["centre"].is_floating_point():
             raise BadInput("to", str(moved["centre"].dtype), "a format of floating-point numbers")
         if self.encoder is self.decoder:  # tied: one tensor stays one
@@ -100,45 +142,53 @@ class Dictionary(Provenance):
         if self.activation == "nnls":
             codes = nonnegative_least_squares(rows, self.decoder, self.iterations or 100)
         else:
-            codes = linear(rows, self.encoder, self.bias).relu_()
-            if self.activation == "topk":
-                codes = keep_largest(codes, min(self.k or 1, self.n_feat))
+            codes = self._activated(linear(rows, self.encoder, self.bias))
         codes = codes * self.gain if codes.requires_grad else codes.mul_(self.gain)
         return codes.reshape(*x.shape[:-1], self.n_feat)
 
-    def encode_features(self, x: Vectors, features: Indices) -> Float[Tensor, "*batch _"]:
+    def _activated(self, m: Float[Tensor, "row n_feat"]) -> Float[Tensor, "row n_feat"]:
+        if self.threshold is not None:
+            return m * (m > self.threshold)
+        codes = m.relu_()
+        return keep_largest(codes, min(self.k or 1, self.n_feat)) if self.activation == "topk" else codes
+
+    def encode_features(
+        self, x: Vectors, features: Indices, largest: Largest | None = None
+    ) -> Float[Tensor, "*batch _"]:
         """The codes of some features of `x` [*batch, d_act]: those columns of `encode(x)`, in the order of `features`.
 
         features: their numbers, also several times the same, counted from the end where they are negative; or a mask
         [n_feat] of booleans. BadInput is raised for others.
 
-        No others are computed where features do not depend on each other, that is for "relu". For "topk" a screen
-        spares most of them; of codes that are equal the first are kept, where `encode` may keep others.
+        No others are computed where features do not depend on each other, that is for "relu" and "jumprelu". For
+        "topk", `largest` spares most of them where it can; of codes that are equal it keeps the first, where `encode`
+        may keep others.
         """
         x = given.vectors("encode_features", x, self.d_act, self.centre)
         chosen = given.indices("encode_features: features", features, self.n_feat, self.centre.device)
-        if self.activation == "topk" and (codes := self._largest_codes(x, chosen)) is not None:
+        if largest is not None and (codes := self._largest_codes(x, chosen, largest)) is not None:
             return codes
-        if self.activation != "relu":
+        if self.activation not in ("relu", "jumprelu"):
             return self.encode(x)[..., chosen]
-        encoder, bias, decoder, gain = (part[chosen] for part in (self.encoder, self.bias, self.decoder, self.gain))
-        return replace(self, encoder=encoder, bias=bias, decoder=decoder, gain=gain).encode(x)
+        parts = ("encoder", "bias", "decoder", "gain", *([] if self.threshold is None else ["threshold"]))
+        return replace(self, **{name: getattr(self, name)[chosen] for name in parts}).encode(x)
 
-    def _largest_codes(self, x: Tensor, features: Tensor) -> Tensor | None:
+    def _largest_codes(self, x: Tensor, features: Tensor, largest: Largest) -> Tensor | None:
         """`encode_features` for "topk" by a screen; None where that is not to be had, or takes longer."""
         k, plain = self.k or 1, all(is_plain(each) for each in (x, self.centre, self.encoder, self.bias, self.gain))
-        if not plain or k > SPARSE * self.n_feat:
+        if self.activation != "topk" or not plain or k > SPARSE * self.n_feat:
             return None
         rows = (x - self.centre).reshape(-1, self.d_act)
-        codes = largest_codes(rows, self.encoder, self.bias, k, features)
+        codes = largest(rows, self.encoder, self.bias, k, features)
         return None if codes is None else codes.mul_(self.gain[features]).reshape(*x.shape[:-1], len(features))
 
-    def decode(self, codes: Vectors) -> Float[Tensor, "*batch d_act"]:
-        """The vectors [*batch, d_act] that `codes` [*batch, n_feat] stand for."""
-        return given.vectors("decode", codes, self.n_feat, self.centre) @ self.decoder + self.centre
+    def decode(self, codes: Vectors) -> Float[Tensor, "*batch d_out"]:
+        """The vectors [*batch, d_out] that `codes` [*batch, n_feat] stand for."""
+        centre = self.centre if self.out_centre is None else self.out_centre
+        return given.vectors("decode", codes, self.n_feat, self.centre) @ self.decoder + centre
 
-    def reconstruct(self, x: Vectors) -> Float[Tensor, "*batch d_act"]:
-        """`x` [*batch, d_act] as the dictionary sees it: decode(encode(x))."""
+    def reconstruct(self, x: Vectors) -> Float[Tensor, "*batch d_out"]:
+        """`x` [*batch, d_in] as the dictionary sees it: decode(encode(x))."""
         return self.decode(self.encode(x))
 
     def with_gain(self, gain: Vectors) -> "Dictionary":

@@ -1,6 +1,7 @@
 """The codes of a batch that are not zero, found by a screen (kernels.screen): a few exact products instead of all."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -8,9 +9,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sparse_coding.core.products import int8_is_fast, linear
-from sparse_coding.kernels import bounds, screen
+from sparse_coding.kernels import bounds, screen, thresholds
 from sparse_coding.kernels.bounds import Rounded, Screened
 from sparse_coding.kernels.pattern import Pattern
+from sparse_coding.kernels.thresholds import Borders
 
 # A feature that the screen lets pass in vain costs an exact product. With int8, float32's dearer screen is saved: it
 # pays as long as no more than this share of all features passes in vain (measured; it moves no result).
@@ -43,18 +45,35 @@ class Screen:
 
 
 class Finder:
-    """Finds codes of batches [n_rows, d_act] with n_feat features; `rows` holds those of the last batch."""
+    """Finds codes of batches [n_rows, d_act] with n_feat features; `rows` holds those of the last batch.
+
+    With thresholds, `windows` holds the pre-activations in the windows around these.
+    """
 
     def __init__(self, n_rows: int, d_act: int, n_feat: int, places: int) -> None:
         """`places`: how many codes there is room for."""
         self.places = places
-        room = places + 1  # see screen.positive
-        self.rows = Pattern(np.empty(n_rows + 1, np.int64), np.empty(room, np.int32), np.empty(room, np.float32))
+        self.rows = _by_row(n_rows, places)
         self._room = screen.make_room(n_feat)._replace(upper=aligned(n_feat))
         self._rounded_x, self._rounded_encoder = _rounded(n_rows, d_act), _rounded(n_feat, d_act)
 
-    def find(self, x: np.ndarray, encoder: np.ndarray, bias: np.ndarray, k: int | None, by: Screen) -> Screened | None:
+    @cached_property
+    def windows(self) -> Pattern:
+        """As large as `rows`; who has no thresholds needs none."""
+        return _by_row(len(self.rows.starts) - 1, self.places)
+
+    def find(
+        self,
+        x: np.ndarray,
+        encoder: np.ndarray,
+        bias: np.ndarray,
+        k: int | None,
+        by: Screen,
+        borders: Borders | None = None,
+    ) -> Screened | None:
         """Fill `rows`; k: see screen.largest, None for all that are positive. None where there is no room for them.
+
+        borders: instead, all that are above their thresholds, and `windows`.
 
         Where something is not finite, nothing is found; see bounds.are_finite.
         """
@@ -62,13 +81,17 @@ class Finder:
         given = self._screened(x, encoder, bias, use_int8)
         if not bounds.are_finite(given):
             return given
-        if k is None:
+        if borders is not None:
+            low = thresholds.lowered(given, borders)
+            computed = thresholds.above(given, low, borders, self._room, self.rows, self.windows)
+        elif k is None:
             computed = screen.positive(given, self._room, self.rows)
         else:
             computed = screen.largest(given, min(k, len(bias)), self._room, self.rows)
         found = computed != screen.TOO_MANY  # as int8 lets pass the more, the denser codes are, it rests then too
         if use_int8:
-            by.learn((computed - int(self.rows.starts[-1])) / given.scores.size if found else 1.0)
+            wanted = int(self.rows.starts[-1]) + (int(self.windows.starts[-1]) if borders is not None else 0)
+            by.learn((computed - wanted) / given.scores.size if found else 1.0)
         return given if found else None
 
     def _screened(self, x: np.ndarray, encoder: np.ndarray, bias: np.ndarray, use_int8: bool) -> Screened:
@@ -122,6 +145,11 @@ def largest_codes(
 def aligned(*shape: int) -> np.ndarray:
     """Float32 that begins at a cache line, which torch sees to and numpy does not: vector units read it faster."""
     return torch.empty(shape).numpy()
+
+
+def _by_row(n_rows: int, places: int) -> Pattern:
+    room = places + 1  # see screen.positive
+    return Pattern(np.empty(n_rows + 1, np.int64), np.empty(room, np.int32), np.empty(room, np.float32))
 
 
 def _rounded(n: int, d_act: int) -> Rounded:

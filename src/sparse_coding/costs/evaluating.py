@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from sparse_coding.core.dictionary import Activation, Dictionary
+from sparse_coding.core.finder import largest_codes
 from sparse_coding.core.metrics.gain_refit import _add_products, nonnegative_gains
 from sparse_coding.core.metrics.ratios import Ratio
 from sparse_coding.core.metrics.reconstruction import Reconstruction
@@ -79,7 +80,7 @@ def chosen(n_feat: int, d_act: int, k: int | None, iterations: int | None, featu
 
     def timed(of: int | None) -> float:
         dictionary = _dictionary(tried, d_act, k, of)
-        return seconds_of(lambda: dictionary.encode_features(x, some), least=0.05)
+        return seconds_of(lambda: dictionary.encode_features(x, some, largest_codes), least=0.05)
 
     return _scaled(timed, iterations) / ENCODE_ROWS * (n_feat / tried if k else 1)
 

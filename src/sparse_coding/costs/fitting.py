@@ -1,11 +1,13 @@
 """Processor time of baselines: from the products that each method takes, at the speed of products of that shape."""
 
+from collections.abc import Callable
 from functools import cache, partial
 
 import torch
 
 from sparse_coding.core.baselines import nmf
 from sparse_coding.costs.probe import seconds_of
+from sparse_coding.params import Baseline
 from sparse_coding.slices import BaselinesSlice
 
 ROWS = 2048
@@ -53,16 +55,21 @@ def all_of(own: BaselinesSlice, d_act: int, train_rows: int) -> float:
         if member.method in seen:
             continue
         seen.add(member.method)
-        rows, iterations = min(member.rows or train_rows, train_rows), member.iterations or 1
-        if member.method == "pca":
-            total += train_rows * product(d_act, double=True) + 5 * _decomposed(d_act)
-        elif member.method == "ica":
-            total += _ica(rows, iterations, d_act)
-        elif member.method == "nmf":
-            total += _nmf(rows, iterations, d_act)
-        elif member.method == "random":
-            total += 5 * _decomposed(d_act)
+        rows = min(member.rows or train_rows, train_rows)
+        total += _SECONDS[member.method](rows, member.iterations or 1, d_act)
     return total
+
+
+def _pca(rows: int, iterations: int, d_act: int) -> float:
+    return rows * product(d_act, double=True) + 5 * _decomposed(d_act)
+
+
+def _random(rows: int, iterations: int, d_act: int) -> float:
+    return 5 * _decomposed(d_act)
+
+
+def _neuron_basis(rows: int, iterations: int, d_act: int) -> float:
+    return 0.0
 
 
 def _ica(rows: int, iterations: int, d_act: int) -> float:
@@ -80,3 +87,12 @@ def _nmf(rows: int, iterations: int, d_act: int) -> float:
     an_atom = nmf.VISIT * (nmf.ATOM_STEPS * _descended(d_act) + product(d_act))
     by_visit = rows / blocks * a_row + d_act * an_atom + nmf.VISIT * 2 * _decomposed(d_act)
     return visits * blocks * by_visit + 20 * rows / blocks * product(d_act)
+
+
+_SECONDS: dict[Baseline, Callable[[int, int, int], float]] = {
+    "pca": _pca,
+    "ica": _ica,
+    "nmf": _nmf,
+    "neuron_basis": _neuron_basis,
+    "random": _random,
+}

@@ -1,6 +1,6 @@
 """Processor seconds of each job, from probes."""
 
-from sparse_coding import sites
+from sparse_coding import methods, sites
 from sparse_coding.core.metrics.ratios import MOST_CLUSTERS
 from sparse_coding.core.threads import one_thread
 from sparse_coding.costs import evaluating, fitting, interpreting, pretraining, starting, training
@@ -86,12 +86,12 @@ class Costs:
 
     def _train(self, own: DictionariesSlice, off: float = 1.0) -> float:
         width = self.sizes.width(own.site)
-        n_feat, given = self.sizes.features(own.site, own.ratio), own.training
-        total = 0.0
+        n_feat, given = self.sizes.features(own.site, own.architecture, own.ratio), own.training
+        total, strength = 0.0, methods.of(own.architecture).varies_in
         for member in own.members.values():
-            guess = settled_l0(member.l1, member.k, n_feat, width, off)
-            settled = guess if self.l0 is None or member.k else self.l0
-            total += training.member(given, own.architecture, (n_feat, width), settled, member.k)
+            guess = settled_l0(strength, getattr(member, strength), n_feat, width, off)
+            settled = guess if self.l0 is None or strength != "l1" else self.l0
+            total += training.member(given, own.own, own.architecture, (n_feat, width), settled, member.k)
         readings = -(-len(own.members) // given.side_by_side)
         drawn = training.batch(given.batch, width, TORCH_DTYPES[self.sizes.params.activations.dtype])
         file = disk.of_member(self._harvest_job(own.site), own.site, self.sizes)
@@ -107,13 +107,10 @@ class Costs:
     def _evaluate(self, own: EvaluationSlice) -> float:
         width, rows = self.sizes.width(own.site), self.sizes.rows(own.site)
         refit_rows = min(own.evaluation.gain_refit_rows or 0, rows.train)
-        nmf = self.sizes.params.baselines.nmf_encode_iterations
         total, rebuilt, subjects = 0.0, 0.0, 0
         for row in own.members.values():
-            n_feat = self.sizes.features(own.site, row.ratio)
-            iterations = nmf if row.kind == "nmf" else None
-            n_feat = width if iterations else n_feat
-            refitted = own.evaluation.refits(row.ratio)
+            n_feat, iterations = self.sizes.features(own.site, row.kind, row.ratio), self._iterations(row.kind)
+            refitted = self.sizes.refits(row.kind)
             variants = 2 if refitted else 1
             total += rows.held_out * evaluating.measured(n_feat, width, row.k, iterations, variants)
             if refitted:
@@ -133,6 +130,10 @@ class Costs:
         clean = parts * (CLEAN * (self.sizes.model.layers * network.block + network.head) + 2 * network.compared)
         return total + tokens * (spliced + clean)
 
+    def _iterations(self, kind: str) -> int | None:
+        """Of non-negative least squares, for each vector."""
+        return self.sizes.params.baselines.nmf_encode_iterations if methods.of(kind).solved else None
+
     def _interpret(self, own: AutointerpSlice) -> float:
         width, rows = self.sizes.width(own.site), self.sizes.rows(own.site).fragments
         given, vocabulary = self.sizes.params.dataset, self.sizes.model.vocabulary
@@ -140,10 +141,8 @@ class Costs:
         scored += given.fragments * interpreting.fragment_ranked()
         total = interpreting.vocabulary_read(vocabulary)
         for row in own.members.values():
-            n_feat = self.sizes.features(own.site, row.ratio)
+            n_feat, iterations = self.sizes.features(own.site, row.kind, row.ratio), self._iterations(row.kind)
             features = min(own.sampling.features, n_feat)
-            iterations = self.sizes.params.baselines.nmf_encode_iterations if row.kind == "nmf" else None
-            n_feat = width if iterations else n_feat
             total += rows * evaluating.chosen(n_feat, width, row.k, iterations, features)
             total += (1 + row.shuffled_null) * features * scored
         return total
@@ -158,8 +157,8 @@ class Costs:
         total = 0.0
         for l1 in own.members.values():
             weight = l1 / n_feat if given.l1_scaling == "per_feature" else l1
-            settled = min(settled_l0(weight, None, n_feat, given.d_act), 2 * given.mean_active)
-            total += training.member(given, given.architecture, (n_feat, given.d_act), settled, None)
+            settled = min(settled_l0("l1", weight, n_feat, given.d_act), 2 * given.mean_active)
+            total += training.member(given, given, given.architecture, (n_feat, given.d_act), settled, None)
         drawn = given.steps * given.batch * given.true_features * DRAWN
         return (
             total + drawn + len(own.members) * given.held_out * evaluating.measured(n_feat, given.d_act, None, None, 1)

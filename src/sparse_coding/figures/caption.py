@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from sparse_coding import methods
 from sparse_coding.core.metrics import headline
 from sparse_coding.core.metrics.soundness import DOUBTFUL
 from sparse_coding.figures import curves_caption, panels, scores_caption
@@ -14,6 +15,8 @@ from sparse_coding.figures.curves import Curve
 from sparse_coding.figures.frequencies import Frequencies
 from sparse_coding.figures.scores import Scores
 from sparse_coding.figures.subject import Subject
+
+GPU = "gpu"  # what environments call it
 
 
 def text(
@@ -56,20 +59,27 @@ def _frequencies(frequencies: list[Frequencies], there: dict[str, str]) -> str:
 def _missing(subject: Subject, lines: list[Curve], scores: list[Scores], there: dict[str, str]) -> str:
     missing = [] if subject.lacks_kept is None else [f"what the model keeps ({subject.lacks_kept})"]
     curve_letters = [there[name] for name in (panels.RECONSTRUCTION, panels.KEPT) if name in there]
-    if curve_letters and all(line.look.dashes == "-" for line in lines):
+    if curve_letters and all(methods.is_learned(line.kind) for line in lines):
         missing.append(f"top-k variants of the baselines in {' and '.join(curve_letters)}")
-    roles = {row.role for row in scores} | {"random" for row in scores if row.name == "random"}
-    wanted = {"random": "random directions", "untrained": "random-weights model"}
+    reference = methods.REFERENCE
+    roles = {row.role for row in scores} | {row.name for row in scores if row.name == reference}
+    wanted = {reference: methods.of(reference).label, "untrained": "random-weights model"}
     if subject.scorer.has_null:
         wanted |= {"null": "shuffled null"}
-    order = ("random", "null", "untrained")
+    order = (reference, "null", "untrained")
     missing += [f"the control {wanted[role]}" for role in order if role in wanted and role not in roles]
     return f"Missing here: {'; '.join(missing)}." if missing else ""
 
 
 def mixed(environments: Sequence[dict[str, str]]) -> str:
-    """What differs between the libraries and processors that the numbers come from; they round differently."""
-    names = dict.fromkeys(name for each in environments for name in each)
+    """What differs between the libraries and processors that the numbers come from; they round differently.
+
+    A GPU is named also where there is one alone: other steps always run on the processor.
+    """
+    names = dict.fromkeys(name for each in environments for name in each if name != GPU)
     differing = {name: dict.fromkeys(each.get(name, "none") for each in environments) for name in names}
     words = [f"{name} ({', '.join(values)})" for name, values in differing.items() if len(values) > 1]
-    return f"Mixed: the numbers were made with more than one {' and '.join(words)}." if words else ""
+    devices = dict.fromkeys(each[GPU] for each in environments if GPU in each)
+    said = [f"Computed on a GPU: {' and '.join(devices)}."] if devices else []
+    said += [f"Mixed: the numbers were made with more than one {' and '.join(words)}."] if words else []
+    return " ".join(said)

@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
+from sparse_coding import methods
 from sparse_coding.figures.curves import Curve
-from sparse_coding.figures.style import LEARNED
 
 Case = Literal["apart", "never", "partly", "crossing", "always"]
 
@@ -55,14 +55,14 @@ def _log_l0_and_fvu(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
 
 def with_pca(lines: list[Curve]) -> dict[str, Against]:
     """For each learned line without refit, by its label. Empty without PCA."""
-    pca = next((line for line in lines if line.kind == "pca"), None)
+    pca = next((line for line in lines if line.kind == methods.LINEAR), None)
     if pca is None:
         return {}
-    return {line.label: compare(line, pca) for line in lines if line.kind in LEARNED and not line.refit}
+    return {line.label: compare(line, pca) for line in lines if methods.is_learned(line.kind) and not line.refit}
 
 
 def of_l1(lines: list[Curve]) -> list[float]:
     """The crossings of the L1 lines; empty unless every one that shares an L0 with PCA has one."""
-    labels = {line.label for line in lines if line.kind in ("tied", "untied")}
+    labels = {line.label for line in lines if methods.of(line.kind).varies_in == "l1"}
     found = [against for label, against in with_pca(lines).items() if label in labels and against.case != "apart"]
     return [against.place for against in found] if all(against.case == "crossing" for against in found) else []

@@ -10,9 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.markers import CARETDOWN, CARETLEFT, CARETUP
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from sparse_coding import methods
 from sparse_coding.figures import crossings, layout
 from sparse_coding.figures.curves import BOUNDS, LOWEST_L0, Curve, inside, limits
-from sparse_coding.figures.style import DARK, LEARNED, SMALL, TEXT
+from sparse_coding.figures.style import DARK, SMALL, TEXT
 from sparse_coding.figures.subject import Kept
 
 MOST_TICKS = 8
@@ -135,7 +136,7 @@ def _mark_crossings(axes: Axes, lines: list[Curve]) -> None:
 
 def line_format(line: Curve) -> dict:
     """How a line is drawn, here and in the legend: the gain refit is dotted with open markers."""
-    learned = line.kind in LEARNED
+    learned = methods.is_learned(line.kind)
     return {
         "color": line.look.colour,
         "marker": line.look.marker,

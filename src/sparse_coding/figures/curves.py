@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sparse_coding.figures.style import LEARNED, Look, look, method
+from sparse_coding import methods
+from sparse_coding.figures.style import Look, look, method
 
-DRAWN_BASELINES = ("pca", "ica", "neuron_basis")  # with top-k: random directions are ill-conditioned, NMF is dense
+# With top-k, which takes signs; random directions are ill-conditioned.
+DRAWN_BASELINES = tuple(kind for kind in methods.BASELINES if methods.of(kind).signed and kind != methods.REFERENCE)
 LOWEST_L0 = 0.5  # what lies beyond the axes is drawn at their edge and named in the caption
 BOUNDS = {"fvu": (0.0, 1.1), "loss_recovered": (-0.2, 1.2), "final_fvu": (0.0, 1.1)}
 SHORT = {"fvu": "FVU", "loss_recovered": "loss recovered", "final_fvu": "final FVU"}
@@ -18,11 +20,11 @@ _MEASURES = ("l0", *BOUNDS)
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One line: dictionaries that differ in L1 or k only.
+    """One line: dictionaries that differ in L1, k or wished L0 only.
 
-    points: a row per L1 or k in the order of L0, with l0, fvu, loss_recovered, final_fvu and their `_low`, `_high`
-    (95 % intervals), and whether one of its dictionaries is `broken`; the mean over seeds, with the widest interval,
-    where there are several.
+    points: a row per L1, k or wish in the order of L0, with l0, fvu, loss_recovered, final_fvu and their `_low` and
+    `_high` (95 % intervals), and whether one of its dictionaries is `broken`; the mean over seeds, with the widest
+    interval, where there are several.
     """
 
     kind: str
@@ -35,7 +37,12 @@ class Curve:
     @property
     def label(self) -> str:
         """Its name in the legend."""
-        return method(self.kind, self.ratio) + ("" if self.kind in LEARNED else " top-k")
+        return method(self.kind, self.ratio) + ("" if methods.is_learned(self.kind) else " top-k")
+
+    @property
+    def along(self) -> str:
+        """What varies along it."""
+        return methods.STRENGTHS[methods.of(self.kind).varies_in]
 
     def has(self, measure: str) -> bool:
         """Whether any point has a value of `measure`."""
@@ -48,14 +55,15 @@ class Curve:
 
 def curves(evaluation: pd.DataFrame) -> list[Curve]:
     """All lines of a site, from its evaluation table: learned ones, their gain refit, top-k baselines."""
-    learned = evaluation[evaluation["kind"].isin(LEARNED)]
+    learned = evaluation[evaluation["kind"].isin(methods.LEARNED)]
     topk = evaluation[evaluation["kind"].isin(DRAWN_BASELINES) & evaluation["k"].notna()]
     topk = topk[topk["variant"] == "plain"]
-    # TopK has no L1 and so no shrinkage for a gain to undo.
-    learned = learned[(learned["variant"] == "plain") | (learned["kind"] != "topk")]
+    # Without an L1 there is no shrinkage for a gain to undo.
+    shrunk = [kind for kind in methods.LEARNED if methods.of(kind).strength == "l1"]
+    learned = learned[(learned["variant"] == "plain") | learned["kind"].isin(shrunk)]
     groups = ["kind", "ratio", "variant"]
     found = [_curve(rows, learned) for part in (learned, topk) for _, rows in part.groupby(groups, dropna=False)]
-    order = (*LEARNED, *DRAWN_BASELINES)
+    order = (*methods.LEARNED, *DRAWN_BASELINES)
     return sorted(found, key=lambda curve: (order.index(curve.kind), curve.ratio or 0, curve.refit))
 
 
@@ -66,8 +74,7 @@ def _curve(rows: pd.DataFrame, learned: pd.DataFrame) -> Curve:
     how = {name + end: way for name in _MEASURES for end, way in (("", "mean"), ("_low", "min"), ("_high", "max"))}
     # an evaluation without intervals, or without splicing, gives columns of nothing
     numbers = rows.reindex(columns=list(how)).astype(float).assign(broken=rows["broken"].notna())
-    strength = rows["l1"].astype(float).fillna(rows["k"].astype(float))
-    points = numbers.groupby(strength).agg(how | {"broken": "max"}).sort_values("l0")
+    points = numbers.groupby(rows[methods.of(kind).column].astype(float)).agg(how | {"broken": "max"}).sort_values("l0")
     return Curve(
         kind, ratio, first.variant == "gain_refit", int(rows["seed"].nunique()), points, look(kind, ratio, ratios)
     )
@@ -84,8 +91,7 @@ def outside(drawn: Iterable[tuple[Curve, str]]) -> Iterator[str]:
     for line, measure in drawn:
         points = line.known(measure)
         for strength, point in points[~inside(points, measure)].iterrows():
-            field = "L1" if line.kind in ("tied", "untied") else "k"
-            name = f"{line.label}, {field} {strength:g}{' with gain refit' if line.refit else ''}"
+            name = f"{line.label}, {line.along} {strength:g}{' with gain refit' if line.refit else ''}"
             yield f"{name} (L0 {point['l0']:.3g}, {SHORT[measure]} {point[measure]:.4g})"
 
 

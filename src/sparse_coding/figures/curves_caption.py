@@ -1,16 +1,17 @@
 """What the caption says about panels a and b: what a point is, where PCA takes over, what lies beyond the axes."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
+from sparse_coding import methods
 from sparse_coding.core.metrics import headline, soundness
 from sparse_coding.figures import crossings, curves, panels
 from sparse_coding.figures.crossings import Against
 from sparse_coding.figures.curves import Curve
 from sparse_coding.figures.records import records
 from sparse_coding.figures.scores import described
-from sparse_coding.figures.style import LEARNED
 from sparse_coding.figures.subject import Subject
 
 MOST_NAMED = 6  # more lines than this are counted, not named
@@ -30,7 +31,7 @@ def sentences(subject: Subject, evaluation: pd.DataFrame, lines: list[Curve], th
     if any(line.known(each)[f"{each}_low"].notna().any() for line, each in drawn):
         widest = ", the widest of the seeds" if any(line.seeds > 1 for line in lines) else ""
         found.append(f"Thin bars are 95 % intervals{widest}.")
-    found += [*_crossings(subject, plain), *_nmf(evaluation, there), *_broken(evaluation), *_beyond(drawn)]
+    found += [*_crossings(subject, plain), *_unsigned(evaluation, there), *_broken(evaluation), *_beyond(drawn)]
     if measure is not None:
         found += _kept(subject, evaluation, lines, there[panels.KEPT])
     return " ".join(found)
@@ -40,9 +41,9 @@ def _points(lines: Sequence[Curve]) -> list[str]:
     seeds = max((line.seeds for line in lines), default=1)
     point = "A point is a dictionary" if seeds == 1 else f"A point is the mean of up to {seeds} seeds"
     long = [line for line in lines if len(line.points) > 1]
-    along = ["L1"] if any(line.kind in ("tied", "untied") for line in long) else []
-    along += ["k"] if any(line.kind not in ("tied", "untied") for line in long) else []
-    return [f"{point}; {' or '.join(along)} varies along a line." if along else f"{point}."]
+    *others, last = [words for words in methods.STRENGTHS.values() if any(line.along == words for line in long)] or [""]
+    along = f"{', '.join(others)} or {last}" if others else last
+    return [f"{point}; {along} varies along a line." if along else f"{point}."]
 
 
 def _crossings(subject: Subject, lines: list[Curve]) -> list[str]:
@@ -86,17 +87,19 @@ def _range(values: Sequence[float], form: str) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def _nmf(evaluation: pd.DataFrame, there: Mapping[str, str]) -> list[str]:
-    nmf = evaluation[(evaluation["kind"] == "nmf") & (evaluation["variant"] == "plain")]
-    if not len(nmf):
-        return []
-    row = nmf.iloc[0]
+def _unsigned(evaluation: pd.DataFrame, there: Mapping[str, str]) -> list[str]:
+    plain: Any = evaluation[evaluation["variant"] == "plain"].drop_duplicates("kind").set_index("kind")
     where = f"stands in {there[panels.SCORES]} only" if panels.SCORES in there else "is not drawn"
-    return [f"NMF has no top-k variant (L0 {row['l0']:.0f}, FVU {row['fvu']:.2f}) and {where}."]
+    words = "{} has no top-k variant (L0 {:.0f}, FVU {:.2f}) and {}."
+    return [
+        words.format(methods.of(kind).label, plain.loc[kind, "l0"], plain.loc[kind, "fvu"], where)
+        for kind in methods.BASELINES
+        if kind in plain.index and not methods.of(kind).signed
+    ]
 
 
 def _broken(evaluation: pd.DataFrame) -> list[str]:
-    broken = evaluation[evaluation["broken"].notna() & evaluation["kind"].isin(LEARNED)]
+    broken = evaluation[evaluation["broken"].notna() & evaluation["kind"].isin(methods.LEARNED)]
     plain = broken[broken["variant"] == "plain"]
     refit = broken[(broken["variant"] == "gain_refit") & ~broken["name"].isin(plain["name"])]
     words = [f"{described(plain, row['name'])} ({row['broken']})" for _, row in plain.iterrows()]

@@ -8,6 +8,7 @@ import pandas as pd
 
 from sparse_coding.errors import BadInput
 from sparse_coding.interp.one_model import ANSWERED, ONE, mixed
+from sparse_coding.io.judged import LACKS
 
 NAMES = {"token-rules": "token-rules (no LLM)"}
 CLASSIFIERS = ("detection", "fuzzing")
@@ -27,8 +28,6 @@ SOURCES = {  # the best first
     "choices": "one of five",
     "cosines": "cosines of sentence embeddings",
 }
-# How the reason begins where a source lacks probabilities, or has hardly any of digits.
-LACKS = ("no probabilities", "probabilities that are hardly about digits")
 LONGEST_NAME = 40  # letters of a model's name on an axis
 
 _SAME = ["scorer", "explainer", "judge", "simulator", "mode", "choice", "prompts"]

@@ -7,14 +7,14 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from sparse_coding import methods
 from sparse_coding.core.metrics import headline
 from sparse_coding.core.metrics.soundness import DOUBTFUL
-from sparse_coding.figures.style import LEARNED, Look, look, method
+from sparse_coding.figures.style import Look, look, method
 
 MOST_LEARNED = 9  # more rows than this cannot be read; the table has them all
 SCORED = ("ok", "pred_constant")
 RANDOM_WEIGHTS = "random-weights model"
-_BASELINES = ("ica", "pca", "nmf", "neuron_basis")
 
 Group = Literal["learned", "baselines", "controls"]
 Role = Literal["plain", "null", "twin", "untrained"]
@@ -108,15 +108,21 @@ def rows(
     learned = chosen(plain, {str(name): float(l0) for name, l0 in evaluated["l0"].items()})
     found = [row(plain, name, "learned") for name in learned]
     kinds = plain.drop_duplicates("name").set_index("kind")["name"]
-    found += [row(plain, kinds[kind], "baselines") for kind in _BASELINES if kind in kinds]
-    if "random" in kinds:
-        found.append(row(plain, kinds["random"], "controls"))
+    found += [row(plain, kinds[kind], "baselines") for kind in _baselines() if kind in kinds]
+    if methods.REFERENCE in kinds:
+        found.append(row(plain, kinds[methods.REFERENCE], "controls"))
     found += [row(null, name, "controls", "null") for name in null["name"].unique()]
     if control is not None:
         for name in control["name"].unique():
             found += [row(plain, name, "controls", "twin")] if name in set(plain["name"]) - set(learned) else []
             found.append(row(control, name, "controls", "untrained"))
     return found
+
+
+def _baselines() -> list[str]:
+    """In the order of the panel: first those that read out by another matrix than they write with."""
+    others = [kind for kind in methods.BASELINES if kind != methods.REFERENCE]
+    return sorted(others, key=lambda kind: -methods.of(kind).matrices)
 
 
 def _row(
@@ -154,7 +160,7 @@ def _row(
 
 
 def _ratios(table: pd.DataFrame) -> dict[str, list[float]]:
-    learned = table[table["kind"].isin(LEARNED)]
+    learned = table[table["kind"].isin(methods.LEARNED)]
     return {str(kind): [float(r) for r in part["ratio"].dropna().unique()] for kind, part in learned.groupby("kind")}
 
 
@@ -162,9 +168,10 @@ def described(table: pd.DataFrame, name: str) -> str:
     """A dictionary in words, e.g. `tied r4, L1 0.002`."""
     first = table[table["name"] == name].iloc[0]
     words = method(first["kind"], None if pd.isna(first["ratio"]) else float(first["ratio"]))
-    if first["kind"] not in LEARNED:
+    row = methods.of(first["kind"])
+    if row.strength is None:
         return words + ("" if pd.isna(first["k"]) else f" top-{int(first['k'])}")
-    return words + (f", k {int(first['k'])}" if pd.notna(first["k"]) else f", L1 {float(first['l1']):g}")
+    return f"{words}, {methods.STRENGTHS[row.strength]} {float(first[row.column]):g}"
 
 
 def chosen(plain: pd.DataFrame, l0: dict[str, float]) -> list[str]:
@@ -173,9 +180,9 @@ def chosen(plain: pd.DataFrame, l0: dict[str, float]) -> list[str]:
     From each cell, of its first seed, the one whose measured L0 is nearest to the usual one; among more than
     MOST_LEARNED cells, evenly spaced ones.
     """
-    learned = plain[plain["kind"].isin(LEARNED)].drop_duplicates("name")
+    learned = plain[plain["kind"].isin(methods.LEARNED)].drop_duplicates("name")
     names = []
-    for kind in LEARNED:
+    for kind in methods.LEARNED:
         for _, cell in learned[learned["kind"] == kind].groupby("ratio"):
             members = cell.loc[cell["seed"] == cell["seed"].min(), "name"]
             nearest = headline.nearest({"name": name, "l0": l0.get(name, 0.0)} for name in members)
@@ -188,5 +195,5 @@ def chosen(plain: pd.DataFrame, l0: dict[str, float]) -> list[str]:
 
 def n_learned(autointerp: pd.DataFrame) -> tuple[int, int]:
     """How many learned dictionaries were scored, and of how many kinds and sizes."""
-    learned = autointerp[autointerp["kind"].isin(LEARNED)]
+    learned = autointerp[autointerp["kind"].isin(methods.LEARNED)]
     return int(learned["name"].nunique()), len(learned[["kind", "ratio"]].drop_duplicates())

@@ -5,16 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from sparse_coding import methods
 from sparse_coding.core.metrics import headline
 from sparse_coding.core.metrics.soundness import DOUBTFUL
 from sparse_coding.figures import panels
 from sparse_coding.figures.scorers import SOURCES, Scorer
 from sparse_coding.figures.scores import Scores
-from sparse_coding.figures.style import NAMES
 from sparse_coding.figures.subject import Subject
 from sparse_coding.params import MOST_FAILED
-
-SIGNED = ("pca", "ica", "neuron_basis", "random")
 
 _ASKED = {"chat": "a fragment a call", "per_token": "a token a call", "echo": "a fragment a call, echoed"}
 _TOLD_APART = {
@@ -55,8 +53,8 @@ def _scorer(scorer: Scorer, scores: Sequence[Scores], letter: str) -> list[str]:
     chosen = {"sample": "a uniform sample of features", "first": "the first features (no sample)"}[scorer.choice]
     marks = ["dot and bar: mean and 95 % bootstrap interval over features"]
     marks += ["L0: on held-out vectors", "n: features scored of those chosen"]
-    if any(row.name == "random" and len(row.values) for row in scores):
-        marks.append("dashed line: random directions")
+    if any(row.name == methods.REFERENCE and len(row.values) for row in scores):
+        marks.append(f"dashed line: {methods.of(methods.REFERENCE).label}")
     found = [f"({letter}) Scorer: {scorer.name}. For {chosen}, {measure}; {'; '.join(marks)}."]
     if scorer.scorer == "token-rules":
         found.append("It measures surface repeatability (does a feature fire on the same tokens again?), not meaning.")
@@ -133,9 +131,10 @@ def _plain(label: str) -> str:
 
 def _signed(evaluation: pd.DataFrame, scores: Sequence[Scores]) -> list[str]:
     """The baselines whose directions stand twice; those of the original code do not."""
-    shown = {row.name for row in scores if row.name in SIGNED}
+    signed = [kind for kind in methods.BASELINES if methods.of(kind).signed]
+    shown = {row.name for row in scores if row.name in signed}
     rows = evaluation[evaluation["name"].isin(shown) & (evaluation["n_feat"] > evaluation["d_act"])]
-    names = [NAMES[name] for name in SIGNED if name in set(rows["name"])]
+    names = [methods.of(name).label for name in signed if name in set(rows["name"])]
     if not names:
         return []
     return [f"Each direction as +d and −d, codes rectified: {', '.join(names)}."]

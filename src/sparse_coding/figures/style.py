@@ -15,43 +15,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
+from sparse_coding import methods
+
 DESIGN_WIDTH = 12.0  # inch; panels and fonts are laid out for this width and scale with it
 DARK, GREY = "#444444", "#d0d0d0"  # words beside panels; what is greyed
 SMALL, TEXT, LARGE = 9.0, 10.0, 13.0  # points at the design width
-
-LEARNED = ("tied", "untied", "topk")
-NAMES = {
-    "tied": "tied",
-    "untied": "untied",
-    "topk": "TopK",
-    "pca": "PCA",
-    "ica": "ICA",
-    "nmf": "NMF",
-    "neuron_basis": "neuron basis",
-    "random": "random directions",
-}
-# Okabe & Ito, "Color Universal Design" (2008), for the learned ones.
-_COLOURS = {
-    "tied": "#0072B2",
-    "untied": "#009E73",
-    "topk": "#D55E00",
-    "pca": "#111111",
-    "ica": "#555555",
-    "nmf": "#777777",
-    "neuron_basis": "#8c8c8c",
-    "random": "#aaaaaa",
-}
-_MARKERS = {
-    "tied": "o",
-    "untied": "s",
-    "topk": "^",
-    "pca": "D",
-    "ica": "X",
-    "nmf": "P",
-    "neuron_basis": "v",
-    "random": "*",
-}
-_DASHES: dict[str, Any] = {"pca": (0, (5, 2)), "ica": (0, (5, 2, 1, 2)), "neuron_basis": (0, (2, 2))}
 
 RC: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
@@ -91,13 +59,15 @@ def look(kind: str, ratio: float | None, ratios: list[float]) -> Look:
     """The look of a method; among the `ratios` of its architecture, the largest has the full colour."""
     place = (sorted(ratios).index(ratio) + 1) / len(ratios) if ratio in ratios else 1.0
     white = 0.6 * (1 - place)
-    red, green, blue = (channel + (1 - channel) * white for channel in to_rgb(_COLOURS[kind]))
-    return Look((red, green, blue), _MARKERS[kind], _DASHES.get(kind, "-"))
+    row = methods.of(kind)
+    red, green, blue = (channel + (1 - channel) * white for channel in to_rgb(row.colour))
+    return Look((red, green, blue), row.marker, row.dashes)
 
 
 def method(kind: str, ratio: float | None) -> str:
     """A method's short name, e.g. `tied r4` with 4 features per activation dimension."""
-    return NAMES[kind] if ratio is None else f"{NAMES[kind]} r{ratio:g}"
+    label = methods.of(kind).label
+    return label if ratio is None else f"{label} r{ratio:g}"
 
 
 def png(figure: Figure, width: float, dpi: int) -> bytes:

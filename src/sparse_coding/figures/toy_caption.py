@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from sparse_coding import methods
 from sparse_coding.core.metrics.over_seeds import over_seeds
-from sparse_coding.figures import style, toy
+from sparse_coding.figures import toy
 from sparse_coding.figures.caption import mixed
 from sparse_coding.slices.toy import ToyFigureSlice
 
@@ -19,7 +20,7 @@ def title(rows: pd.DataFrame) -> str:
     """What was trained on what."""
     first = rows.iloc[0]
     return (
-        f"Toy: what {style.NAMES[first.architecture]} dictionaries find of {first.n_true} true features in "
+        f"Toy: what {methods.of(first.architecture).label} dictionaries find of {first.n_true} true features in "
         f"{first.d_act} dimensions"
     )
 

@@ -6,7 +6,7 @@ whole blocks of the file system.
 
 import math
 
-from sparse_coding import slices
+from sparse_coding import methods, slices
 from sparse_coding.forecast.jobs import Job
 from sparse_coding.forecast.shapes import BYTES
 from sparse_coding.forecast.vectors import Rows, Sizes
@@ -77,25 +77,25 @@ def _activations(job: Job, name: str, sizes: Sizes) -> list[float]:
     return [activations_bytes(sizes.rows(name), sizes.width(name), BYTES[own.dtype], own.block_rows)]
 
 
-def dictionary_bytes(n_feat: int, d_act: int, tied: bool) -> int:
+def dictionary_bytes(n_feat: int, d_act: int, kind: str) -> int:
     """A trained dictionary: one matrix or two, bias and gain, centre."""
-    return FLOAT * ((1 if tied else 2) * n_feat * d_act + 2 * n_feat + d_act) + HEADER
+    return FLOAT * (methods.of(kind).matrices * n_feat * d_act + 2 * n_feat + d_act) + HEADER
 
 
 def _dictionaries(job: Job, name: str, sizes: Sizes) -> list[float]:
     own = job.settings
     assert isinstance(own, DictionariesSlice)
     lines = own.training.steps // own.training.log_steps + 2
-    n_feat = sizes.features(own.site, own.ratio)
-    return [dictionary_bytes(n_feat, sizes.width(own.site), own.architecture == "tied"), LOG_LINE * lines]
+    n_feat = sizes.features(own.site, own.architecture, own.ratio)
+    return [dictionary_bytes(n_feat, sizes.width(own.site), own.architecture), LOG_LINE * lines]
 
 
 def _baselines(job: Job, name: str, sizes: Sizes) -> list[float]:
-    """A basis is stored once, without signs; only ICA reads out by another matrix."""
+    """A basis is stored once, without signs."""
     own = job.settings
     assert isinstance(own, BaselinesSlice)
     width = sizes.width(own.site)
-    matrices = 2 if own.members[name].method == "ica" else 1
+    matrices = methods.of(own.members[name].method).matrices
     return [FLOAT * (matrices * width * width + 5 * width) + HEADER]
 
 
@@ -103,22 +103,15 @@ def _evaluation(job: Job, name: str, sizes: Sizes) -> list[float]:
     own = job.settings
     if isinstance(own, TablesSlice):
         site = job.name.removeprefix("evaluation_tables_")
-        rated = [_ratio_of(member) for member in own.names]
-        features = sum(sizes.features(site, ratio) for ratio in rated)
+        members = slices.evaluation(sizes.params, site).members
+        features = sum(sizes.features(site, members[each].kind, members[each].ratio) for each in own.names)
         return [TABLE_COLUMN_ROW * len(own.names) + 12_000, FREQUENCY * features + FREQUENCY_HEAD]
     if not isinstance(own, EvaluationSlice):
         return [2300 * _subjects(sizes), 900 * _subjects(sizes), 400 * _subjects(sizes)]
-    ratio = own.members[name].ratio
-    n_feat = sizes.features(own.site, ratio)
-    refits = own.evaluation.refits(ratio)
+    about = own.members[name]
+    n_feat, refits = sizes.features(own.site, about.kind, about.ratio), sizes.refits(about.kind)
     rows: list[float] = [ROW * (2 if refits else 1), FREQUENCY * n_feat + FREQUENCY_HEAD]
     return [*rows, FLOAT * n_feat + 250] if refits else rows
-
-
-def _ratio_of(member: str) -> float | None:
-    """As its name says: `tied_r4_l1-0.002_s0`."""
-    parts = [part for part in member.split("_")[1:2] if part.startswith("r")]
-    return float(parts[0][1:]) if parts else None
 
 
 def _subjects(sizes: Sizes) -> int:
@@ -143,7 +136,7 @@ def _toy(job: Job, name: str, sizes: Sizes) -> list[float]:
     own, toy = job.settings, sizes.params.toy
     if isinstance(own, ToySlice):
         n_feat = max(1, round(own.ratio * toy.true_features))
-        return [dictionary_bytes(n_feat, toy.d_act, toy.architecture == "tied"), 600]
+        return [dictionary_bytes(n_feat, toy.d_act, toy.architecture), 600]
     if job.name == "toy_tables":
         return [120 * _toys(toy) + 8000, 90 * _toys(toy)]
     return _plots(job, name, sizes)

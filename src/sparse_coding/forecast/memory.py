@@ -4,7 +4,7 @@ What a job maps from files (activations, the code of libraries) is not in it: th
 is short, and libraries are there once for all jobs. All in bytes.
 """
 
-from sparse_coding import sites
+from sparse_coding import methods, sites
 from sparse_coding.forecast import corpus
 from sparse_coding.forecast.jobs import Job
 from sparse_coding.forecast.shapes import BYTES
@@ -95,20 +95,24 @@ def _import(own: ImportSlice, sizes: Sizes, threads: int) -> float:
 def _dictionaries(own: DictionariesSlice, sizes: Sizes, threads: int) -> float:
     """The stream, the members with their moments, and a workspace a thread."""
     training, width = own.training, sizes.width(own.site)
-    n_feat = sizes.features(own.site, own.ratio)
-    one = FLOAT * n_feat * width * (1 if own.architecture == "tied" else 2)
+    n_feat, about = sizes.features(own.site, own.architecture, own.ratio), methods.of(own.architecture)
+    one = FLOAT * n_feat * width * about.matrices
     together = min(len(own.members), training.side_by_side)
     stream = (max(training.buffer_rows, training.batch) + CHUNK) * width * BYTES[sizes.params.activations.dtype]
     stream += (ROWS_AHEAD + TURN) * training.batch * width * FLOAT
-    steps = min(threads, together) * workspace(training.batch, n_feat, width, own.architecture == "topk")
+    steps = min(threads, together) * workspace(training.batch, n_feat, width, about.strength)
     return BASE["dictionaries"] + LOOPS + 3 * one * together + stream + steps
 
 
-def workspace(batch: int, n_feat: int, d_act: int, keeps_largest: bool) -> float:
-    """Scratch of one thread: pattern, scores and rounded factors of a sparse step; the codes of a dense one."""
+def workspace(batch: int, n_feat: int, d_act: int, strength: methods.Strength | None) -> float:
+    """Scratch of one thread: pattern, scores and rounded factors of a sparse step; the codes of a dense one.
+
+    A wished L0 (thresholds) takes a second pattern, and pre-activations beside the codes.
+    """
     codes = batch * n_feat
-    sparse = (PATTERN + SCREEN) * codes + n_feat * d_act + batch * d_act * (FLOAT + 1)
-    return sparse + (2 if keeps_largest else 1) * FLOAT * codes
+    patterns = PATTERN * (2 if strength == "l0" else 1)
+    sparse = (patterns + SCREEN) * codes + n_feat * d_act + batch * d_act * (FLOAT + 1)
+    return sparse + (1 if strength == "l1" else 2) * FLOAT * codes
 
 
 def _baselines(own: BaselinesSlice, sizes: Sizes, threads: int) -> float:
@@ -116,19 +120,20 @@ def _baselines(own: BaselinesSlice, sizes: Sizes, threads: int) -> float:
     width, rows = sizes.width(own.site), sizes.rows(own.site).train
     held = [READ_ROWS * width * (FLOAT + 2 * DOUBLE) + 4 * DOUBLE * width**2]
     for member in own.members.values():
-        if member.method == "ica":
-            held.append(ICA_COPIES * min(member.rows or rows, rows) * width)
-        if member.method == "nmf":
-            held.append(NMF_COPIES * min(max(2048, 16 * width), member.rows or rows, rows) * width)
+        sample = min(member.rows or rows, rows)
+        if methods.of(member.method).solved:  # a block of the sample after another
+            held.append(NMF_COPIES * min(max(2048, 16 * width), sample) * width)
+        elif member.iterations is not None:
+            held.append(ICA_COPIES * sample * width)
     return BASE["baselines"] + max(held)
 
 
 def _evaluation(own: EvaluationSlice, sizes: Sizes, threads: int) -> float:
     """The dictionaries of a part, and the larger of: measuring (a gain refit a thread), splicing (logits a thread)."""
     width = sizes.width(own.site)
-    refits_of = own.evaluation.refits
-    shapes = [(sizes.features(own.site, row.ratio), refits_of(row.ratio), row.kind) for row in own.members.values()]
-    loaded = [FLOAT * n * width * (1 if kind in ("tied", "nmf") else 2) for n, _, kind in shapes]
+    rows = own.members.values()
+    shapes = [(sizes.features(own.site, row.kind, row.ratio), sizes.refits(row.kind), row.kind) for row in rows]
+    loaded = [FLOAT * n * width * _loaded_matrices(kind) for n, _, kind in shapes]
     held = max(sum(loaded[first : first + AT_A_TIME]) for first in range(0, len(loaded), AT_A_TIME))
     refits = sorted((DOUBLE * SQUARES * n**2 for n, refitted, _ in shapes if refitted), reverse=True)
     largest = max(n for n, _, _ in shapes)
@@ -144,10 +149,16 @@ def _evaluation(own: EvaluationSlice, sizes: Sizes, threads: int) -> float:
     return base + _weights(sizes) + TOKEN_LOADED * sizes.tokens + max(measuring, busy * spliced)
 
 
+def _loaded_matrices(kind: str) -> int:
+    """Of [n_feat, d_act]; with signs both are written out, also where they are the same."""
+    about = methods.of(kind)
+    return 2 if about.signed else about.matrices
+
+
 def _autointerp(own: AutointerpSlice | AutointerpLlmSlice, sizes: Sizes, threads: int) -> float:
     """The codes of sampled features on all fragments, a dictionary a thread."""
     rows, width = sizes.rows(own.site).fragments, sizes.width(own.site)
-    shapes = [sizes.features(own.site, row.ratio) for row in own.members.values()]
+    shapes = [sizes.features(own.site, row.kind, row.ratio) for row in own.members.values()]
     features = [min(own.sampling.features, n) for n in shapes]
     codes = sum(sorted((FLOAT * n * rows for n in features), reverse=True)[:threads])
     encoding = ENCODED_ROWS * FLOAT * (2 * width + max(features)) + 4 * FLOAT * max(shapes) * width
@@ -173,8 +184,10 @@ def _toy(own: ToySlice, sizes: Sizes, threads: int) -> float:
     """All members of a cell at once, on vectors that are drawn as they are asked for."""
     training = own.training
     n_feat = max(1, round(own.ratio * training.true_features))
-    one = FLOAT * n_feat * training.d_act * (1 if training.architecture == "tied" else 2)
-    steps = min(threads, len(own.members)) * workspace(training.batch, n_feat, training.d_act, False)
+    one = FLOAT * n_feat * training.d_act * methods.of(training.architecture).matrices
+    steps = min(threads, len(own.members)) * workspace(
+        training.batch, n_feat, training.d_act, methods.of(training.architecture).strength
+    )
     drawn = (TURN + 1) * training.batch * training.d_act * FLOAT + 1024 * training.true_features * 3 * DOUBLE
     held_out = training.held_out * training.d_act * 2 * FLOAT + 2048 * n_feat * 4 * FLOAT
     return BASE["toy"] + LOOPS + 3 * one * len(own.members) + drawn + max(steps, held_out)

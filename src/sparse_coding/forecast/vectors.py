@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from sparse_coding import sites
+from sparse_coding import methods, sites
 from sparse_coding.forecast import imported, shapes
 from sparse_coding.forecast.corpus import DOCUMENT_TOKENS
 from sparse_coding.params import Params
@@ -84,7 +84,13 @@ class Sizes:
         blocks = self.blocks(own.train_tokens) + self.blocks(own.held_out_tokens)
         return blocks * own.context + own.fragments * self.fragment_length
 
-    def features(self, site: str, ratio: float | None) -> int:
-        """Features of a dictionary; of a baseline (no ratio) each direction twice."""
-        width = self.width(site)
-        return 2 * width if ratio is None else max(1, round(ratio * width))
+    def features(self, site: str, kind: str, ratio: float | None) -> int:
+        """Features of a dictionary; of a baseline as many as dimensions, or with signs each direction twice."""
+        width, about = self.width(site), methods.of(kind)
+        if ratio is not None and about.is_learned:
+            return max(1, round(ratio * width))
+        return 2 * width if about.signed else width
+
+    def refits(self, kind: str) -> bool:
+        """Whether dictionaries of a kind have their gains refitted: learned ones do."""
+        return methods.is_learned(kind) and self.params.evaluation.gain_refit_rows is not None

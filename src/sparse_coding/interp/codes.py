@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 
 from sparse_coding.core.dictionary import Dictionary
+from sparse_coding.core.finder import largest_codes
 from sparse_coding.errors import BadInput
 from sparse_coding.interp.fragments import Choice, choose_features
 from sparse_coding.io import dictionaries as dictionary_files
@@ -44,5 +45,5 @@ def _encode(
     codes, chosen = np.empty((len(features), fragments.n_rows), np.float32), torch.from_numpy(features)
     for start in range(0, fragments.n_rows, ENCODE_ROWS):
         stop = min(start + ENCODE_ROWS, fragments.n_rows)
-        codes[:, start:stop] = dictionary.encode_features(fragments.read(start, stop), chosen).numpy().T
+        codes[:, start:stop] = dictionary.encode_features(fragments.read(start, stop), chosen, largest_codes).numpy().T
     return codes

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from sparse_coding import methods
 from sparse_coding.interp.statistics import (
     Interval,
     difference_interval,
@@ -21,7 +22,7 @@ from sparse_coding.interp.statistics import (
 Row = Mapping[str, Any]
 
 SEED = 0  # of every resampling: the same rows give the same lines
-REFERENCE, PLAIN = "random", "plain"  # the dictionary that others are compared with, under this condition
+PLAIN = "plain"  # the condition under which dictionaries are compared
 SCORED = ("ok", "pred_constant")
 UNFIT = ("dead", "too_few")  # nothing about them could be tested
 STATUSES = (*UNFIT, "truth_constant", "pred_constant", "failed")
@@ -41,10 +42,10 @@ WEAKEST = "weakest"  # what firing texts are told from where a feature is hardly
 
 # Scores that differ in any of these are not comparable, and rows that differ in any of ABOUT are not put together.
 ASKED = ("site", "scorer", "explainer", "judge", "simulator", "source", "mode", "choice", "prompts", "shown", "server")
-ABOUT = ("name", "kind", "ratio", "l1", "k", "seed", "condition", "wanted", *ASKED)
+ABOUT = ("name", "kind", "ratio", "l1", "k", "l0_target", "seed", "condition", "wanted", *ASKED)
 
 COLUMNS = (
-    *("site", "name", "kind", "ratio", "l1", "k", "seed", "condition"),
+    *("site", "name", "kind", "ratio", "l1", "k", "l0_target", "seed", "condition"),
     *("scorer", "explainer", "judge", "simulator", "source", "mode", "choice", "prompts"),
     *("score", "wanted", "sampled", "scored", *STATUSES),
     *("mean", "mean_low", "mean_high"),
@@ -172,7 +173,7 @@ def _differences(parts: Sequence[_Part], resamples: int) -> dict[_Part, dict[str
             families[tuple(part.about[column] for column in ASKED)].append(part)
     found = {}
     for family in families.values():
-        reference = next((part for part in family if part.about["name"] == REFERENCE), None)
+        reference = next((part for part in family if part.about["name"] == methods.REFERENCE), None)
         if reference is not None:
             others = [part for part in family if part is not reference]
             p = [permutation_p(part.values, reference.values, resamples, SEED) for part in others]

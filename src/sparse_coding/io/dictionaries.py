@@ -15,7 +15,9 @@ from sparse_coding.core.dictionary import TENSORS, Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io.unreadable import SAFETENSORS, check_is_file, what_is
 
-FORMAT = "sparse_coding dictionary 1"
+# What format 1 can hold is written as it ever was; 2 is for a threshold, and for what encodes one place and puts
+# together another. A reader that knows 1 alone refuses 2, where it would compute something else.
+FORMAT, FORMAT_2 = "sparse_coding dictionary 1", "sparse_coding dictionary 2"
 DIRECTIONS = ("encoder", "decoder")  # [n_feat, d_act]
 EXAMINED, NAMED = 200, 5  # files of a folder that was given in place of one
 
@@ -26,7 +28,8 @@ def save(path: Path, dictionary: Dictionary, settings: dict) -> None:
     The bytes depend on the arguments alone. A tied decoder is stored once, and so is each direction of a dictionary
     that holds all of them as +d and -d.
     """
-    tensors = {name: getattr(dictionary, name).detach().cpu().contiguous() for name in TENSORS}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in dictionary.tensors.items()}
+    is_first = tensors.keys() == set(TENSORS)
     shape = {"activation": dictionary.activation, "k": dictionary.k, "iterations": dictionary.iterations}
     if all(_is_signed(tensors[name]) for name in DIRECTIONS):
         shape["signed"] = True
@@ -34,11 +37,11 @@ def save(path: Path, dictionary: Dictionary, settings: dict) -> None:
     if torch.equal(tensors["encoder"], tensors["decoder"]):
         del tensors["encoder"]
     header = {
-        "format": FORMAT,
+        "format": FORMAT if is_first else FORMAT_2,
         "dictionary": json.dumps(shape, sort_keys=True),
         "settings": json.dumps(settings, sort_keys=True),
     }
-    header["sha256"] = _sha256(tensors, header)
+    header["sha256"] = checksum(tensors, header)
     with whole_file(path) as temporary:
         # One header entry: safetensors writes several in an order of its own.
         save_file(tensors, temporary, metadata={"sparse_coding": json.dumps(header, sort_keys=True)})
@@ -57,18 +60,21 @@ def load_with_settings(path: Path) -> tuple[Dictionary, dict]:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("sparse_coding", "{}"))
             kind = header.get("format") if isinstance(header, dict) else header
-            if kind != FORMAT:
-                raise BadInput(path, f"format {kind!r}", repr(FORMAT))
+            if kind not in (FORMAT, FORMAT_2):
+                raise BadInput(path, f"format {kind!r}", f"{FORMAT!r} or {FORMAT_2!r}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, ValueError) as error:
         raise BadInput(path, what_is(path, SAFETENSORS, error), wanted) from None
-    if header.pop("sha256", None) != _sha256(tensors, header):
+    if header.pop("sha256", None) != checksum(tensors, header):
         raise BadInput(path, "bytes that were changed after it was written", "its own checksum; make it again")
     tensors.setdefault("encoder", tensors["decoder"])
     shape = json.loads(header["dictionary"])
     if shape.pop("signed", False):
         tensors |= {name: torch.cat([tensors[name], -tensors[name]]) for name in DIRECTIONS}
-    return Dictionary(**tensors, **shape), json.loads(header["settings"])
+    try:
+        return Dictionary(**tensors, **shape), json.loads(header["settings"])
+    except (TypeError, BadInput) as error:
+        raise BadInput(path, f"what no version of this program writes ({error})", wanted) from None
 
 
 def _those_in(folder: Path) -> str:
@@ -84,7 +90,8 @@ def _those_in(folder: Path) -> str:
 def _says_it_is_one(path: Path) -> bool:
     try:
         with safe_open(path, framework="pt") as file:
-            return FORMAT in (file.metadata() or {}).get("sparse_coding", "")
+            says = (file.metadata() or {}).get("sparse_coding", "")
+            return FORMAT in says or FORMAT_2 in says
     except (SafetensorError, OSError):
         return False
 
@@ -97,7 +104,8 @@ def _is_signed(directions: Tensor) -> bool:
     return torch.equal(first, -second)
 
 
-def _sha256(tensors: dict[str, Tensor], header: dict[str, str]) -> str:
+def checksum(tensors: dict[str, Tensor], header: dict[str, str]) -> str:
+    """Of tensors and of what a header says of them."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())

@@ -21,37 +21,62 @@ CHUNK_ROWS = 256
 AHEAD = 32  # at 60 batches a second half a second, in which a buffer is filled
 
 
-def batches(split: Split, *, size: int, seed: int, buffer_rows: int, mean: Tensor, scale: float) -> Iterator[Tensor]:
+def batches(
+    split: Split, *, size: int, seed: int, buffer_rows: int, mean: Tensor, scale: float, skip: int = 0
+) -> Iterator[Tensor]:
     """Batches (x - mean) / scale, [size, d_act] float32, for ever; a function of the file and the arguments.
 
-    Every epoch reads each row once, in a new order. Close the stream to end its thread, or let go of it. Raises
-    BadInput where the file has fewer rows than a batch, and what `Split.read` raises.
+    Every epoch reads each row once, in a new order. skip: batches that are left out, at next to no cost: only the
+    numbers of their rows are drawn. Close the stream to end its thread, or let go of it. Raises BadInput where the file
+    has fewer rows than a batch, and what `Split.read` raises.
     """
     if split.n_rows < size:
         raise BadInput("dictionaries.batch", str(size), f"at most the {split.n_rows} vectors that there are")
-    with closing(_ahead(_drawn(split, size, seed, buffer_rows, mean, scale))) as made_ahead:
+    with closing(_ahead(_drawn(split, size, seed, buffer_rows, mean, scale, skip))) as made_ahead:
         yield from made_ahead
 
 
-def _drawn(split: Split, size: int, seed: int, buffer_rows: int, mean: Tensor, scale: float) -> Iterator[Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    chunks = _chunks(split.n_rows, generator)
-    buffer = torch.empty(max(buffer_rows, size) + CHUNK_ROWS, len(mean), dtype=split.dtype)
-    rows = 0
-    while True:
-        while rows < max(buffer_rows, size):
-            start = next(chunks)
-            stop = min(start + CHUNK_ROWS, split.n_rows)
+def _drawn(
+    split: Split, size: int, seed: int, buffer_rows: int, mean: Tensor, scale: float, skip: int
+) -> Iterator[Tensor]:
+    most = max(buffer_rows, size)
+    buffer = torch.empty(most + CHUNK_ROWS, len(mean), dtype=split.dtype)
+    rows, left = 0, torch.empty(0, dtype=torch.long)  # in the buffer; the numbers of those, while nothing is read
+    for starts, order in _fillings(split.n_rows, size, most, torch.Generator().manual_seed(seed)):
+        whole = len(order) - len(order) % size
+        if skip >= whole // size:
+            skip -= whole // size
+            left = torch.cat([left, *(torch.arange(*_chunk(start, split)) for start in starts)])[order[whole:]]
+            continue
+        for number in left.tolist():  # fewer than a batch, from everywhere
+            split.read_into(buffer[rows : rows + 1], number, number + 1)
+            rows += 1
+        left = left[:0]
+        for start, stop in (_chunk(start, split) for start in starts):
             split.read_into(buffer[rows : rows + stop - start], start, stop)
             rows += stop - start
-        order = torch.randperm(rows, generator=generator)
-        whole = rows - rows % size
-        for start in range(0, whole, size):
+        for start in range(skip * size, whole, size):
             # index_select: four times as fast as brackets, in half precision.
             drawn = buffer.index_select(0, order[start : start + size])
             yield drawn.float().sub_(mean).div_(scale)
-        rows -= whole
+        skip, rows = 0, rows - whole
         buffer[:rows] = buffer[order[whole:]]
+
+
+def _chunk(start: int, split: Split) -> tuple[int, int]:
+    return start, min(start + CHUNK_ROWS, split.n_rows)
+
+
+def _fillings(n_rows: int, size: int, most: int, generator: torch.Generator) -> Iterator[tuple[list[int], Tensor]]:
+    """For each filling of the buffer: the chunks that are added to what is left, and the order in which it is drawn."""
+    chunks, rows = _chunks(n_rows, generator), 0
+    while True:
+        starts = []
+        while rows < most:
+            starts.append(next(chunks))
+            rows += min(CHUNK_ROWS, n_rows - starts[-1])
+        yield starts, torch.randperm(rows, generator=generator)
+        rows %= size
 
 
 def _chunks(n_rows: int, generator: torch.Generator) -> Iterator[int]:

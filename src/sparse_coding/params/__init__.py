@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from sparse_coding.params.dataset import Dataset
+from sparse_coding.params.dictionaries import Dictionaries, Own, Training, own_section
 from sparse_coding.params.interpretation import (
     MOST_FAILED,
     SET_HERE,
@@ -32,7 +33,6 @@ from sparse_coding.params.section import (
     Baseline,
     Count,
     NonNegative,
-    Optimisation,
     Positive,
     Section,
     Share,
@@ -58,13 +58,13 @@ __all__ = [
     "Dictionaries",
     "Evaluation",
     "Grid",
-    "LearningRates",
     "Llm",
     "LlmScorer",
     "Machine",
     "Model",
     "Nearest",
     "Only",
+    "Own",
     "Params",
     "Plots",
     "Price",
@@ -77,6 +77,7 @@ __all__ = [
     "Training",
     "Transformer",
     "host_of",
+    "own_section",
 ]
 
 
@@ -97,8 +98,9 @@ class Grid(Section):
     )
     architectures: tuple[Architecture, ...] = setting(
         ("tied", "untied", "topk"),
-        "`tied` and `untied` are ReLU with an L1 penalty, `topk` keeps the k largest codes: docs/what-there-is.md.",
-        source="Cunningham et al. 2023; Gao et al. 2024 for TopK",
+        "`tied` and `untied` are ReLU with an L1 penalty, `topk` keeps the k largest codes, `jumprelu` those above a "
+        "threshold: docs/what-there-is.md.",
+        source="Cunningham et al. 2023; Gao et al. 2024 for TopK; Rajamanoharan et al. 2024 for JumpReLU",
     )
     ratios: tuple[Positive, ...] = setting((1, 2, 4), "Features per activation dimension.", unit="features / dimension")
     l1: tuple[NonNegative, ...] = setting(
@@ -107,13 +109,19 @@ class Grid(Section):
         unit="loss / code",
     )
     k: tuple[Count, ...] = setting((4, 8, 16, 32), "Codes kept for each vector (TopK).", unit="codes / vector")
+    l0: tuple[Positive, ...] = setting(
+        (8, 16, 32),
+        "Codes wished for each vector, on average, on which training settles (JumpReLU).",
+        unit="codes / vector",
+    )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = setting((0,), "Seeds of the initial weights.")
     only: tuple[Only, ...] = setting(
         (), "Parts of the product to train; empty means all of it. A part that matches nothing is refused."
     )
 
-    _lists = field_validator("sites", "architectures", "ratios", "l1", "k", "seeds")(filled_and_distinct)
-    _names = field_validator("ratios", "l1")(named_apart)
+    _lists = field_validator("sites", "architectures", "ratios", "seeds")(filled_and_distinct)
+    _strengths = field_validator("l1", "k", "l0")(distinct)  # filled where an architecture takes it: grid_checks
+    _names = field_validator("ratios", "l1", "l0")(named_apart)
 
 
 class Activations(Section):
@@ -133,61 +141,6 @@ class Activations(Section):
         changes_results=False,
     )
     imported: dict[str, str] = setting({}, "Site name -> folder of .npy, .safetensors or .pt vectors made elsewhere.")
-
-
-class LearningRates(Section):
-    """Peak learning rates; they differ because the architectures' gradients do."""
-
-    tied: Positive = setting(2e-2, "Peak rate, tied.", source="docs/decisions.md: default grid")
-    untied: Positive = setting(1e-2, "Peak rate, untied.", source="docs/decisions.md: default grid")
-    topk: Positive = setting(4e-3, "Peak rate, TopK.", source="docs/decisions.md: default grid")
-
-
-class Training(Optimisation):
-    """How a sparse autoencoder is trained, whatever its architecture."""
-
-    normalise: bool = setting(True, "Centre activations and scale them to unit mean norm; folded into the saved file.")
-    legacy_adam: bool = setting(
-        False,
-        "Adam with the defect of the original: the moments are corrected as if each step were the first one.",
-        source="docs/paper.md",
-    )
-    initial_weights: Literal["unit", "xavier"] = setting(
-        "unit",
-        "`unit`: random unit rows, the encoder equal to the decoder; `xavier`: both drawn apart, Xavier-uniform.",
-        source="Glorot & Bengio 2010",
-    )
-    free_lengths: bool = setting(
-        False, "Decoder rows are made unit by a division in the loss, and not after each step.", source="docs/paper.md"
-    )
-    learned_centre: bool = setting(True, "Untied and TopK learn a centre.", source="Bricken et al. 2023")
-    shuffle_seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the order in which vectors are read.")
-    buffer_rows: Count = setting(
-        131_072,
-        "Vectors that are mixed with one another; all are in memory, once, as stored, beside 32 batches in float32.",
-        unit="vectors",
-    )
-    log_steps: Count = setting(20, "Steps between lines of the training log.", unit="steps")
-    side_by_side: Count = setting(
-        8,
-        "Members of a cell that are trained on one reading of the data; a kill costs these at most.",
-        unit="members",
-        changes_results=False,
-    )
-    device: Literal["auto", "cpu", "cuda"] = setting(
-        "auto",
-        "Where training runs; auto: a GPU if there is one (docs/what-there-is.md: GPU).",
-        changes_results=False,
-    )
-    gpu_precision: Literal["float32", "tf32", "bfloat16"] = setting(
-        "float32", "Products on a GPU: tf32 rounds their factors, bfloat16 factors and results. The processor is exact."
-    )
-
-
-class Dictionaries(Training):
-    """How sparse autoencoders are trained."""
-
-    lr: LearningRates = setting(LearningRates(), "Peak learning rates of Adam, by architecture.")
 
 
 class Baselines(Section):

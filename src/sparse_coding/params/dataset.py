@@ -10,7 +10,9 @@ from sparse_coding.params.section import Count, Section, Share, setting
 class Dataset(Section):
     """Token blocks and interpretation fragments, from a corpus."""
 
-    corpus: str = setting("pydocs", "`pydocs`, a file, a folder, or a data hub name: docs/your-own.md, Corpus.")
+    corpus: str = setting(
+        "pydocs", "`pydocs`, a file, a folder, or a data hub name: docs/your-own.md, Corpus.", place="files"
+    )
     revision: str | None = setting(None, "Branch, tag or commit of a corpus on the data hub.")
     subset: str | None = setting(None, "Subset (configuration) of a hub corpus or a local copy of one.")
     split: str | None = setting(

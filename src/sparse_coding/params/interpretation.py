@@ -29,6 +29,7 @@ class Nearest(Section):
 
     l1: Positive = setting(2e-3, "For architectures with an L1 penalty.", unit="loss / code")
     k: Count = setting(8, "For TopK.", unit="codes / vector")
+    l0: Positive = setting(16, "For JumpReLU.", unit="codes / vector")
 
 
 class RandomWeights(Section):
@@ -41,6 +42,7 @@ class RandomWeights(Section):
     ratio: Positive = setting(4, "Its size.", unit="features / dimension")
     l1: NonNegative = setting(2e-3, "Its L1 penalty (ReLU architectures).", unit="loss / code")
     k: Count = setting(8, "Its k (TopK).", unit="codes / vector")
+    l0: Positive = setting(16, "Its wished L0 (JumpReLU).", unit="codes / vector")
     seed: Annotated[int, Field(ge=0)] = setting(0, "Its seed; exactly this one is that of the model's random weights.")
 
 
@@ -140,6 +142,7 @@ class Questions(Section):
     embedder: str | None = setting(
         None,
         "A sentence-embedding model, for embedding: a folder in Hugging Face format. It runs here.",
+        place="files",
         min_length=1,
     )
     per_call: Annotated[int, Field(ge=1, le=20)] = setting(

@@ -13,7 +13,7 @@ class Model(Section):
     """The language model whose activations are taken apart."""
 
     name: str = setting(
-        "models/pydocs-6l", "A folder in Hugging Face format, or a name on the model hub.", min_length=1
+        "models/pydocs-6l", "A folder in Hugging Face format, or a name on the model hub.", place="model", min_length=1
     )
     revision: str | None = setting(None, "Branch, tag or commit on the hub.")
     checkpoint: Annotated[int, Field(ge=0)] | None = setting(

@@ -4,7 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Architecture = Literal["tied", "untied", "topk"]
+from sparse_coding import methods
+
+Architecture = Literal[methods.LEARNED]  # type: ignore[valid-type]
 Baseline = Literal["pca", "ica", "nmf", "neuron_basis", "random"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -13,10 +15,20 @@ Count = Annotated[int, Field(ge=1)]
 
 
 def setting(
-    default: Any, doc: str, *, unit: str = "", source: str = "", changes_results: bool = True, **constraints: Any
+    default: Any,
+    doc: str,
+    *,
+    unit: str = "",
+    source: str = "",
+    changes_results: bool = True,
+    place: Literal["files", "model"] | None = None,
+    **constraints: Any,
 ) -> Any:
-    """A documented field; the reference page docs/params.md is made from these words."""
-    extra: dict[str, Any] = {"unit": unit, "source": source, "changes_results": changes_results}
+    """A documented field; the reference page docs/params.md is made from these words.
+
+    place: it may be a path, which changes no result where what lies there is known by its content (leaves.py).
+    """
+    extra: dict[str, Any] = {"unit": unit, "source": source, "changes_results": changes_results, "place": place}
     return Field(default=default, description=doc, json_schema_extra=extra, **constraints)
 
 
@@ -58,13 +70,6 @@ class Optimisation(Section):
     batch: Count = setting(1024, "Vectors in a step.", unit="vectors")
     warmup_share: Share = setting(0.05, "Steps of linear warm-up of the rate.", unit="share of steps")
     decay_share: Share = setting(0.3, "Last steps, of linear decay of the rate to zero.", unit="share of steps")
-    l1_warmup_share: Share = setting(0.1, "Steps of linear warm-up of the L1 penalty.", unit="share of steps")
-    initial_density: Annotated[float, Field(gt=0, lt=1)] | None = setting(
-        0.1,
-        "Codes that are positive before the first step, by one bias for all features; null: biases of 0, half of them.",
-        unit="share of codes",
-        source="docs/decisions.md: first steps",
-    )
     beta1: Annotated[float, Field(ge=0, lt=1)] = setting(
         0.9, "Adam's decay of the first moment.", source="Kingma & Ba 2015"
     )
@@ -72,3 +77,20 @@ class Optimisation(Section):
         0.999, "Adam's decay of the second moment.", source="Kingma & Ba 2015"
     )
     eps: Positive = setting(1e-8, "Adam's epsilon.", source="Kingma & Ba 2015")
+
+
+class WithL1(Section):
+    """What a ReLU with an L1 penalty reads."""
+
+    l1_warmup_share: Share = setting(0.1, "Steps of linear warm-up of the L1 penalty.", unit="share of steps")
+    initial_density: Annotated[float, Field(gt=0, lt=1)] | None = setting(
+        0.1,
+        "Codes that are positive before the first step, by one bias for all features; null: biases of 0, half of them.",
+        unit="share of codes",
+        source="docs/decisions.md: first steps",
+    )
+
+    @property
+    def penalty_warmup(self) -> float:
+        """Share of the steps in which the penalty is warmed up."""
+        return self.l1_warmup_share

@@ -9,6 +9,7 @@ from sparse_coding.params.section import (
     NonNegative,
     Optimisation,
     Positive,
+    WithL1,
     filled_and_distinct,
     named_apart,
     setting,
@@ -19,7 +20,7 @@ Codes = Literal["uniform", "exponential"]
 L1Scaling = Literal["per_feature", "sum"]
 
 
-class ToyTraining(Optimisation):
+class ToyTraining(WithL1, Optimisation):
     """What all dictionaries of the toy share."""
 
     batch: Count = setting(512, "Vectors in a step.", unit="vectors")

@@ -13,7 +13,7 @@ class Transformer(Section):
     """The small language model that is trained here, into models/<name>."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = setting("pydocs-6l", "Folder under models/.")
-    corpus: str = setting("pydocs", "As dataset.corpus.")
+    corpus: str = setting("pydocs", "As dataset.corpus.", place="files")
     corpus_revision: str | None = setting(None, "Branch, tag or commit of a corpus on the data hub.")
     subset: str | None = setting(None, "As dataset.subset.")
     split: str | None = setting(None, "As dataset.split; a slice, `train[:1%]`, where `documents` is null.")
@@ -27,7 +27,9 @@ class Transformer(Section):
         10_000, "Documents that are mixed with one another where the corpus is streamed.", unit="documents"
     )
     text_field: str = setting("text", "As dataset.text_field.")
-    tokenizer: str = setting(TRAINED, "`train`: a byte-level BPE of the corpus; or a folder or hub name, such as gpt2.")
+    tokenizer: str = setting(
+        TRAINED, "`train`: a byte-level BPE of the corpus; or a folder or hub name, such as gpt2.", place="files"
+    )
     tokenizer_revision: str | None = setting(None, "Branch, tag or commit of a tokenizer on the hub.")
     tokenizer_fallback: bool = setting(
         False,

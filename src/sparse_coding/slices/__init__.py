@@ -5,9 +5,12 @@ nowhere else. What is not in a step's slice cannot change its result. Where a jo
 has an entry for each, and an artifact is made from its own entry and what stands beside `members`.
 """
 
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
-from sparse_coding import grid
+from sparse_coding import grid, known, methods
 from sparse_coding.grid import Cell
 from sparse_coding.params import Activations, Caps, Params, Sampling, Section, Training, Transformer
 from sparse_coding.slices.sections import (
@@ -46,19 +49,24 @@ __all__ = [
     "TablesSlice",
 ]
 
-# Modules that reach a step through these settings and no other way: a change in them shows in the values.
-_SCHEMA = ("params", "params.section", "params.dataset", "params.interpretation", "params.machine", "params.model",
-           "params.toy", "params.transformer", "params_file", "grid", "slices", "slices.sections",
-           "slices.toy")  # fmt: skip
+# Modules that reach a step through these settings and no other way: a change in them shows in the values. Of `methods`,
+# the rows that a figure draws by are among its settings; to the others, whether a kind is learned shows in its ratio.
+_SCHEMA = ("methods", "params", "params.section", "params.dataset", "params.dictionaries", "params.interpretation",
+           "params.machine", "params.model", "params.toy", "params.transformer", "params_file", "grid", "slices",
+           "slices.sections", "slices.toy")  # fmt: skip
 SCHEMA = tuple(f"sparse_coding.{name}" for name in _SCHEMA)
 
 
 def split(section: Section) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The values of a section as JSON: those that decide results, and those marked `changes_results=False`."""
+    """The values of a section as JSON: those that decide results, and those that do not.
+
+    The latter are marked `changes_results=False`, or are paths of what is known by its content.
+    """
     deciding, free = section.model_dump(mode="json"), {}
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
-        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("changes_results") is False:
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        if extra.get("changes_results") is False or known.by_content(value, extra.get("place")):
             free[name] = deciding.pop(name)
         elif isinstance(value, Section):
             deciding[name], inner = split(value)
@@ -70,7 +78,15 @@ def split(section: Section) -> tuple[dict[str, Any], dict[str, Any]]:
 def describe_members(cell: Cell, names: list[str] | None = None) -> list[Described]:
     """Rows for the members of a cell; only those in `names` where it is given."""
     return [
-        Described(name=name, kind=cell.architecture, ratio=cell.ratio, l1=member.l1, k=member.k, seed=member.seed)
+        Described(
+            name=name,
+            kind=cell.architecture,
+            ratio=cell.ratio,
+            l1=member.l1,
+            k=member.k,
+            l0_target=member.l0,
+            seed=member.seed,
+        )
         for name, member in zip(cell.member_names, cell.members, strict=True)
         if names is None or name in names
     ]
@@ -114,15 +130,15 @@ def _stored(params: Params) -> Activations:
 
 
 def dictionaries(params: Params, cell: Cell) -> DictionariesSlice:
-    """One cell with its members, and the learning rate of its architecture."""
-    common = params.dictionaries.model_dump(exclude={"lr"})
+    """One cell with its members, and what its architecture reads of the settings."""
+    common = params.dictionaries.model_dump(include=set(Training.model_fields))
     return DictionariesSlice(
         site=cell.site,
         architecture=cell.architecture,
         ratio=cell.ratio,
-        lr=getattr(params.dictionaries.lr, cell.architecture),
         members=dict(zip(cell.member_names, cell.members, strict=True)),
         training=Training(**common),
+        own=params.dictionaries.of(cell.architecture),
     )
 
 
@@ -218,7 +234,13 @@ def plots(params: Params, site: str) -> PlotsSlice:
         train_tokens=None if imported else params.dataset.train_tokens,
         bootstrap=params.autointerp.bootstrap,
         plots=params.plots,
+        kinds=about({row.kind for row in evaluation(params, site).members.values()}),
     )
+
+
+def about(kinds: Iterable[str]) -> dict[str, Any]:
+    """What `methods` says of some kinds: a row of another one makes no figure stale."""
+    return {kind: json.loads(json.dumps(asdict(methods.of(kind)))) for kind in sorted(kinds)}
 
 
 def transformer(params: Params) -> Transformer:

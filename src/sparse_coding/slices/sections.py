@@ -1,5 +1,10 @@
 """What each step sees: the settings of one job, as its step is given them."""
 
+from typing import Any
+
+from pydantic import Field, SerializeAsAny, model_validator
+
+from sparse_coding import methods
 from sparse_coding.grid import Member
 from sparse_coding.params import (
     Activations,
@@ -11,10 +16,12 @@ from sparse_coding.params import (
     Llm,
     LlmScorer,
     Model,
+    Own,
     Plots,
     Sampling,
     Section,
     Training,
+    own_section,
 )
 
 
@@ -43,14 +50,24 @@ class ImportSlice(Section):
 
 
 class DictionariesSlice(Section):
-    """One cell: a step trains exactly these members."""
+    """One cell: a step trains exactly these members. Of other architectures it knows nothing."""
 
     site: str
     architecture: Architecture
     ratio: float
-    lr: float
     members: dict[str, Member]
     training: Training
+    own: SerializeAsAny[Own]  # the section of its architecture
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_own(cls, given: Any) -> Any:
+        """The class of `own` is that of the architecture, also where it was written as JSON."""
+        if not isinstance(given, dict) or not isinstance(given.get("own"), dict):
+            return given
+        if given.get("architecture") not in methods.LEARNED:
+            return given  # refused as such
+        return given | {"own": own_section(given["architecture"]).model_validate(given["own"])}
 
 
 class BaselineMember(Section):
@@ -80,6 +97,7 @@ class Described(Section):
     ratio: float | None = None
     l1: float | None = None
     k: int | None = None
+    l0_target: float | None = None  # `l0` of tables is the measured one
     seed: int | None = None
 
 
@@ -143,3 +161,4 @@ class PlotsSlice(Section):
     train_tokens: int | None
     bootstrap: int
     plots: Plots
+    kinds: dict[str, Any] = Field(default={})  # what `methods` says of those in its tables

@@ -1,9 +1,13 @@
 """Which dictionaries the toy has, what each is called, and the settings that its steps see."""
 
 from itertools import product
+from typing import Any
+
+from pydantic import Field
 
 from sparse_coding.params import Plots, Section
 from sparse_coding.params.toy import Condition, Toy, ToyTraining
+from sparse_coding.slices import about
 
 
 class ToySlice(Section):
@@ -30,6 +34,7 @@ class ToyFigureSlice(Section):
 
     training: ToyTraining
     plots: Plots
+    kinds: dict[str, Any] = Field(default={})  # what `methods` says of its architecture
 
 
 def cells(toy: Toy) -> list[ToySlice]:
@@ -49,7 +54,7 @@ def cells(toy: Toy) -> list[ToySlice]:
 
 def figure(toy: Toy, plots: Plots) -> ToyFigureSlice:
     """The figure of all cells."""
-    return ToyFigureSlice(training=_training(toy), plots=plots)
+    return ToyFigureSlice(training=_training(toy), plots=plots, kinds=about([toy.architecture]))
 
 
 def _training(toy: Toy) -> ToyTraining:

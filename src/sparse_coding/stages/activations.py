@@ -64,8 +64,16 @@ def run(settings: ActivationsSlice, *, tokens: Path, output: Path, threads: int)
             writer.finish()
 
 
+def _may_be(before: str, now: str) -> bool:
+    """Whether a folder of a model may be one that had another name: it is gone, or has the same tokenizer."""
+    one, other = (Path(name).expanduser() / "tokenizer.json" for name in (before, now))
+    if not other.is_file() or not one.parent.is_dir():
+        return other.is_file()
+    return one.is_file() and one.read_bytes() == other.read_bytes()
+
+
 def _check(corpus: Tokens, model: LanguageModel, path: Path) -> None:
-    if corpus.model != model.name:
+    if corpus.model != model.name and not _may_be(corpus.model, model.name):
         raise BadInput(path, f"tokens of model {corpus.model}", f"tokens of {model.name}")
     blocks = [each.tokens for each in _splits(corpus).values()]
     # Not the vocabulary: some tokenizers have tokens more than the model, and no text gives them.

@@ -24,6 +24,7 @@ from sparse_coding.interp.token_rules import TokenRulesExplainer, TokenRulesSimu
 from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import open_activations
+from sparse_coding.io.tables.autointerp import AUTOINTERP
 from sparse_coding.slices import AutointerpSlice, Scored
 
 PLAIN, NULL = "plain", "shuffled_null"
@@ -72,7 +73,7 @@ def run(
             for condition in [PLAIN, NULL] if scored.shuffled_null else [PLAIN]:
                 rows = _rows(settings, scored, condition, scorer, features, codes)
                 suffix = "" if condition == PLAIN else f".{condition}"
-                tables.write(output / f"{scored.name}{suffix}.parquet", rows, tables.AUTOINTERP)
+                tables.write(output / f"{scored.name}{suffix}.parquet", rows, AUTOINTERP)
             return scored.name
 
         # One thread a dictionary, and one inside each: sums then do not depend on how many there are.

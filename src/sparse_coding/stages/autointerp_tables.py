@@ -7,6 +7,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.interp.means import COLUMNS, JUDGED_COLUMNS, means
 from sparse_coding.interp.one_model import ONE, mixed
 from sparse_coding.io import judged, tables
+from sparse_coding.io.tables.autointerp import AUTOINTERP
 from sparse_coding.params import MOST_FAILED
 from sparse_coding.slices import AutointerpTablesSlice
 
@@ -27,7 +28,7 @@ def run(settings: AutointerpTablesSlice, *, scores: list[Path], output: Path) ->
             print(_warning(line), file=sys.stderr)
     asked_models = bool(scores) and judged.schema_of(scores[0]) is judged.JUDGED
     tables.write_csv(output / "means.csv", lines, JUDGED_COLUMNS if asked_models else COLUMNS)
-    tables.write(output / "table.parquet", rows, judged.JUDGED if asked_models else tables.AUTOINTERP)
+    tables.write(output / "table.parquet", rows, judged.JUDGED if asked_models else AUTOINTERP)
 
 
 def _warning(line: tables.Row) -> str:

@@ -29,6 +29,8 @@ from sparse_coding.slices import BaselineMember, BaselinesSlice
 
 READ_ROWS = 8192
 
+Fitted = tuple[Dictionary, dict[str, Any]]  # and how it was made: what its file says beside name and site
+
 
 def run(
     settings: BaselinesSlice,
@@ -70,39 +72,55 @@ def _check_topk(settings: BaselinesSlice, file: ActivationsFile) -> None:
             raise BadInput("baselines.topk", str(member.k), f"at most {file.d_act}, the dimensions of {file.site}")
 
 
-def _fit(member: BaselineMember, file: ActivationsFile) -> tuple[Dictionary, dict[str, Any]]:
-    """The dictionary of a method, and how it was made: what its file says beside name and site."""
+def _fit(member: BaselineMember, file: ActivationsFile) -> Fitted:
+    """By its method, or as the original code did."""
+    fitted = _FITS[member.method](member, file)
+    return (fitted[0], {"original": True} | fitted[1]) if member.original else fitted
+
+
+def _pca(member: BaselineMember, file: ActivationsFile) -> Fitted:
     train = file.split("train")
-    if member.original:
-        return _fit_original(member, file)
-    if member.method == "pca":
-        return pca.fit(_blocks(train), file.mean), {"fit_rows": train.n_rows}
-    if member.method == "neuron_basis":
-        return neuron_basis.make(file.mean), {}
+    fitted = pca.fit(_blocks(train), file.mean)
+    return original.around_zero(fitted) if member.original else fitted, {"fit_rows": train.n_rows}
+
+
+def _neuron_basis(member: BaselineMember, file: ActivationsFile) -> Fitted:
+    return original.identity_relu(file.d_act) if member.original else neuron_basis.make(file.mean), {}
+
+
+def _random(member: BaselineMember, file: ActivationsFile) -> Fitted:
     seed = member.seed or 0
-    if member.method == "random":
-        return random.make(file.mean, seed=seed), {"seed": seed}
-    sample, iterations = _sample(train.n_rows, member.rows or train.n_rows, seed), member.iterations or 1
-    if member.method == "ica":
+    if member.original:
+        return original.random(file.d_act, seed=seed), {"seed": seed}
+    return random.make(file.mean, seed=seed), {"seed": seed}
+
+
+def _ica(member: BaselineMember, file: ActivationsFile) -> Fitted:
+    """The original is that of its top-k variants."""
+    train, seed, iterations = file.split("train"), member.seed or 0, member.iterations or 1
+    sample = _sample(train.n_rows, member.rows or train.n_rows, seed)
+    if member.original:
+        dictionary, convergence = original.ica_topk(train.rows(sample), iterations=iterations, seed=seed)
+    else:
         dictionary, convergence = ica.fit(train.rows(sample), file.mean, iterations=iterations, seed=seed)
-        return dictionary, {"seed": seed, "fit_rows": len(sample), **convergence._asdict()}
+    return dictionary, {"seed": seed, "fit_rows": len(sample), **convergence._asdict()}
+
+
+def _nmf(member: BaselineMember, file: ActivationsFile) -> Fitted:
+    train, seed, iterations = file.split("train"), member.seed or 0, member.iterations or 1
+    sample = _sample(train.n_rows, member.rows or train.n_rows, seed)
     blocks = partial(_mixed_blocks, train, sample, nmf.block_rows(file.d_act), seed)
     dictionary = nmf.fit(blocks, iterations=iterations, encode_iterations=member.encode_iterations or 1)
     return dictionary, {"seed": seed, "fit_rows": len(sample), "iterations": iterations}
 
 
-def _fit_original(member: BaselineMember, file: ActivationsFile) -> tuple[Dictionary, dict[str, Any]]:
-    """As `_fit`, with the baselines of the original code; ICA is that of its top-k variants."""
-    train, seed, made = file.split("train"), member.seed or 0, {"original": True}
-    if member.method == "pca":
-        return original.around_zero(pca.fit(_blocks(train), file.mean)), made | {"fit_rows": train.n_rows}
-    if member.method == "neuron_basis":
-        return original.identity_relu(file.d_act), made
-    if member.method == "random":
-        return original.random(file.d_act, seed=seed), made | {"seed": seed}
-    sample = _sample(train.n_rows, member.rows or train.n_rows, seed)
-    dictionary, convergence = original.ica_topk(train.rows(sample), iterations=member.iterations or 1, seed=seed)
-    return dictionary, made | {"seed": seed, "fit_rows": len(sample), **convergence._asdict()}
+_FITS: dict[Baseline, Callable[[BaselineMember, ActivationsFile], Fitted]] = {
+    "pca": _pca,
+    "ica": _ica,
+    "nmf": _nmf,
+    "neuron_basis": _neuron_basis,
+    "random": _random,
+}
 
 
 def _blocks(split: Split) -> Iterator[Tensor]:

@@ -3,27 +3,40 @@
 1. Centre the activations and scale them to unit mean norm, so that an L1 means the same on every site.
 2. Feed one shuffled stream to some members at a time, one thread a member.
 3. Fold the normalisation into each dictionary; write it with its training log.
+
+A long training is written now and then, and gone on with after a kill: the bytes are those of one that was left alone.
 """
 
+import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from sparse_coding.atomic import write_text
-from sparse_coding.core import ensemble, stack
-from sparse_coding.core.architectures import BY_NAME
-from sparse_coding.core.architectures.contract import Architecture, Penalty
-from sparse_coding.core.architectures.original import Original
+from sparse_coding.core.architectures import build
+from sparse_coding.core.architectures.contract import Penalty
+from sparse_coding.core.training import gpu, processor
+from sparse_coding.core.training.keeping import NEVER, Keeping
+from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.grid import Member
-from sparse_coding.io import dictionaries, stream
+from sparse_coding.io import dictionaries, stream, unfinished
 from sparse_coding.io.activations import ActivationsFile, open_activations
 from sparse_coding.slices import DictionariesSlice, split
+
+# What files of the first kinds name although these do not read it: as long as it stands there, their bytes stay.
+WRITTEN_UNREAD: dict[str, dict[str, Any]] = {
+    "tied": {"learned_centre": True},
+    "topk": {"l1_warmup_share": 0.1, "initial_density": 0.1},
+}
 
 
 def run(
@@ -33,14 +46,15 @@ def run(
     output: Path,
     threads: int,
     done: Callable[[str], object] = lambda name: None,
+    partly: Callable[[str], Path] | None = None,
 ) -> None:
     """Train members on `activations`; write `<output>/<member>.safetensors` and its log.
 
-    `done` hears the name of each member that is written. Members that diverge take nothing from the others: these
-    are finished first, then NotFinite is raised for the first of those. Raises BadInput, before any is trained, where
-    grid.k asks for more codes than there are features.
+    `done` hears the name of each member that is written; partly: where one in training is kept, None: nowhere. Members
+    that diverge take nothing from the others: these are finished first, then NotFinite is raised for the first of them.
+    Raises BadInput, before any is trained, where grid.k asks for more codes than there are features.
     """
-    failures: list[ensemble.NotFinite] = []
+    failures: list[NotFinite] = []
     names, size = list(settings.members), settings.training.side_by_side
     label = f"dictionaries {settings.site} {settings.architecture} r{settings.ratio:g}"
     with (
@@ -50,18 +64,32 @@ def run(
         _check_k(settings, file)
         mean, scale = (file.mean, file.mean_norm) if settings.training.normalise else (0 * file.mean, 1.0)
 
-        def together(some: list[str]) -> list[ensemble.NotFinite]:
-            """Train and write some members; nothing holds them when it is over."""
-            members = [_member(settings, name, file.d_act) for name in some]
-            failed = _train(members, _batches(settings, file, mean, scale), settings, threads, progress.update)
+        at = {name: partly(name) for name in names} if partly is not None else {}
+        of = _data(file, mean, scale)
+
+        def together(members: list[Trainee]) -> list[NotFinite]:
+            """Train and write some members that are at the same step; nothing holds them when it is over."""
+            progress.update(members[0].step * len(members))
+            batches = _batches(settings, file, mean, scale, members[0].step)
+            keeping = (
+                Keeping(partial(_keep, members, at, of), 60 * settings.training.checkpoint_minutes) if at else NEVER
+            )
+            failed = _train(members, batches, settings, threads, progress.update, keeping)
             for member in members:
                 if member.name not in failed:
                     _write(settings, member, mean, scale, output)
                     done(member.name)
+                if member.name in at:
+                    at[member.name].unlink(missing_ok=True)
             return [failed[member.name] for member in members if member.name in failed]
 
         for first in range(0, len(names), size):
-            failures += together(names[first : first + size])
+            some = [_member(settings, name, file.d_act) for name in names[first : first + size]]
+            for member in some:
+                _take_up(member, at, of)
+            for step in sorted({member.step for member in some}):
+                failures += together([member for member in some if member.step == step])
+            del some
     if failures:
         raise failures[0]
 
@@ -75,22 +103,48 @@ def _check_k(settings: DictionariesSlice, file: ActivationsFile) -> None:
 
 
 def _train(
-    members: list[ensemble.Member],
+    members: list[Trainee],
     batches: Iterator[Tensor],
     settings: DictionariesSlice,
     threads: int,
     advance: Callable[[int], object],
-) -> dict[str, ensemble.NotFinite]:
+    keeping: Keeping,
+) -> dict[str, NotFinite]:
     """On the processor, a member a thread; on a GPU all at once."""
     wanted, has_gpu = settings.training.device, torch.cuda.is_available()
     if wanted == "cuda" and not has_gpu:
         raise BadInput("dictionaries.device", "cuda, and torch sees no GPU", "auto or cpu, or a GPU with its driver")
     if wanted == "cpu" or not has_gpu:
-        return ensemble.train(members, batches, threads, advance)
-    return stack.train(members, batches, torch.device("cuda"), settings.training.gpu_precision, advance)
+        return processor.train(members, batches, threads, advance, keeping)
+    precision = settings.training.gpu_precision
+    return gpu.train(members, batches, torch.device("cuda"), precision, advance, keeping)
 
 
-def _batches(settings: DictionariesSlice, file: ActivationsFile, mean: Tensor, scale: float) -> Iterator[Tensor]:
+def _data(file: ActivationsFile, mean: Tensor, scale: float) -> str:
+    """What tells the vectors of a file from those of another: what is in training goes on with the same alone."""
+    digest = hashlib.sha256(mean.double().numpy().tobytes())
+    digest.update(f"{scale!r} {file.mean_norm!r} {file.split('train').n_rows}".encode())
+    return digest.hexdigest()
+
+
+def _take_up(member: Trainee, at: dict[str, Path], of: str) -> None:
+    """Where it was broken off, if that is kept."""
+    before = unfinished.load(at[member.name], of) if member.name in at else None
+    if before is not None:
+        try:
+            member.take_up(*before)
+        except BadInput as error:
+            print(f"{at[member.name]}: {error}; this training begins anew", file=sys.stderr)
+
+
+def _keep(members: list[Trainee], at: dict[str, Path], of: str) -> None:
+    for member in members:
+        unfinished.save(at[member.name], *member.kept(), of)
+
+
+def _batches(
+    settings: DictionariesSlice, file: ActivationsFile, mean: Tensor, scale: float, skip: int
+) -> Iterator[Tensor]:
     training = settings.training
     batches = stream.batches(
         file.split("train"),
@@ -99,61 +153,61 @@ def _batches(settings: DictionariesSlice, file: ActivationsFile, mean: Tensor, s
         buffer_rows=training.buffer_rows,
         mean=mean,
         scale=scale,
+        skip=skip,
     )
-    return islice(batches, training.steps)
+    return islice(batches, training.steps - skip)
 
 
-def _member(settings: DictionariesSlice, name: str, d_act: int) -> ensemble.Member:
+def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
     own, training = settings.members[name], settings.training
     n_feat = round(settings.ratio * d_act)
     if n_feat < 1:
         raise BadInput("grid.ratios", f"{settings.ratio:g}", f"at least {1 / d_act:g}: one feature for d_act {d_act}")
-    schedule = ensemble.Schedule(
+    schedule = Schedule(
         steps=training.steps,
-        lr=settings.lr,
+        lr=settings.own.lr,
         warmup=round(training.warmup_share * training.steps),
         decay=round(training.decay_share * training.steps),
-        l1_warmup=round(training.l1_warmup_share * training.steps),
+        l1_warmup=round(settings.own.penalty_warmup * training.steps),
     )
-    return ensemble.Member(
+    return Trainee(
         name,
-        _architecture(settings),
+        build(settings.architecture, settings.own.model_dump(mode="json")),
         (n_feat, d_act),
         penalty_of(own),
         own.seed,
         schedule,
         (training.beta1, training.beta2, training.eps),
         training.log_steps,
-        training.initial_density,
+        getattr(settings.own, "initial_density", None),
         training.legacy_adam,
     )
 
 
-def _architecture(settings: DictionariesSlice) -> Architecture:
-    base, training = BY_NAME[settings.architecture], settings.training
-    xavier = training.initial_weights == "xavier"
-    if not xavier and not training.free_lengths and training.learned_centre:
-        return base
-    return Original(base, xavier, training.free_lengths, training.learned_centre)
-
-
 def penalty_of(member: Member) -> Penalty:
-    """The L1 weight or the k of a member."""
-    return Penalty(l1=member.l1 or 0.0, k=member.k or 0)
+    """The L1 weight, the k or the wished L0 of a member."""
+    return Penalty(l1=member.l1 or 0.0, k=member.k or 0, l0=float(member.l0 or 0.0))
 
 
-def _write(settings: DictionariesSlice, member: ensemble.Member, mean: Tensor, scale: float, output: Path) -> None:
+def _own(settings: DictionariesSlice) -> dict[str, Any]:
+    """What files tell of an architecture's own settings: of the first kinds as ever, with what they do not read."""
+    own = settings.own.model_dump(mode="json", exclude={"lr"})
+    return WRITTEN_UNREAD.get(settings.architecture, {}) | own
+
+
+def _write(settings: DictionariesSlice, member: Trainee, mean: Tensor, scale: float, output: Path) -> None:
     own = settings.members[member.name]
-    dictionary = member.architecture.fold(member.parameters, mean, scale, penalty_of(own))
+    dictionary = member.architecture.fold(member.parameters, member.state, mean, scale, penalty_of(own))
     made_by = {
         "site": settings.site,
         "architecture": settings.architecture,
         "ratio": settings.ratio,
         "l1": own.l1,
         "k": own.k,
+        **({} if own.l0 is None else {"l0_target": own.l0}),
         "seed": own.seed,
-        "lr": settings.lr,
-        "training": split(settings.training)[0],
+        "lr": settings.own.lr,
+        "training": split(settings.training)[0] | _own(settings),
     }
     # The larger file first: where the disk is full, the older pair stays together.
     dictionaries.save(output / f"{member.name}.safetensors", dictionary, made_by)

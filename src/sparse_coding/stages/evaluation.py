@@ -14,14 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from sparse_coding import sites
+from sparse_coding import methods, sites
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.core.metrics.gain_refit import gain_refit
 from sparse_coding.core.metrics.ratios import clusters
@@ -34,12 +34,13 @@ from sparse_coding.io import gains as gain_files
 from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_file
 from sparse_coding.io.activations import ActivationsFile, Split, open_activations
+from sparse_coding.io.tables.evaluation import EVALUATION
+from sparse_coding.io.tables.frequency import FREQUENCY
 from sparse_coding.lm import losses
 from sparse_coding.lm.model import LanguageModel
-from sparse_coding.params import Architecture, Evaluation
+from sparse_coding.params import Evaluation
 from sparse_coding.slices import Described, EvaluationSlice
 
-TRAINED = get_args(Architecture)
 RUN_ROWS = 256  # the gain refit reads runs of this many vectors from all over the training split
 MEASURE_ROWS = 1024  # vectors measured at a time: their codes stay in the cache of the processor
 AT_A_TIME = 32  # dictionaries that are measured together: a kill costs these at most, the clean pass is made for each
@@ -151,7 +152,7 @@ def _variants(
     if dictionary.d_act != file.d_act:
         raise BadInput(path, f"atoms of {dictionary.d_act} dimensions", f"{file.d_act}, as in {file.path}")
     gains: list[Tensor | None] = [None]
-    if described.kind in TRAINED and settings.gain_refit_rows is not None:
+    if methods.is_learned(described.kind) and settings.gain_refit_rows is not None:
         rows = spread(file.split("train"), settings.gain_refit_rows, settings.batch_rows)
         gains.append(gain_refit(dictionary, rows))
     subjects = []
@@ -194,7 +195,10 @@ def _splicer(
 
 
 def _row(settings: EvaluationSlice, subject: Subject, spliced: dict[str, Any]) -> dict[str, Any]:
-    """A row of the evaluation table; where it says that the dictionary is broken, so does a line on stderr."""
+    """A row of the evaluation table; where it says that the dictionary is broken, so does a line on stderr.
+
+    What was not measured is None. Raises BadInput for a column that the table does not have.
+    """
     found, dictionary, share = subject.reconstruction, subject.dictionary, settings.evaluation.alive_share
     row = {
         **subject.described.model_dump(),
@@ -221,7 +225,9 @@ def _row(settings: EvaluationSlice, subject: Subject, spliced: dict[str, Any]) -
     without = [name for name, value in row.items() if isinstance(value, float) and not math.isfinite(value)]
     if without:
         print(f"evaluation {settings.site}: {row['name']}: no finite {', '.join(without)}: left empty", file=sys.stderr)
-    return {column: None if column in without else row.get(column) for column in tables.EVALUATION.names}
+    whole = dict.fromkeys(EVALUATION.names) | row | dict.fromkeys(without)
+    tables.check(f"evaluation {settings.site}: {row['name']} ({subject.variant})", whole, EVALUATION)
+    return whole
 
 
 def _write(output: Path, site: str, name: str, subjects: list[Subject], rows: list[dict[str, Any]]) -> None:
@@ -236,5 +242,5 @@ def _write(output: Path, site: str, name: str, subjects: list[Subject], rows: li
                 {"site": site, "name": name, "feature": feature, "frequency": frequency}
                 for feature, frequency in enumerate(subject.reconstruction.frequency.tolist())
             ]
-            tables.write(output / "rows" / f"{name}.frequency.parquet", frequencies, tables.FREQUENCY)
+            tables.write(output / "rows" / f"{name}.frequency.parquet", frequencies, FREQUENCY)
     tables.write_json(output / "rows" / f"{name}.json", [row for row in rows if row["name"] == name])

@@ -26,6 +26,8 @@ from sparse_coding.figures.scores import Scores
 from sparse_coding.figures.subject import Subject, kept
 from sparse_coding.interp.statistics import mean_interval
 from sparse_coding.io import judged, tables
+from sparse_coding.io.tables.evaluation import EVALUATION
+from sparse_coding.io.tables.frequency import FREQUENCY
 from sparse_coding.slices import PlotsSlice
 
 BOOTSTRAP_SEED = 0  # intervals are the same on every run
@@ -46,8 +48,8 @@ def run(
     environments: libraries and processors that the numbers come from; the caption says where they differ. Raises
     BadInput for a table that is damaged, empty or of another site, and for scores that cannot stand on one axis.
     """
-    evaluated = _read(evaluation, tables.EVALUATION, settings.site)
-    fired = _read(frequency, tables.FREQUENCY, settings.site)
+    evaluated = _read(evaluation, EVALUATION, settings.site)
+    fired = _read(frequency, FREQUENCY, settings.site)
     by_file = {autointerp: _read(autointerp, judged.schema_of(autointerp), settings.site)}
     if control is not None:
         by_file[control] = _read(control, judged.schema_of(control), sites.parse(settings.site).control.name)

@@ -1,7 +1,7 @@
 """Stage toy: dictionaries trained on vectors whose true features are known.
 
 1. Draw the truth of the seed, and vectors from it as training asks for them.
-2. Train all members of the cell, one L1 each, on one stream: the ensemble of stage dictionaries.
+2. Train all members of the cell, one L1 each, on one stream, as stage dictionaries does.
 3. Take metrics on vectors that were not trained on, and against the truth.
 4. Write each dictionary, and its row of the table beside it.
 """
@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from sparse_coding.core import ensemble, superposition
-from sparse_coding.core.architectures import BY_NAME
+from sparse_coding.core import architectures, superposition
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.core.metrics.reconstruction import Reconstruction
 from sparse_coding.core.metrics.similarity import mmcs
 from sparse_coding.core.superposition import HELD_OUT, TRAIN, Truth, Vectors
+from sparse_coding.core.training import processor
+from sparse_coding.core.training.trainee import Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, tables
 from sparse_coding.slices.toy import ToySlice
@@ -42,12 +43,12 @@ def run(settings: ToySlice, *, output: Path, threads: int, done: Callable[[str],
     members = [_member(settings, name, l1) for name, l1 in settings.members.items()]
     with tqdm(total=training.steps * len(members), desc=f"toy {settings.name}", unit="step") as progress:
         batches = islice(_vectors(settings, truth, TRAIN).batches(training.batch), training.steps)
-        failed = ensemble.train(members, batches, threads, progress.update)
+        failed = processor.train(members, batches, threads, progress.update)
     held_out = _vectors(settings, truth, HELD_OUT).read(0, training.held_out)
     for member in members:
         if member.name not in failed:
             origin = torch.zeros(training.d_act)
-            dictionary = member.architecture.fold(member.parameters, origin, 1.0, member.penalty)
+            dictionary = member.architecture.fold(member.parameters, member.state, origin, 1.0, member.penalty)
             described = _description(settings, member.name)
             row = described | _metrics(dictionary, truth, held_out)
             tables.write_json(output / f"{member.name}.json", row)
@@ -66,18 +67,18 @@ def _n_feat(settings: ToySlice) -> int:
     return round(settings.ratio * settings.training.true_features)
 
 
-def _member(settings: ToySlice, name: str, l1: float) -> ensemble.Member:
+def _member(settings: ToySlice, name: str, l1: float) -> Trainee:
     training, n_feat = settings.training, _n_feat(settings)
-    schedule = ensemble.Schedule(
+    schedule = Schedule(
         steps=training.steps,
         lr=training.lr,
         warmup=round(training.warmup_share * training.steps),
         decay=round(training.decay_share * training.steps),
         l1_warmup=round(training.l1_warmup_share * training.steps),
     )
-    return ensemble.Member(
+    return Trainee(
         name,
-        BY_NAME[training.architecture],
+        architectures.build(training.architecture, {}),
         (n_feat, training.d_act),
         Penalty(l1=l1 / n_feat if training.l1_scaling == "per_feature" else l1),
         superposition.seed_of(settings.seed, n_feat),

@@ -7,6 +7,7 @@ from sparse_coding.atomic import whole_file, write_text
 from sparse_coding.errors import BadInput
 from sparse_coding.figures import style, toy, toy_caption
 from sparse_coding.io import tables
+from sparse_coding.io.tables.toy import TOY
 from sparse_coding.slices.toy import ToyFigureSlice
 
 
@@ -16,7 +17,7 @@ def run(settings: ToyFigureSlice, *, table: Path, output: Path, environments: Se
     environments: libraries and processors that the numbers come from; the caption says where they differ. Raises
     BadInput for a table that is damaged or empty.
     """
-    rows = tables.read(table, tables.TOY).to_pandas()
+    rows = tables.read(table, TOY).to_pandas()
     if not len(rows):
         raise BadInput(table, "a table without rows", "a row a dictionary")
     words = toy_caption.text(settings, rows, environments)

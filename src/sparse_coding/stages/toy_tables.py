@@ -15,6 +15,7 @@ from sparse_coding.core.metrics.over_seeds import over_seeds
 from sparse_coding.core.metrics.similarity import mmcs
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, tables
+from sparse_coding.io.tables.toy import TOY
 from sparse_coding.slices.toy import ToyTablesSlice
 
 OWN = ("condition", "name")
@@ -38,7 +39,7 @@ def run(settings: ToyTablesSlice, *, rows: list[Path], members: list[Path], outp
             if all(other[name] == row[name] for name in PAIRED) and other["ratio"] > row["ratio"]
         }
         row["mmcs_larger"] = mmcs(own, larger[min(larger)]) if larger else None
-    tables.write(output / "table.parquet", found, tables.TOY)
+    tables.write(output / "table.parquet", found, TOY)
     cells = _cells(found)
     tables.write_csv(output / "cells.csv", cells, list(cells[0]))
 
@@ -48,7 +49,7 @@ def _row(path: Path) -> dict[str, Any]:
         row = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise BadInput(path, f"no row ({error})", "JSON that stage toy wrote") from None
-    tables.check(str(path), row | {"mmcs_larger": None}, tables.TOY)
+    tables.check(str(path), row | {"mmcs_larger": None}, TOY)
     return row
 
 

@@ -61,7 +61,7 @@ class Causes:
         found = [Cause("settings", text) for text in differences(old["settings"], new["settings"])]
         if old["source"] != new["source"]:
             known = stamp.source if stamp is not None and stamp.record is old else {}
-            found.append(Cause("code", _code(known, self.dump["sources"].get(new["step"], {}))))
+            found.append(Cause("code", _code(known, self.dump["sources"].get(new["source"], {}))))
         for name in [*new["inputs"], *(name for name in old["inputs"] if name not in new["inputs"])]:
             before, after = old["inputs"].get(name), new["inputs"].get(name)
             if before != after:

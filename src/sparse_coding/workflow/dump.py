@@ -45,16 +45,27 @@ def write(path: Path, graph: Graph, kept: Callable[[Artifact], str]) -> None:
         }
         for path, artifact in graph.artifacts.items()
     }
-    steps = dict.fromkeys(job.step for job in graph.jobs.values())
+    steps = dict.fromkeys((job.step, job.chosen) for job in graph.jobs.values())
     dump = {
         "work": str(graph.work),
         "stages": graph.stage_keys(),
         "jobs": jobs,
         "artifacts": artifacts,
-        "leaves": {leaf.name: leaf.files for job in graph.jobs.values() for leaf in job.leaves},
-        "sources": {step: graph.source.files(step) for step in steps},
+        "leaves": {name: list(dict.fromkeys(files)) for name, files in _leaves(graph).items()},
+        "outside": {
+            job.name: {leaf.name: [leaf.files, leaf.version] for leaf in job.leaves} for job in graph.jobs.values()
+        },
+        "sources": {graph.source.digest(*step): graph.source.files(*step) for step in steps},
     }
     path.write_text(json.dumps(dump), encoding="utf-8")
+
+
+def _leaves(graph: Graph) -> dict[str, list[str]]:
+    """The files of all leaves of a name: those of two jobs may be in two places."""
+    found: dict[str, list[str]] = {}
+    for leaf in dict.fromkeys(leaf for job in graph.jobs.values() for leaf in job.leaves):
+        found.setdefault(leaf.name, []).extend(leaf.files)
+    return found
 
 
 def of_checkout(root: Path) -> Dump:

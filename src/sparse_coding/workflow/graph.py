@@ -5,6 +5,7 @@ again and differs in its last bit makes nothing stale. Rules declare jobs in the
 inputs of a job are always known before it.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -33,11 +34,15 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Leaf:
-    """Something from outside the workflow: files on this machine, or a version of something elsewhere."""
+    """Something from outside the workflow: files on this machine, or a version of something elsewhere.
+
+    name: what it is to the job. root: the folder of the files; it is known by their names below it and their bytes.
+    """
 
     name: str
     files: tuple[str, ...] = ()
     version: str = ""
+    root: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class Job:
     local: bool  # stays on this machine: those who need it carry its record
     computes: bool  # its numbers depend on libraries and processor
     apart: bool  # no part of the whole: made for those who ask for it
+    chosen: tuple[str, ...]  # modules that the step imports by a name in its settings
 
     def settings_of(self, names: list[str]) -> Settings:
         """The settings, with only these members."""
@@ -103,7 +109,7 @@ class Graph:
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     maker: dict[str, Job] = field(default_factory=dict)  # of an artifact's path
     owner: dict[str, str] = field(default_factory=dict)  # file: the artifact that it belongs to
-    _leaf_digests: dict[str, str] = field(default_factory=dict)
+    _leaf_digests: dict[Leaf, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.hashes = Hashes(self.root, self.work / "hashes")
@@ -126,6 +132,7 @@ class Graph:
         local: bool = False,
         computes: bool = True,
         apart: bool = False,
+        chosen: tuple[str, ...] = (),
     ) -> Job:
         """Declare a job. `outputs`: for each artifact its files below `folder`, the first one gives it its name.
 
@@ -135,7 +142,7 @@ class Graph:
             raise BadInput(name, "two jobs of this name", "one: what the second makes would take the first one's place")
         job = Job(
             name, stage, step, folder, settings, free or {}, {}, inputs or {}, each or {}, leaves, reads, paths or {},
-            local, computes, apart,
+            local, computes, apart, chosen,
         )  # fmt: skip
         self.jobs[name] = job
         for output, files in outputs.items():
@@ -154,7 +161,7 @@ class Graph:
             "step": job.step,
             "makes": files[0],
             "settings": job.settings_of([output]),
-            "source": self.source.digest(job.step),
+            "source": self.source.digest(job.step, job.chosen),
             "inputs": {path: self.artifacts[path].key for path in inputs}
             | {leaf.name: self.leaf_digest(leaf) for leaf in job.leaves},
         }
@@ -172,10 +179,9 @@ class Graph:
 
     def leaf_digest(self, leaf: Leaf) -> str:
         """What a leaf is: a digest of names and bytes, or its version."""
-        if leaf.name not in self._leaf_digests:
-            found = self.hashes.of(f"leaf {leaf.name}", leaf.files)
-            self._leaf_digests[leaf.name] = canonical.digest([found, leaf.version])
-        return self._leaf_digests[leaf.name]
+        if leaf not in self._leaf_digests:
+            self._leaf_digests[leaf] = digest_of(leaf, self.hashes)
+        return self._leaf_digests[leaf]
 
     def _look(self, files: tuple[str, ...], key: str) -> tuple[State, Stamp | None, str]:
         try:
@@ -214,6 +220,12 @@ class Graph:
                 found[self.artifacts[path].key] = self.artifacts[path].record
                 found |= self.local_records(self.artifacts[path])
         return found
+
+
+def digest_of(leaf: Leaf, hashes: Hashes) -> str:
+    """What a leaf is, read now: where its root lies does not count."""
+    found = hashes.of(f"leaf {leaf.name} {leaf.root}", leaf.files)
+    return canonical.digest([{os.path.relpath(file, leaf.root): sha for file, sha in found.items()}, leaf.version])
 
 
 def files_of(*inputs: Inputs) -> list[str]:

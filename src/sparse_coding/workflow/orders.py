@@ -5,6 +5,7 @@ The file is named by its content, so no later parse of the Snakefile changes an 
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,12 @@ def order_of(graph: Graph, job: Job, names: list[str], forced: bool, watched: Ma
         "job": job.name,
         "step": job.step,
         "stage": job.stage,
-        "package": {"name": graph.source.name, "ignore": sorted(graph.source.ignore)},
+        "package": {
+            "name": graph.source.name,
+            "ignore": sorted(graph.source.ignore),
+            "choices": sorted(graph.source.choices),
+        },
+        "chosen": job.chosen,
         "work": str(graph.work.relative_to(graph.root)),
         "folder": job.folder,
         "settings": job.settings_of(names),
@@ -38,7 +44,7 @@ def order_of(graph: Graph, job: Job, names: list[str], forced: bool, watched: Ma
         "arguments": dict(job.inputs),
         "each": {name: dict(job.each[name]) for name in names if name in job.each},
         "paths": dict(job.paths),
-        "leaves": {leaf.name: [leaf.files, leaf.version, graph.leaf_digest(leaf)] for leaf in job.leaves},
+        "leaves": {leaf.name: [asdict(leaf), graph.leaf_digest(leaf)] for leaf in job.leaves},
         "upstream": {key: record for artifact in artifacts for key, record in graph.local_records(artifact).items()},
         "libraries": graph.libraries if job.computes else None,
         "forced": forced,

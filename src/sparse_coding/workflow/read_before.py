@@ -14,14 +14,14 @@ from sparse_coding.workflow.hashes import Signature, is_settled, signature_of, w
 
 
 class ReadBefore:
-    """In the file `memory`; nothing is remembered where it is None. by: the file of the code that reads."""
+    """In the file `memory`; nothing is remembered where it is None. by: the files of the code that reads."""
 
-    def __init__(self, memory: Path | None, by: str) -> None:
+    def __init__(self, memory: Path | None, *by: str) -> None:
         self.memory = memory
         self._known: dict[str, tuple[Signature, dict[str, Any]]] = {}
         self._changed = False
         if memory is not None:
-            self._reader = hashlib.sha256(Path(by).read_bytes()).hexdigest()
+            self._reader = hashlib.sha256(b"".join(Path(file).read_bytes() for file in by)).hexdigest()
             self._known = _read(memory, self._reader)
 
     def of(self, path: Path, what: str, read: Callable[[], Any]) -> Any:

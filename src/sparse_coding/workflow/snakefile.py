@@ -250,9 +250,10 @@ class Snakefile:
     def succeeded(self) -> None:
         """To be called by onsuccess. Raises BadInput where code or settings were edited while the run was under way."""
         changed = [name for name, digest in self.watched.items() if orders.watch(self.graph.root / name) != digest]
-        now = Source(self.graph.source.root, self.graph.source.name, tuple(self.graph.source.ignore))
-        steps = dict.fromkeys(job.step for job in self.graph.jobs.values())
-        if any(now.digest(step) != self.graph.source.digest(step) for step in steps):
+        then = self.graph.source
+        now = Source(then.root, then.name, tuple(then.ignore), tuple(then.choices))
+        steps = dict.fromkeys((job.step, job.chosen) for job in self.graph.jobs.values())
+        if any(now.digest(*step) != then.digest(*step) for step in steps):
             changed.append(f"the code of {self.graph.source.name}")
         if changed:
             raise BadInput(" and ".join(changed), "changes that were made while the run was under way",

@@ -2,43 +2,54 @@
 
 Followed are imports anywhere in a module, also inside functions, but not those for type checkers only. In an
 `__init__` file, imports inside functions serve those who ask the package for a name and nobody else. An import that
-cannot be followed by reading is refused: a change behind it would make nothing stale.
+cannot be followed by reading is refused: a change behind it would make nothing stale. One kind is declared beforehand:
+`import_module(f"pkg.kinds.{name}")`, of a package from which settings choose. A job names the modules that it chooses,
+and its code holds these, and no others of that package.
 """
 
 import ast
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from sparse_coding.errors import BadInput
-from sparse_coding.workflow import canonical
+from sparse_coding.workflow import canonical, scopes, syntax
 from sparse_coding.workflow.read_before import ReadBefore
 
+ANY = ".*"  # after the name of a package: the module of it that a job chooses
 BY_NAME = ("import_module", "__import__")  # functions that import what their first argument names
 
 
 class Source:
     """The code of one package, `name`, below the folder `root`.
 
-    ignore: modules that reach a step only through its settings, which are compared by value. memory: a file to
-    remember in what was read; where there is none, all is read again.
+    ignore: modules that reach a step only through its settings, which are compared by value. choices: packages from
+    which settings choose modules. memory: a file to remember in what was read; where there is none, all is read again.
     """
 
-    def __init__(self, root: Path, name: str, ignore: tuple[str, ...] = (), memory: Path | None = None) -> None:
-        self.root, self.name, self.ignore = root, name, frozenset(ignore)
-        self._before = ReadBefore(memory, __file__)
+    def __init__(
+        self,
+        root: Path,
+        name: str,
+        ignore: tuple[str, ...] = (),
+        choices: tuple[str, ...] = (),
+        memory: Path | None = None,
+    ) -> None:
+        self.root, self.name, self.ignore, self.choices = root, name, frozenset(ignore), frozenset(choices)
+        self._before = ReadBefore(memory, __file__, str(scopes.__file__), str(syntax.__file__))
         self._found: dict[str, Path | None] = {}
         self._trees: dict[str, ast.Module] = {}
         self._calls: set[str] = set()  # modules in which a call may import something
         self._digests: dict[str, str] = {}
         self._needs: dict[str, set[str]] = {}
-        self._whole: dict[str, str] = {}
+        self._whole: dict[tuple[str, ...], str] = {}
 
-    def files(self, module: str) -> dict[str, str]:
+    def files(self, module: str, chosen: tuple[str, ...] = ()) -> dict[str, str]:
         """{file, from the root: digest} of `module` and of all that it imports from the package.
 
-        Raises BadInput, naming file and line, for an import of which it cannot be read what it imports.
+        chosen: the modules that its settings choose. Raises BadInput, naming file and line, for an import of which it
+        cannot be read what it imports; and where a package is chosen from and `chosen` has no module of it, or has one
+        of a package that is not.
         """
         found: dict[str, str] = {}
         waiting = {module, *_parents(module)}
@@ -46,16 +57,27 @@ class Source:
         while waiting:
             current = waiting.pop()
             seen.add(current)
-            found[self._file(current)] = self._digest(current)
-            waiting |= self._imports(current) - seen
+            if not current.endswith(ANY):
+                found[self._file(current)] = self._digest(current)
+                waiting |= self._imports(current) - seen
+                continue
+            modules = [each for each in chosen if each.rpartition(".")[0] == current.removesuffix(ANY)]
+            if not modules:
+                raise BadInput(module, f"no choice of a module of {current.removesuffix(ANY)}", "a job that names one")
+            waiting |= {each for name in modules for each in (name, *_parents(name))} - seen
         self._before.save()
+        unused = sorted(name for name in chosen if f"{name.rpartition('.')[0]}{ANY}" not in seen)
+        if unused:
+            raise BadInput(
+                module, f"the choice of {', '.join(unused)}", "modules that it imports by a name in settings"
+            )
         return dict(sorted(found.items()))
 
-    def digest(self, module: str) -> str:
+    def digest(self, module: str, chosen: tuple[str, ...] = ()) -> str:
         """One digest of all of `files`."""
-        if module not in self._whole:
-            self._whole[module] = canonical.digest(self.files(module))
-        return self._whole[module]
+        if (module, *chosen) not in self._whole:
+            self._whole[module, *chosen] = canonical.digest(self.files(module, chosen))
+        return self._whole[module, *chosen]
 
     def _file(self, module: str) -> str:
         file = self._find(module)
@@ -105,27 +127,38 @@ class Source:
             )
             raise BadInput(f"{self.root / self._file(module)}, line {found.line}", found.what, wanted) from None
 
+    def _chosen_in(self, module: str) -> list[str]:
+        """The choices in functions of a package's `__init__`, which importing one of its modules does not need."""
+        if not self._file(module).endswith("__init__.py"):
+            return []
+        return [name for name in self._imported(module, inside_functions=True) if name.endswith(ANY)]
+
     def _read_imports(self, module: str, inside_functions: bool) -> list[str]:
         tree = self._tree(module)
-        return _imported(tree, inside_functions, in_calls=module in self._calls)
+        return _imported(tree, inside_functions, in_calls=module in self._calls, choices=self.choices)
 
     def _modules(self, name: str) -> set[str]:
-        """The modules that importing the full name `name` runs; a name that is no module lies in its parent."""
+        """The modules that importing the full name `name` runs; a name that is no module lies in its parent.
+
+        Who imports a package by its name may call its functions, and so what they choose is needed too.
+        """
         if name.split(".")[0] != self.name:
             return set()
+        if name.endswith(ANY):
+            return {name}
         if self._find(name) is not None:
-            return {name, *_parents(name)}
+            return {name, *_parents(name), *self._chosen_in(name)}
         parent = name.rpartition(".")[0]
         needed = self._modules(parent)
         if self._file(parent).endswith("__init__.py"):  # the name may be one that the package imports when asked for it
             for other in self._imported(parent, inside_functions=True):
-                if other.rpartition(".")[0] != parent:
+                if other.rpartition(".")[0] != parent or other.endswith(ANY):
                     needed |= self._modules(other)
         return needed
 
 
 def _digest(tree: ast.Module) -> str:
-    return hashlib.sha256(canonical.text_of(_plain(tree)).encode()).hexdigest()[:16]
+    return hashlib.sha256(canonical.text_of(syntax.plain(tree)).encode()).hexdigest()[:16]
 
 
 def _parents(module: str) -> Iterator[str]:
@@ -140,20 +173,21 @@ class _Unknown(Exception):
         self.line, self.what = node.lineno, what
 
 
-def _imported(tree: ast.AST, inside_functions: bool, in_calls: bool) -> list[str]:
+def _imported(tree: ast.AST, inside_functions: bool, in_calls: bool, choices: frozenset[str]) -> list[str]:
     """The full names of all that is imported below `tree`, in the order of the text. Raises _Unknown.
 
-    in_calls: also by calls; without, only statements are looked at, which is several times as fast.
+    in_calls: also by calls; without, only statements are looked at, which is several times as fast. choices: packages
+    from which a module may be chosen.
     """
     names = []
     for node in ast.iter_child_nodes(tree) if in_calls else _statements(tree):
-        names += _named(node)
+        names += _named(node, choices)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not inside_functions:
             continue
         if isinstance(node, ast.If) and _is_type_checking(node.test):
-            names += _imported(ast.Module(node.orelse, type_ignores=[]), inside_functions, in_calls)
+            names += _imported(ast.Module(node.orelse, type_ignores=[]), inside_functions, in_calls, choices)
         else:
-            names += _imported(node, inside_functions, in_calls)
+            names += _imported(node, inside_functions, in_calls, choices)
     return names
 
 
@@ -163,7 +197,7 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
         yield from getattr(node, block, ())
 
 
-def _named(node: ast.AST) -> list[str]:
+def _named(node: ast.AST, choices: frozenset[str]) -> list[str]:
     """What one statement or call imports by itself."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
@@ -175,7 +209,7 @@ def _named(node: ast.AST) -> list[str]:
             raise _Unknown(node, f"{renamed[0]} under another name")
         return [f"{node.module}.{alias.name}" for alias in node.names]
     if isinstance(node, ast.Call) and _name_of(node.func) in BY_NAME:
-        return [_by_name(node)]
+        return [_by_name(node, choices)]
     return []
 
 
@@ -185,41 +219,27 @@ def _name_of(function: ast.expr) -> str:
     return function.id if isinstance(function, ast.Name) else ""
 
 
-def _by_name(call: ast.Call) -> str:
-    """The module that `import_module("pkg.x")` names in its text."""
+def _by_name(call: ast.Call, choices: frozenset[str]) -> str:
+    """The module that `import_module("pkg.x")` names in its text; `pkg.kinds.*` for one that is chosen."""
     first = call.args[0] if call.args else next((each.value for each in call.keywords if each.arg == "name"), None)
-    name = first.value if isinstance(first, ast.Constant) else None
+    name = first.value if isinstance(first, ast.Constant) else _chosen(first)
     is_relative = len(call.args) > 4 or any(each.arg == "level" for each in call.keywords)
-    if not isinstance(name, str) or name.startswith(".") or is_relative:
+    is_free = isinstance(name, str) and name.endswith(ANY) and name.removesuffix(ANY) not in choices
+    if not isinstance(name, str) or name.startswith(".") or is_relative or is_free:
         raise _Unknown(call, f"the import `{ast.unparse(call)}`")
     return name
+
+
+def _chosen(name: ast.expr | None) -> str | None:
+    """`pkg.kinds.*` for f"pkg.kinds.{name}"; None for another expression."""
+    parts = name.values if isinstance(name, ast.JoinedStr) else []
+    if len(parts) != 2 or not isinstance(parts[0], ast.Constant) or not isinstance(parts[1], ast.FormattedValue):
+        return None
+    prefix = str(parts[0].value)
+    return f"{prefix[:-1]}{ANY}" if prefix.endswith(".") and parts[1].format_spec is None else None
 
 
 def _is_type_checking(test: ast.expr) -> bool:
     return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
         isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
     )
-
-
-def _plain(node: Any) -> Any:
-    """A JSON value of a syntax tree: no docstrings, no positions, nothing that is empty.
-
-    Leaving out what is empty makes trees of one text equal under Python versions that know more kinds of fields.
-    """
-    if isinstance(node, list):
-        return [_plain(each) for each in node]
-    if not isinstance(node, ast.AST):
-        return node if isinstance(node, str | int | bool) or node is None else repr(node)
-    fields = {name: getattr(node, name, None) for name in node._fields if name not in ("ctx", "kind", "type_comment")}
-    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        fields["body"] = _without_docstring(node.body)
-    kept = {name: _plain(value) for name, value in fields.items() if value is not None and value != []}
-    return [type(node).__name__, kept]
-
-
-def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
-    first = body[0] if body else None
-    documented = (
-        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
-    )
-    return body[1:] if documented else body

@@ -2,12 +2,13 @@
 
 `key` is the digest of `record`: the step, its settings, the digest of its code and the keys of its inputs. Outside
 the key stand the SHA-256 of the artifact's files, the code file by file, the records of inputs that stay on this
-machine, and the environments (libraries, processor) that the numbers came from.
+machine, and the environments (libraries, processor, GPU) that the numbers came from.
 """
 
 import json
 import platform
 import re
+import sys
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -74,9 +75,16 @@ def read(path: Path) -> Stamp | None:
 
 
 def environment(libraries: tuple[str, ...]) -> Environment:
-    """The versions of `libraries`, of Python, and the type of this processor."""
+    """The versions of `libraries`, of Python, and the type of this processor; of the GPU, if this process used one."""
     versions = {name: metadata.version(name) for name in libraries}
-    return {"python": platform.python_version(), "cpu": _cpu(), **versions}
+    return {"python": platform.python_version(), "cpu": _cpu(), **_gpu(), **versions}
+
+
+def _gpu() -> Environment:
+    torch = sys.modules.get("torch")  # a step that has not imported it used none
+    if torch is None or not torch.cuda.is_initialized():
+        return {}
+    return {"gpu": torch.cuda.get_device_name()}
 
 
 def _cpu() -> str:

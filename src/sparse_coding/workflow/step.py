@@ -17,6 +17,7 @@ from typing import Any
 
 from sparse_coding.errors import BadInput
 from sparse_coding.workflow import canonical, locks, orders, stamps
+from sparse_coding.workflow.graph import Leaf, digest_of
 from sparse_coding.workflow.hashes import Hashes
 from sparse_coding.workflow.orders import Order
 from sparse_coding.workflow.source import Source
@@ -60,6 +61,10 @@ class Step:
 
     def _key(self, name: str) -> str:
         return self.order["artifacts"][name]["key"]
+
+    def _partly(self, name: str) -> Path:
+        """Where what is in the making is kept, for those who go on with it after a kill: by its key."""
+        return self.work / "partly" / self._key(name)
 
     def _is_published(self, name: str) -> bool:
         if self.order["forced"]:
@@ -107,7 +112,7 @@ class Step:
         for name in names:
             for argument, path in order["each"].get(name, {}).items():
                 given.setdefault(argument, []).append(Path(path))
-        optional = {"threads": threads, "done": done, "environments": environments}
+        optional = {"threads": threads, "done": done, "environments": environments, "partly": self._partly}
         return given | {name: value for name, value in optional.items() if name in wanted}
 
     def _settings(self, run: Callable[..., None], names: list[str]) -> Any:
@@ -153,8 +158,8 @@ class Step:
         return stamps.union(environments)
 
     def _check_leaves(self) -> None:
-        for name, (files, version, digest) in self.order["leaves"].items():
-            if canonical.digest([self.hashes.of(f"leaf {name}", files), version]) != digest:
+        for name, (given, digest) in self.order["leaves"].items():
+            if digest_of(Leaf(**given), self.hashes) != digest:
                 raise BadInput(name, "files that were changed during this run", AGAIN)
 
     def _check_settings(self) -> None:
@@ -167,8 +172,8 @@ class Step:
         if self._source is not None and self._source[0] == self._signature(list(self._source[1])):
             return
         package = self.order["package"]
-        source = Source(self.source_root, package["name"], tuple(package["ignore"]))
-        files = source.files(self.order["step"])
+        source = Source(self.source_root, package["name"], tuple(package["ignore"]), tuple(package["choices"]))
+        files = source.files(self.order["step"], tuple(self.order["chosen"]))
         wanted = {artifact["record"]["source"] for artifact in self.order["artifacts"].values()}
         if wanted != {canonical.digest(files)}:
             raise BadInput(self.source_root / package["name"], "code that was changed during this run", AGAIN)

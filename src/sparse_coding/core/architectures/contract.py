@@ -1,7 +1,11 @@
-"""What an architecture is to the ensemble that trains it."""
+"""What an architecture is to those who train it: a loss, and what happens around it.
 
+One is a file here: a class that keeps the contract, and `build(settings)`, which makes it of its section of settings.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -10,28 +14,47 @@ from torch import Tensor
 from sparse_coding.core.dictionary import Dictionary
 
 Parameters = dict[str, Tensor]
+State = dict[str, Tensor]
+Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Penalty:
-    """What a member adds to its cell's architecture: the weight of the L1 penalty, or the number of codes kept."""
+    """What a member adds to its cell's architecture: the weight of the L1 penalty, the number of codes kept, or the
+    number of codes that is wished for.
+
+    warm: how far the penalty has been warmed up, from 0 to 1; `l1` has it in it.
+    """
 
     l1: float = 0.0
     k: int = 0
+    l0: float = 0.0
+    warm: float = 1.0
+
+
+class Terms(NamedTuple):
+    """What a loss says of a batch. loss: what is differentiated; mse: mean of (z_hat - z)^2 over all its numbers."""
+
+    loss: Float[Tensor, ""]
+    mse: Float[Tensor, ""]
+    codes: Float[Tensor, "batch n_feat"]
 
 
 @dataclass(frozen=True)
 class Form:
-    """Which parameter plays which part in the one formula that all architectures share:
+    """A licence for the fast steps: which parameter plays which part in the formula that they know.
 
     c = activation((z - centre) E^T + bias)        z_hat = c D + centre        ||d_i|| = 1
     loss = mean (z_hat - z)^2 + l1 * mean_b ||c_b||_1
 
-    E and D may be one parameter; without `centre` it is 0. The activation is a ReLU with an L1 penalty or, where
-    `keeps_largest`, the k largest codes of the ReLU without one.
+    E and D may be one parameter; without `centre` it is 0. The activation is a ReLU with an L1 penalty; or, where
+    `keeps_largest`, the k largest codes of the ReLU without one; or, with `threshold`, the name of log theta, what is
+    above theta, with the penalty `l0_weight` on another L0 than the wished one and slopes through a window of
+    `bandwidth`: core.architectures.jumprelu has the formulas.
 
-    A step leaves d_i of unit norm by scaling it. With `lengths`, what is trained is lengths_i * d_i, and the loss
-    divides it by its length: that takes a part in how far a step turns d_i, and in nothing else.
+    A step leaves d_i of unit norm by scaling it. With `lengths`, a name in the state, what is trained is
+    lengths_i * d_i, and the loss divides it by its length: that takes a part in how far a step turns d_i, and in
+    nothing else.
     """
 
     encoder: str
@@ -40,26 +63,76 @@ class Form:
     centre: str | None = None
     keeps_largest: bool = False
     lengths: str | None = None
+    threshold: str | None = None
+    bandwidth: float = 0.0
+    l0_weight: float = 0.0
 
     @property
     def tied(self) -> bool:
         """Whether one matrix encodes and decodes."""
         return self.encoder == self.decoder
 
+    @property
+    def names(self) -> set[str]:
+        """The parameters that the fast steps move."""
+        parts = self.encoder, self.bias, self.decoder, self.centre, self.threshold
+        return {name for name in parts if name}
 
-@runtime_checkable
-class Architecture(Protocol):
-    """A kind of sparse autoencoder, on activations z that are centred and scaled to unit mean norm."""
+    def beside(self, penalty: Penalty, l1_norm: float, l0: float, d_act: int) -> float:
+        """What is added to the mean squared error; l1_norm and l0: means over the batch of ||c||_1 and ||c||_0."""
+        if self.threshold:
+            return penalty.warm * self.l0_weight / d_act * (l0 / penalty.l0 - 1) ** 2
+        return (0.0 if self.keeps_largest else penalty.l1) * l1_norm
+
+    def slope_of_count(self, penalty: Penalty, l0: float, shape: tuple[int, ...]) -> float:
+        """d loss / d ||c_b||_0 for each vector of a batch [batch, d_act], with a threshold."""
+        batch, d_act = shape
+        return 2 * penalty.warm * self.l0_weight / d_act * (l0 / penalty.l0 - 1) / penalty.l0 / batch
+
+
+class Architecture:
+    """A kind of sparse autoencoder, on activations z that are centred and scaled to unit mean norm.
+
+    `form`: where the fast steps may train it, and then they move its parameters as `loss` and `after` have it; None:
+    `loss` is differentiated. `parameters` are what Adam moves, `state` what it does not: lengths, running numbers,
+    counts. Both are in what is kept of a member in training.
+    """
 
     @property
-    def form(self) -> Form:
-        """Its formula."""
+    def form(self) -> Form | None:
+        """The licence, or None."""
+        return None
 
     def init(self, n_feat: int, d_act: int, generator: torch.Generator) -> Parameters:
         """Parameters before training, float32, a function of the generator's seed."""
+        raise NotImplementedError
 
-    def fold(self, parameters: Parameters, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty) -> Dictionary:
+    def state(self, parameters: Parameters) -> State:
+        """What is trained otherwise, at the beginning; `parameters` may be changed for it."""
+        return {}
+
+    def density(self, penalty: Penalty, n_feat: int) -> float | None:
+        """The share of codes that are positive at most, whatever the weights; None: all may be."""
+        return None
+
+    def begin(self, parameters: Parameters, batch: Float[Tensor, "batch d_act"], density: float) -> None:
+        """Before the first step, on its batch: see that about a share `density` of the codes is positive, if wished."""
+
+    def before(self, parameters: Parameters, state: State) -> None:
+        """Before each step that differentiates `loss`."""
+
+    def loss(self, parameters: Parameters, state: State, z: Float[Tensor, "batch d_act"], penalty: Penalty) -> Terms:
+        """Of a batch; recorded by autograd for `parameters`."""
+        raise NotImplementedError
+
+    def after(self, parameters: Parameters, state: State, terms: Terms) -> None:
+        """After each of these steps: projection, running numbers, revival."""
+
+    def fold(
+        self, parameters: Parameters, state: State, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty
+    ) -> Dictionary:
         """The dictionary on raw activations x, where z = (x - mean) / scale."""
+        raise NotImplementedError
 
 
 def unit_rows(n: int, d: int, generator: torch.Generator) -> Float[Tensor, "n d"]:

@@ -11,14 +11,27 @@ from dataclasses import replace
 from jaxtyping import Float
 from torch import Tensor
 
-from sparse_coding.core.architectures import untied
-from sparse_coding.core.architectures.contract import Parameters, Penalty
+from sparse_coding.core.architectures import original
+from sparse_coding.core.architectures.contract import Architecture, Form, Parameters, Penalty, Settings, State
+from sparse_coding.core.architectures.untied import Untied
 from sparse_coding.core.dictionary import Dictionary
 
-form = replace(untied.form, keeps_largest=True)
-init = untied.init
+
+class TopK(Untied):
+    """As untied, with another activation."""
+
+    @property
+    def form(self) -> Form:
+        """Its parts."""
+        return replace(super().form, keeps_largest=True)
+
+    def fold(
+        self, parameters: Parameters, state: State, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty
+    ) -> Dictionary:
+        """Codes in the units of x; scaling does not change which codes are the largest."""
+        return replace(super().fold(parameters, state, mean, scale, penalty), activation="topk", k=penalty.k)
 
 
-def fold(parameters: Parameters, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty) -> Dictionary:
-    """Codes in the units of x; scaling does not change which codes are the largest."""
-    return replace(untied.fold(parameters, mean, scale, penalty), activation="topk", k=penalty.k)
+def build(settings: Settings) -> Architecture:
+    """With the weights of the original where the settings ask for them."""
+    return original.wanted(TopK(), settings)

@@ -8,29 +8,51 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sparse_coding.core.architectures.contract import Form, Parameters, Penalty, unit_rows
+from sparse_coding.core.architectures import original
+from sparse_coding.core.architectures.contract import (
+    Architecture,
+    Form,
+    Parameters,
+    Penalty,
+    Settings,
+    State,
+    unit_rows,
+)
+from sparse_coding.core.architectures.licensed import Licensed
 from sparse_coding.core.dictionary import Dictionary
 
-form = Form(encoder="encoder", bias="bias", decoder="decoder", centre="decoder_bias")
+
+class Untied(Licensed):
+    """Two matrices and a centre."""
+
+    @property
+    def form(self) -> Form:
+        """Its parts."""
+        return Form(encoder="encoder", bias="bias", decoder="decoder", centre="decoder_bias")
+
+    def init(self, n_feat: int, d_act: int, generator: torch.Generator) -> Parameters:
+        """Random unit decoder rows, the encoder equal to them, zero biases."""
+        decoder = unit_rows(n_feat, d_act, generator)
+        return {
+            "encoder": decoder.clone(),
+            "bias": torch.zeros(n_feat),
+            "decoder": decoder,
+            "decoder_bias": torch.zeros(d_act),
+        }
+
+    def fold(
+        self, parameters: Parameters, state: State, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty
+    ) -> Dictionary:
+        """Codes in the units of x, around the centre mean + scale * b_dec."""
+        return Dictionary(
+            encoder=parameters["encoder"].clone(),
+            bias=parameters["bias"] * scale,
+            decoder=parameters["decoder"].clone(),
+            centre=mean + scale * parameters["decoder_bias"],
+            gain=torch.ones(len(parameters["bias"])),
+        )
 
 
-def init(n_feat: int, d_act: int, generator: torch.Generator) -> Parameters:
-    """Random unit decoder rows, the encoder equal to them, zero biases."""
-    decoder = unit_rows(n_feat, d_act, generator)
-    return {
-        "encoder": decoder.clone(),
-        "bias": torch.zeros(n_feat),
-        "decoder": decoder,
-        "decoder_bias": torch.zeros(d_act),
-    }
-
-
-def fold(parameters: Parameters, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty) -> Dictionary:
-    """Codes in the units of x, around the centre mean + scale * b_dec."""
-    return Dictionary(
-        encoder=parameters["encoder"].clone(),
-        bias=parameters["bias"] * scale,
-        decoder=parameters["decoder"].clone(),
-        centre=mean + scale * parameters["decoder_bias"],
-        gain=torch.ones(len(parameters["bias"])),
-    )
+def build(settings: Settings) -> Architecture:
+    """With the weights of the original where the settings ask for them."""
+    return original.wanted(Untied(), settings)

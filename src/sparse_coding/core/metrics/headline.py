@@ -7,16 +7,16 @@ L0 is the measured one. It decides what is *shown*; what is scored is decided by
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, get_args
+from typing import Any
 
-from sparse_coding.params import Architecture
+from sparse_coding import methods
+from sparse_coding.methods import Strength
 
 LOW, HIGH = 8.0, 16.0  # L0
 NEAR = 2.0  # a factor: what is farther away is not put forward without a word
 SAID = f"L0 {LOW:g} to {HIGH:g}"
 
 Row = Mapping[str, Any]
-_TRAINED = get_args(Architecture)
 
 
 def octaves(l0: float | int) -> float:
@@ -41,7 +41,7 @@ def of_each_kind(rows: Sequence[Row]) -> list[Row]:
     A broken one is never put forward; a kind that has no other has no row.
     """
     found = []
-    for kind in _TRAINED:
+    for kind in methods.LEARNED:
         mine = [row for row in rows if row["kind"] == kind and row["fvu"] is not None and not row["broken"]]
         ratios = dict.fromkeys(row["ratio"] for row in mine)
         chosen = [row for ratio in ratios if (row := nearest(row for row in mine if row["ratio"] == ratio))]
@@ -51,7 +51,7 @@ def of_each_kind(rows: Sequence[Row]) -> list[Row]:
 
 def all_broken(rows: Sequence[Row]) -> dict[str, int]:
     """The trained kinds of which each dictionary is broken, and how many these are."""
-    found = {kind: [bool(row["broken"]) for row in rows if row["kind"] == kind] for kind in _TRAINED}
+    found = {kind: [bool(row["broken"]) for row in rows if row["kind"] == kind] for kind in methods.LEARNED}
     return {kind: len(each) for kind, each in found.items() if each and all(each)}
 
 
@@ -60,7 +60,7 @@ def advice(rows: Sequence[Row], scored: Collection[str]) -> list[str]:
 
     rows: of the evaluation table, plain ones. scored: names. Empty where nothing is to be said.
     """
-    kinds = [kind for kind in _TRAINED if any(row["kind"] == kind for row in rows)]
+    kinds = [kind for kind in methods.LEARNED if any(row["kind"] == kind for row in rows)]
     lacking = [kind for kind in kinds if not _has_near(rows, kind, scored)]
     trained = [kind for kind in lacking if _has_near(rows, kind)]
     sentences = [_lack(rows, kind, scored) for kind in lacking]
@@ -81,35 +81,38 @@ def _lack(rows: Sequence[Row], kind: str, scored: Collection[str]) -> str:
 
 def _members(rows: Sequence[Row]) -> str:
     """The setting that scores a near one of each kind that has one, whether or not one is scored already."""
-    kinds = [kind for kind in _TRAINED if _has_near(rows, kind)]
-    chosen = {field: _strength(rows, field) for field in ("l1", "k")}
+    kinds = [kind for kind in methods.LEARNED if _has_near(rows, kind)]
+    chosen = {strength: _strength(rows, strength) for strength in methods.STRENGTHS}
     named = {field: value for field, value in chosen.items() if value is not None}
-    if all(_has_near((row for row in rows if row[_field(kind)] == named[_field(kind)]), kind) for kind in kinds):
+    if all(_has_near((row for row in rows if _has_strength(row, kind, named)), kind) for kind in kinds):
         return f"autointerp.members: {{{', '.join(f'{field}: {value:g}' for field, value in named.items())}}}"
     return "autointerp.members: all"
 
 
-def _field(kind: str) -> str:
-    return "k" if kind == "topk" else "l1"
+def _has_strength(row: Row, kind: str, named: Mapping[Strength, float | int]) -> bool:
+    about = methods.of(kind)
+    return row["kind"] == kind and row[about.column] == named[about.varies_in]
 
 
-def _strength(rows: Sequence[Row], field: str) -> float | int | None:
-    """The L1 or k at which most kinds that have one are near, and then nearest."""
-    mine = [row for row in rows if row["kind"] in _TRAINED and _field(row["kind"]) == field]
+def _strength(rows: Sequence[Row], strength: Strength) -> float | int | None:
+    """The L1, k or wished L0 at which most kinds that have one are near, and then nearest."""
+    column = methods.COLUMNS[strength]
+    mine = [row for row in rows if methods.of(row["kind"]).strength == strength]
 
     def badness(value: float | int) -> tuple[int, float]:
-        kinds = [kind for kind in _TRAINED if any(row["kind"] == kind for row in mine)]
-        at = [[octaves(row["l0"]) for row in mine if row["kind"] == kind and row[field] == value] for kind in kinds]
+        kinds = [kind for kind in methods.LEARNED if any(row["kind"] == kind for row in mine)]
+        at = [[octaves(row["l0"]) for row in mine if row["kind"] == kind and row[column] == value] for kind in kinds]
         apart = [min(each) for each in at if each]
         return sum(each > math.log2(NEAR) for each in apart) - len(apart), sum(apart)
 
-    return min(sorted({row[field] for row in mine}), key=badness, default=None)
+    return min(sorted({row[column] for row in mine}), key=badness, default=None)
 
 
 def _to_train(rows: Sequence[Row], kind: str) -> str:
     """How the grid has to grow; where nothing that it may hold would help, only that none is there."""
     mine = [row for row in rows if row["kind"] == kind]
-    wanted = _codes(mine) if kind == "topk" else _penalties(mine)
+    strength = methods.of(kind).varies_in
+    wanted = _penalties(mine) if strength == "l1" else _codes(mine, strength)
     return f"No {kind} one of such L0 was trained{wanted and ': '}{wanted}."
 
 
@@ -134,10 +137,11 @@ def _range(l0: Mapping[float | int, float | int]) -> str:
     return f"below {strengths[0]:g}" if strengths[0] > 0 else ""
 
 
-def _codes(rows: Sequence[Row]) -> str:
-    """A k of `grid.k` is that of every ratio, and no ratio may have fewer features."""
-    most, trained = min(row["n_feat"] for row in rows), {row["k"] for row in rows}
-    for k in (LOW, HIGH, HIGH * NEAR, most):
-        if is_near(k) and k <= most and k not in trained:
-            return f"add {k:g} to `grid.k`"
-    return f"{LOW:g} in `grid.k` takes `grid.ratios` of at least {LOW / rows[0]['d_act']:g}" if most < LOW else ""
+def _codes(rows: Sequence[Row], strength: Strength) -> str:
+    """A k or a wished L0 of the grid is that of every ratio, and no ratio may have fewer features."""
+    most, trained = min(row["n_feat"] for row in rows), {row[methods.COLUMNS[strength]] for row in rows}
+    for codes in (LOW, HIGH, HIGH * NEAR, most):
+        if is_near(codes) and codes <= most and codes not in trained:
+            return f"add {codes:g} to `grid.{strength}`"
+    ratio = LOW / rows[0]["d_act"]
+    return f"{LOW:g} in `grid.{strength}` takes `grid.ratios` of at least {ratio:g}" if most < LOW else ""

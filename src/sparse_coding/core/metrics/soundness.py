@@ -5,17 +5,15 @@ features that do may still score well.
 """
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
-from sparse_coding.params import Architecture
+from sparse_coding import methods
 
 HIGHEST_FVU = 1.0  # above it the mean vector alone would be nearer
 LOWEST_L0 = 1.0  # below it most vectors have no feature at all
 MOST_DEAD = 0.5  # share of the features
 DOUBTFUL = 0.2  # share of features that are dead, or have no score, above which numbers tell of few of them
 SAID = "FVU above 1, L0 below 1 or more than half of the features dead"
-
-_TRAINED = get_args(Architecture)
 
 
 def broken(row: Mapping[str, Any]) -> list[str]:
@@ -29,6 +27,6 @@ def broken(row: Mapping[str, Any]) -> list[str]:
         found.append(f"FVU {fvu:.4g}")
     if row["l0"] < LOWEST_L0:
         found.append(f"L0 {row['l0']:.2g}")
-    if row["kind"] in _TRAINED and row["dead"] > MOST_DEAD * row["n_feat"]:
+    if methods.is_learned(row["kind"]) and row["dead"] > MOST_DEAD * row["n_feat"]:
         found.append(f"{row['dead']:.0f} of {row['n_feat']:.0f} features dead")
     return found

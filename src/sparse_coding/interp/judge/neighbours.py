@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 
+from sparse_coding.core.finder import largest_codes
 from sparse_coding.interp.codes import ENCODE_ROWS
 from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io.activations import Split
@@ -27,7 +28,8 @@ def near(
     fires = np.zeros((len(wanted), n_fragments), bool)
     for start in range(0, n_fragments, some):
         stop = min(start + some, n_fragments)
-        codes = dictionary.encode_features(fragments.read(start * tokens, stop * tokens), torch.from_numpy(wanted))
+        x = fragments.read(start * tokens, stop * tokens)
+        codes = dictionary.encode_features(x, torch.from_numpy(wanted), largest_codes)
         fires[:, start:stop] = (codes > 0).T.reshape(len(wanted), -1, tokens).any(dim=2).numpy()
     return fires[places.reshape(neighbours.shape)]
 

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from sparse_coding.interp.judge.prompts import Prompt, numbered, quoted
 from sparse_coding.interp.judge.questions import Style, together, whole_numbers
+from sparse_coding.io.judged import FEW_DIGITS, NO_PROBABILITIES
 from sparse_coding.llm.answers import (
     LEAST_MASS,
     Likely,
@@ -33,7 +34,6 @@ from sparse_coding.llm.request import Request
 HIGHEST = 9  # one digit is one token for every tokenizer; "10" is not, and a correlation knows no scale
 VALUE_TOKENS, ROOM = 8, 32  # most tokens of `"63":9,`, also when it is spread out; around the object
 UNKNOWN = "unknown"
-NO_PROBABILITIES = "no probabilities in the answers"
 
 Values = Float[np.ndarray, "fragment token"]
 Predictions = dict[str, Values | str]  # by source; a text: why there are none
@@ -234,7 +234,7 @@ def _one_digit(answer: Answer) -> tuple[float, float, float]:
 
 def _little(mass: float) -> str:
     found = f"{mass:.2f} for them (median); wanted {LEAST_MASS}" if mass < LEAST_MASS else "those of some of the values"
-    return f"probabilities that are hardly about digits: {found}"
+    return f"{FEW_DIGITS}: {found}"
 
 
 def _by_source(sources: tuple[str, ...], rows: Iterable[tuple[np.ndarray, np.ndarray | str]]) -> Predictions:

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from sparse_coding.core import ensemble, stack
-from sparse_coding.core.adam import Adam
-from sparse_coding.core.architectures import BY_NAME
 from sparse_coding.core.architectures.contract import Penalty
-from sparse_coding.core.steps import stacked
-from tests.core.test_ensemble import member, stream
+from sparse_coding.core.training import gpu, processor
+from sparse_coding.core.training.adam import Adam
+from sparse_coding.core.training.steps import stacked
+from tests.architectures import BY_NAME
+from tests.core.test_processor import member, stream
 from tests.core.test_steps import autograd, data
 from tests.reference import random_parameters
 
@@ -24,7 +24,9 @@ def test_gradients_of_all_members_are_those_of_autograd(name):
     adam = Adam(together, 0.5, 0.999, 1e-8)
     l1 = torch.tensor([penalty.l1 for penalty in penalties], dtype=torch.float64, device=DEVICE)
     k = torch.tensor([penalty.k for penalty in penalties], device=DEVICE)
-    seen = stacked.seen(stacked.step(BY_NAME[name].form, adam, z.to(DEVICE), stacked.Penalties(l1, k, 50), 1.0, 1e-3))
+    seen = stacked.seen(
+        stacked.step(BY_NAME[name].form, adam, {}, z.to(DEVICE), stacked.Penalties(l1, k, 50), 1.0, 1e-3)
+    )
     for index, (parameters, penalty) in enumerate(zip(own, penalties, strict=True)):
         mse, codes, wanted = autograd(name, parameters, z, penalty)
         assert seen[index].mse == pytest.approx(float(mse))
@@ -41,9 +43,9 @@ def company(name):
 @pytest.mark.parametrize("name", BY_NAME)
 def test_a_stack_trains_what_the_ensemble_trains(name):
     one_by_one, together = company(name), company(name)
-    ensemble.train(one_by_one, iter(stream()), threads=1)
+    processor.train(one_by_one, iter(stream()), threads=1)
     heard: list[int] = []
-    assert stack.train(together, iter(stream()), DEVICE, advance=heard.append) == {}
+    assert gpu.train(together, iter(stream()), DEVICE, advance=heard.append) == {}
     assert sum(heard) == 4 * 60
     for own, other in zip(together, one_by_one, strict=True):
         assert own.step == 60
@@ -54,8 +56,8 @@ def test_a_stack_trains_what_the_ensemble_trains(name):
 @pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
 def test_rounded_factors_give_nearly_the_same(precision):
     exact, rounded = company("untied"), company("untied")
-    stack.train(exact, iter(stream()), DEVICE)
-    stack.train(rounded, iter(stream()), DEVICE, precision)
+    gpu.train(exact, iter(stream()), DEVICE)
+    gpu.train(rounded, iter(stream()), DEVICE, precision)
     for own, other in zip(rounded, exact, strict=True):
         assert own.parameters["encoder"].dtype == torch.float32
         assert own.log[-1]["loss"] == pytest.approx(other.log[-1]["loss"], rel=0.02)
@@ -64,13 +66,13 @@ def test_rounded_factors_give_nearly_the_same(precision):
 
 def test_a_member_that_diverges_is_named_and_takes_nothing_from_the_others():
     alone, together = company("tied"), [*company("tied"), member("tied", l1=1e308)]
-    stack.train(alone, iter(stream()), DEVICE)
-    assert stack.train(together, iter(stream()), DEVICE).keys() == {together[-1].name}
+    gpu.train(alone, iter(stream()), DEVICE)
+    assert gpu.train(together, iter(stream()), DEVICE).keys() == {together[-1].name}
     for own, other in zip(together, alone, strict=False):
         torch.testing.assert_close(own.parameters, other.parameters, rtol=1e-4, atol=1e-5)
 
 
 def test_training_ends_when_no_member_is_left():
     batches = iter(stream())
-    assert len(stack.train([member("tied", l1=1e308)], batches, DEVICE)) == 1
+    assert len(gpu.train([member("tied", l1=1e308)], batches, DEVICE)) == 1
     assert len(list(batches)) >= 58

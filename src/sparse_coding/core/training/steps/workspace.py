@@ -15,7 +15,7 @@ class Workspace:
     """Arrays for batches [n_rows, d_act] and n_feat features.
 
     The pattern by rows takes 2 * DENSEST of a batch of codes. The pattern by columns takes no room of its own: it lies
-    where the scores of the screen were, when these are done with.
+    where the scores of the screen were, when these are done with; and beside it that of the windows around thresholds.
     """
 
     def __init__(self, n_rows: int, d_act: int, n_feat: int) -> None:
@@ -23,12 +23,15 @@ class Workspace:
         self.finder = Finder(n_rows, d_act, n_feat, int(DENSEST * n_rows * n_feat))
         self.d_x_hat = aligned(n_rows, d_act)
         self.slopes, self.gradients = aligned(AT_ONCE), aligned(2, d_act)
-        self._column_starts = np.empty(n_feat + 1, np.int64)
+        self._column_starts = np.empty((2, n_feat + 1), np.int64)
 
-    def columns_over(self, scores: np.ndarray) -> Pattern:
-        """Room for the pattern by columns, over `scores` [n_rows, n_feat], 4 bytes each."""
-        other, codes = scores.reshape(-1)[: 2 * self.finder.places].reshape(2, -1)
-        return Pattern(self._column_starts, other.view(np.int32), codes.view(np.float32))
+    def columns_over(self, scores: np.ndarray) -> tuple[Pattern, Pattern]:
+        """Room for two patterns by columns, over `scores` [n_rows, n_feat], 4 bytes each."""
+        codes, windows = scores.reshape(-1)[: 4 * self.finder.places].reshape(2, 2, -1)
+        return self._columns(0, codes), self._columns(1, windows)
+
+    def _columns(self, which: int, place: np.ndarray) -> Pattern:
+        return Pattern(self._column_starts[which], place[0].view(np.int32), place[1].view(np.float32))
 
 
 class Workspaces(threading.local):

@@ -8,27 +8,28 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sparse_coding.core.adam import Adam, Rates
-from sparse_coding.core.architectures.contract import Form, Penalty
+from sparse_coding.core.architectures.contract import Form, Parameters, Penalty, State
 from sparse_coding.core.dictionary import keep_largest
 from sparse_coding.core.products import linear
-from sparse_coding.core.steps.seen import Seen
+from sparse_coding.core.training.adam import Adam, Rates
+from sparse_coding.core.training.steps.seen import Seen
+from sparse_coding.core.training.steps.windows import Windows
 
 BLOCK = 256  # features
 
 
-def step(form: Form, adam: Adam, z: Float[Tensor, "batch d_act"], penalty: Penalty, lr: float) -> Seen:
-    """Move the parameters of `adam` by one step on the batch `z`."""
+def step(form: Form, adam: Adam, state: State, z: Float[Tensor, "batch d_act"], penalty: Penalty, lr: float) -> Seen:
+    """Move the parameters of `adam`, and the lengths in `state`, by one step on the batch `z`."""
     parameters, rates = adam.parameters, adam.begin(lr)
     centre = parameters[form.centre] if form.centre else None
     x = z if centre is None else z - centre
-    codes = linear(x, parameters[form.encoder], parameters[form.bias]).relu_()
-    if form.keeps_largest:
-        codes = keep_largest(codes, min(penalty.k, codes.shape[1]))
+    pre = linear(x, parameters[form.encoder], parameters[form.bias])
+    codes = _codes(form, parameters, pre, penalty)
     residual = linear(codes, parameters[form.decoder].T).sub_(x)
     mse, l1_norm, positive = float(residual.square().mean()), float(codes.sum()) / len(z), 0.0
     d_x_hat = residual.mul_(2 / residual.numel())
-    l1 = 0.0 if form.keeps_largest else penalty.l1 / len(z)
+    l1 = 0.0 if form.keeps_largest or form.threshold else penalty.l1 / len(z)
+    windows = Windows(form, parameters, pre, penalty, codes) if form.threshold else None
     # The centre enters twice: added to the output, subtracted from the input.
     d_centre = d_x_hat.sum(0)
     d_bias = torch.empty_like(parameters[form.bias])
@@ -36,19 +37,39 @@ def step(form: Form, adam: Adam, z: Float[Tensor, "batch d_act"], penalty: Penal
         rows = slice(first, first + BLOCK)
         some_codes = codes[:, rows].contiguous()
         d_pre = linear(d_x_hat, parameters[form.decoder][rows]).add_(l1)
+        if windows:
+            windows.look(rows, d_pre)
         d_pre = torch.ops.aten.threshold_backward(d_pre, some_codes, 0)  # many times faster than a mask
         d_bias[rows] = d_pre.sum(0)
         d_centre.addmv_(parameters[form.encoder][rows].T, d_bias[rows], alpha=-1)
         positive += float(some_codes.sign().sum())
-        _move_rows(form, adam, rows, x, d_pre, some_codes, d_x_hat, rates)
+        _move_rows(form, adam, state, rows, x, d_pre, some_codes, d_x_hat, rates)
     adam.move(form.bias, d_bias, rates)
     if form.centre:
         adam.move(form.centre, d_centre, rates)
-    return Seen(mse, l1_norm, positive / len(z))
+    if windows and form.threshold:
+        adam.move(form.threshold, windows.slopes, rates)
+    return Seen(mse, l1_norm, positive / len(z), near=windows.count / len(z) if windows else 0.0)
+
+
+def _codes(form: Form, parameters: Parameters, pre: Tensor, penalty: Penalty) -> Tensor:
+    """Pre-activations become codes, in place where these are all that is needed."""
+    if form.threshold:
+        return pre * (pre > parameters[form.threshold].exp())
+    codes = pre.relu_()
+    return keep_largest(codes, min(penalty.k, codes.shape[1])) if form.keeps_largest else codes
 
 
 def _move_rows(
-    form: Form, adam: Adam, rows: slice, x: Tensor, d_pre: Tensor, codes: Tensor, d_x_hat: Tensor, rates: Rates
+    form: Form,
+    adam: Adam,
+    state: State,
+    rows: slice,
+    x: Tensor,
+    d_pre: Tensor,
+    codes: Tensor,
+    d_x_hat: Tensor,
+    rates: Rates,
 ) -> None:
     """Encoder and decoder of some features; two paths lead to tied atoms."""
     d_encoder, d_decoder = linear(d_pre.T, x.T), linear(codes.T, d_x_hat.T)
@@ -59,7 +80,7 @@ def _move_rows(
     atoms = adam.parameters[form.decoder][rows]
     slopes = tangent(d_decoder, atoms)
     if form.lengths:
-        lengths = adam.parameters[form.lengths][rows].unsqueeze(1)
+        lengths = state[form.lengths][rows].unsqueeze(1)
         slopes.div_(lengths)
         atoms.mul_(lengths)
     adam.move(form.decoder, slopes, rates, rows)

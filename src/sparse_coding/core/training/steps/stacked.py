@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sparse_coding.core.adam import Adam, Rates
-from sparse_coding.core.architectures.contract import Form
-from sparse_coding.core.steps.seen import Seen
+from sparse_coding.core.architectures.contract import Form, State
+from sparse_coding.core.training.adam import Adam, Rates
+from sparse_coding.core.training.steps.seen import Seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,13 @@ class Penalties:
 
 
 def step(
-    form: Form, adam: Adam, z: Float[Tensor, "batch d_act"], penalties: Penalties, l1_factor: float, lr: float
+    form: Form,
+    adam: Adam,
+    state: State,
+    z: Float[Tensor, "batch d_act"],
+    penalties: Penalties,
+    l1_factor: float,
+    lr: float,
 ) -> list[Tensor]:
     """Move all members of `adam` by one step on the batch `z`; what each saw, see `seen`.
 
@@ -56,14 +62,14 @@ def step(
     else:
         adam.move(form.encoder, d_encoder, rates)
     along = (d_decoder * decoder).sum(2, keepdim=True)
-    _move_decoder(form, adam, torch.addcmul(d_decoder, along, decoder, value=-1), rates)
+    _move_decoder(form, adam, state, torch.addcmul(d_decoder, along, decoder, value=-1), rates)
     return saw
 
 
-def _move_decoder(form: Form, adam: Adam, slopes: Tensor, rates: Rates) -> None:
+def _move_decoder(form: Form, adam: Adam, state: State, slopes: Tensor, rates: Rates) -> None:
     decoder = adam.parameters[form.decoder]
     if form.lengths:
-        lengths = adam.parameters[form.lengths].unsqueeze(2)
+        lengths = state[form.lengths].unsqueeze(2)
         slopes.div_(lengths)
         decoder.mul_(lengths)
     adam.move(form.decoder, slopes, rates)

@@ -1,0 +1,173 @@
+"""One dictionary in training, and the schedule that it follows."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparse_coding.core.architectures.contract import Architecture, Parameters, Penalty
+from sparse_coding.core.finder import Screen
+from sparse_coding.core.training.adam import Adam
+from sparse_coding.core.training.steps import dense, general, sparse
+from sparse_coding.core.training.steps.seen import Seen
+from sparse_coding.core.training.steps.workspace import DENSEST, Workspaces
+from sparse_coding.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Linear warm-up of the rate and of the L1 penalty, linear decay of the rate at the end, in steps."""
+
+    steps: int
+    lr: float
+    warmup: int
+    decay: int
+    l1_warmup: int
+
+    def rate(self, step: int) -> float:
+        """The learning rate of step `step`, from 0."""
+        up = (step + 1) / self.warmup if self.warmup else 1.0
+        down = (self.steps - step) / self.decay if self.decay else 1.0
+        return self.lr * min(up, down, 1.0)
+
+    def l1_factor(self, step: int) -> float:
+        """The factor on the L1 penalty in step `step`, from 0."""
+        return min((step + 1) / self.l1_warmup, 1.0) if self.l1_warmup else 1.0
+
+
+class NotFinite(ArithmeticError):
+    """A member's loss is infinite or not a number."""
+
+    def __init__(self, member: str, step: int) -> None:
+        super().__init__(f"{member}: the loss is not finite at step {step}; lower the lr of its architecture")
+
+
+class Trainee:
+    """One dictionary in training."""
+
+    def __init__(
+        self,
+        name: str,
+        architecture: Architecture,
+        shape: tuple[int, int],
+        penalty: Penalty,
+        seed: int,
+        schedule: Schedule,
+        adam: tuple[float, float, float],
+        log_steps: int,
+        initial_density: float | None = None,
+        legacy_adam: bool = False,
+    ) -> None:
+        """shape: (n_feat, d_act); adam: (beta1, beta2, eps); initial_density: see `begin`, None for biases of 0.
+
+        legacy_adam: see core.adam.
+        """
+        self.name, self.architecture, self.penalty, self.schedule = name, architecture, penalty, schedule
+        self.parameters = architecture.init(*shape, torch.Generator().manual_seed(seed))
+        self.state = architecture.state(self.parameters)
+        _check_licence(architecture, self.parameters)
+        self.adam = Adam(self.parameters, *adam, legacy=legacy_adam)
+        self.screen = Screen.fastest()
+        # The share of codes that a sparse step had to find in the last step, positive or near their threshold; before
+        # the first one, of those that can be positive.
+        most = architecture.density(penalty, shape[0])
+        self.density = initial_density or 1.0 if most is None else most
+        self._begins_sparse = initial_density is not None and most is None
+        self.log: list[dict[str, float]] = []
+        self.log_steps = log_steps
+        self.step = 0
+
+    def train(self, batches: Iterable[Tensor], workspaces: Workspaces | None = None) -> None:
+        """One optimiser step a batch; batches are [vector, d_act], normalised. Raises NotFinite."""
+        workspaces = workspaces or Workspaces()
+        for batch in batches:
+            if self.step == 0:
+                self.begin(batch)
+            penalty, rate = self.penalty_now(), self.schedule.rate(self.step)
+            seen = self._step(batch, penalty, rate, workspaces)
+            if self.is_logged() or not math.isfinite(seen.mse):
+                self.note(seen, penalty, rate)
+            self.step += 1
+
+    def penalty_now(self) -> Penalty:
+        """The penalty of the next step, warmed up."""
+        warm = self.schedule.l1_factor(self.step)
+        return replace(self.penalty, l1=self.penalty.l1 * warm, warm=warm)
+
+    def is_logged(self) -> bool:
+        """Whether the next step enters the log."""
+        return self.step % self.log_steps == 0 or self.step == self.schedule.steps - 1
+
+    def begin(self, batch: Tensor) -> None:
+        """See that about a share `initial_density` of the codes of `batch` is positive, as the architecture does it."""
+        if self._begins_sparse:
+            self.architecture.begin(self.parameters, batch, self.density)
+
+    def _step(self, batch: Tensor, penalty: Penalty, rate: float, workspaces: Workspaces) -> Seen:
+        """Without a licence by autograd; sparse where there was room for the codes of the step before, else dense.
+
+        On a GPU the dense one waits for the device, block by block: what comes here from there is trained by autograd.
+        """
+        form = self.architecture.form
+        if form is None or (form.threshold and batch.device.type != "cpu"):
+            return general.step(self.architecture, self.adam, self.state, batch, penalty, rate)
+        seen, n_feat = None, len(self.parameters[form.bias])
+        if self.density < DENSEST and batch.dtype == torch.float32 and batch.device.type == "cpu":
+            space = workspaces.of(len(batch), batch.shape[1], n_feat)
+            seen = sparse.step(form, self.adam, self.state, batch, penalty, rate, space, self.screen)
+        if seen is None:
+            seen = dense.step(form, self.adam, self.state, batch, penalty, rate)
+        self.density = (seen.l0 + seen.near) / n_feat
+        return seen
+
+    def kept(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that it is in the middle of its training, as tensors and as JSON: `take_up` goes on from there."""
+        parts = {
+            "parameters": self.parameters,
+            "state": self.state,
+            "first": self.adam.first,
+            "second": self.adam.second,
+        }
+        tensors = {f"{part}.{name}": tensor for part, those in parts.items() for name, tensor in those.items()}
+        numbers = {"step": self.step, "density": self.density, "count": self.adam.count, "rests": self.screen.rests}
+        return tensors, {**numbers, "log": self.log}
+
+    def take_up(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Be what was kept. Raises BadInput where that is of something else."""
+        own, _ = self.kept()
+        if {name: (each.shape, each.dtype) for name, each in own.items()} != {
+            name: (each.shape, each.dtype) for name, each in tensors.items()
+        }:
+            raise BadInput(self.name, "what was kept of another training", "tensors of the same names and shapes")
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
+        self.step, self.density, self.adam.count = numbers["step"], numbers["density"], numbers["count"]
+        self.screen.rests, self.log = numbers["rests"], list(numbers["log"])
+
+    def move_to(self, device: torch.device) -> None:
+        """All that it is made of."""
+        for tensors in (self.parameters, self.state, self.adam.first, self.adam.second):
+            tensors.update({name: tensor.to(device) for name, tensor in tensors.items()})
+
+    def note(self, seen: Seen, penalty: Penalty, rate: float) -> None:
+        """Add a line to the log. Raises NotFinite where the loss is not a number."""
+        form, loss = self.architecture.form, seen.loss
+        if loss is None:
+            assert form is not None
+            d_act = self.parameters[form.decoder].shape[1]
+            loss = seen.mse + form.beside(penalty, seen.l1_norm, seen.l0, d_act)
+        line = {"step": self.step, "loss": loss, "mse": seen.mse, "l1": seen.l1_norm, "l0": seen.l0, "lr": rate}
+        self.log.append(line)
+        if not math.isfinite(loss):
+            raise NotFinite(self.name, self.step)
+
+
+def _check_licence(architecture: Architecture, parameters: Parameters) -> None:
+    """A fast step moves the parameters that it knows: others would stay where they are, without a word."""
+    form = architecture.form
+    if form is not None and form.names != parameters.keys():
+        others = ", ".join(sorted(form.names ^ parameters.keys()))
+        raise BadInput(f"{type(architecture).__name__}.form", f"other parameters than `init` has: {others}", "the same")

@@ -1,0 +1,43 @@
+"""A dictionary in the middle of its training, on disk: one safetensors file, gone when the dictionary is there."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from sparse_coding.atomic import whole_file
+from sparse_coding.io.dictionaries import checksum
+
+FORMAT = "sparse_coding training 1"
+
+Unfinished = tuple[dict[str, Tensor], dict[str, Any]]
+
+
+def save(path: Path, tensors: dict[str, Tensor], numbers: dict[str, Any], of: str) -> None:
+    """Write it whole. of: what it is trained on, so that it goes on with nothing else."""
+    header = {"format": FORMAT, "numbers": json.dumps(numbers), "of": of}
+    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header["sha256"] = checksum(kept, header)
+    with whole_file(path) as temporary:
+        save_file(kept, temporary, metadata={"sparse_coding": json.dumps(header, sort_keys=True)})
+
+
+def load(path: Path, of: str) -> Unfinished | None:
+    """What `save` wrote; None where nothing is, or something that is not whole or of something else: it begins anew."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["sparse_coding"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        sha256 = header.pop("sha256")
+        if (header["format"], header["of"], checksum(tensors, header)) != (FORMAT, of, sha256):
+            raise ValueError("it is of something else")
+        return tensors, json.loads(header["numbers"])
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        print(f"{path}: cannot be gone on with ({error}); this training begins anew", file=sys.stderr)
+        return None

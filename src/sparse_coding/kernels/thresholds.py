@@ -1,0 +1,92 @@
+"""What is above a threshold of each feature, what is in a window around it, and the step for the thresholds.
+
+The formulas are those of core.architectures.jumprelu. Codes are handled by the loops for all architectures; what is in
+the windows is a pattern beside theirs, most of it below the thresholds, and read for the thresholds alone.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32
+
+from sparse_coding.kernels.bounds import FEW_UNITS, Screened, upper_bounds
+from sparse_coding.kernels.columns import AT_ONCE, AdamNumbers, Weights, adam_of_one, sum_of
+from sparse_coding.kernels.compiled import compiled
+from sparse_coding.kernels.pattern import Pattern
+from sparse_coding.kernels.rows import ZERO, products
+from sparse_coding.kernels.screen import TOO_MANY, Room, compute, pick
+
+
+class Borders(NamedTuple):
+    """Thresholds theta, and half the width of the window around each."""
+
+    theta: Float32[np.ndarray, " n_feat"]
+    half: np.float32
+
+
+def lowered(given: Screened, borders: Borders) -> Screened:
+    """With the lower edges of the windows taken from the biases, for bounds that are compared with 0."""
+    theta, half = borders
+    rounding = FEW_UNITS * (np.abs(given.bias) + theta + half)  # of the bias here, and of the comparison
+    return given._replace(bias=given.bias - theta + half + rounding)
+
+
+@compiled
+def above(given: Screened, low: Screened, borders: Borders, room: Room, rows: Pattern, windows: Pattern) -> int:
+    """Fill `rows` with the pre-activations above theta, `windows` with those around it; as screen.positive.
+
+    low: `given`, lowered. What is in a window and above theta is in both.
+    """
+    at, near, computed = 0, 0, 0
+    places, near_places = len(rows.other) - 1, len(windows.other) - 1
+    rows.starts[0] = 0
+    windows.starts[0] = 0
+    for row in range(len(given.x)):
+        upper_bounds(low, row, room.upper)
+        count = pick(ZERO, room)
+        compute(given, row, count, room)
+        for place in range(count):
+            if at > places or near > near_places:
+                return TOO_MANY
+            feature, exact = room.picked[place], room.exact[place]
+            theta = borders.theta[feature]
+            rows.other[at] = feature  # the next one takes the place of what is not above
+            rows.codes[at] = exact
+            at += exact > theta
+            windows.other[near] = feature
+            windows.codes[near] = exact
+            near += abs(exact - theta) < borders.half
+        if at > places or near > near_places:
+            return TOO_MANY
+        computed += count
+        rows.starts[row + 1] = at
+        windows.starts[row + 1] = near
+    return computed
+
+
+@compiled
+def update_thresholds(
+    windows: Pattern,
+    bandwidth: np.float32,
+    d_count: np.float32,
+    d_x_hat: Float32[np.ndarray, "row d_act"],
+    atoms: Float32[np.ndarray, "n_feat d_act"],
+    slopes: Float32[np.ndarray, " at_once"],
+    logs: Weights,
+    rates: AdamNumbers,
+) -> None:
+    """A step for log theta, before the atoms move. windows: by feature; d_count: d loss / d ||c_b||_0, of each row.
+
+    slopes: scratch.
+    """
+    for feature in range(len(logs.values)):
+        first, end = windows.starts[feature], windows.starts[feature + 1]
+        total = ZERO
+        for at in range(first, end, AT_ONCE):
+            last = min(at + AT_ONCE, end)
+            some = slopes[: last - at]
+            products(atoms[feature], d_x_hat, windows.other[at:last], some)
+            total += sum_of(some)
+        theta = np.exp(logs.values[feature])
+        slope = -(theta * total + d_count * np.float32(end - first)) / bandwidth
+        adam_of_one(logs, feature, slope * theta, rates)

@@ -1,0 +1,78 @@
+"""Every kind of dictionary, a row each: whoever wants to know something of a kind asks here. No torch."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sparse_coding.errors import BadInput
+
+Strength = Literal["l1", "k", "l0"]  # the lists of `grid` that make members of one cell
+STRENGTHS: dict[Strength, str] = {"l1": "L1", "k": "k", "l0": "L0 target"}  # as figures name them
+# As tables name them: there `l0` is the measured one.
+COLUMNS: dict[Strength, str] = {"l1": "l1", "k": "k", "l0": "l0_target"}
+
+
+@dataclass(frozen=True)
+class Method:
+    """One kind. strength: what its members differ in; None for a baseline, which has one.
+
+    matrices: of [n_feat, d_act], in its file. colour, marker, dashes: in figures. source: who described it first.
+    signed: a baseline that holds each direction as +d and -d, so that it has top-k variants. solved: one whose codes
+    are found by non-negative least squares.
+    """
+
+    kind: str
+    label: str
+    strength: Strength | None
+    matrices: int
+    colour: str
+    marker: str
+    source: str
+    dashes: Any = "-"
+    signed: bool = False
+    solved: bool = False
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether it is trained by gradient descent, in a cell of the grid."""
+        return self.strength is not None
+
+    @property
+    def varies_in(self) -> Strength:
+        """What dictionaries of it differ in along a line of a figure: those of a baseline in the k of its variants."""
+        return self.strength or "k"
+
+    @property
+    def column(self) -> str:
+        """Where tables have what `varies_in` says."""
+        return COLUMNS[self.varies_in]
+
+
+# Learned ones have a hue of the palette of Okabe & Ito, "Color Universal Design" (2008); baselines are grey.
+_ROWS = (
+    Method("tied", "tied", "l1", 1, "#0072B2", "o", "Cunningham et al. 2023"),
+    Method("untied", "untied", "l1", 2, "#009E73", "s", "Bricken et al. 2023"),
+    Method("topk", "TopK", "k", 2, "#D55E00", "^", "Gao et al. 2024"),
+    Method("jumprelu", "JumpReLU", "l0", 2, "#CC79A7", "d", "Rajamanoharan et al. 2024"),
+    Method("pca", "PCA", None, 1, "#111111", "D", "Pearson 1901", (0, (5, 2)), signed=True),
+    Method("ica", "ICA", None, 2, "#555555", "X", "Hyvärinen & Oja 2000", (0, (5, 2, 1, 2)), signed=True),
+    Method("nmf", "NMF", None, 1, "#777777", "P", "Lee & Seung 1999", solved=True),
+    Method("neuron_basis", "neuron basis", None, 1, "#8c8c8c", "v", "Cunningham et al. 2023", (0, (2, 2)), signed=True),
+    Method("random", "random directions", None, 1, "#aaaaaa", "*", "Cunningham et al. 2023", signed=True),
+)
+BY_KIND = {row.kind: row for row in _ROWS}
+LEARNED = tuple(row.kind for row in _ROWS if row.is_learned)
+BASELINES = tuple(row.kind for row in _ROWS if not row.is_learned)
+REFERENCE = "random"  # whose scores those of others are held against
+LINEAR = "pca"  # against the FVU of whose top-k variants that of others is held
+
+
+def of(kind: str, place: object = "kind of dictionary") -> Method:
+    """The row of a kind. Raises BadInput, naming `place`, for one that there is not."""
+    if kind not in BY_KIND:
+        raise BadInput(place, f"kind {kind!r}", f"one of {', '.join(BY_KIND)}")
+    return BY_KIND[kind]
+
+
+def is_learned(kind: str) -> bool:
+    """Whether a kind is trained by gradient descent. Raises as `of`."""
+    return of(kind).is_learned

@@ -1,0 +1,111 @@
+"""A new architecture is a loss in one file: a made-up one goes through all of it, in a copy of the project.
+
+What has to be touched is what CONTRIBUTING lists: the module, a row of `methods`, a section of settings, a line of the
+docs, and its test.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.test_workflow import TINY, write_texts
+from tests.tiny_model import make_tiny_model
+from tests.what_reruns import text
+from tests.workspace import ROOT, write_params
+
+MODULE = "src/sparse_coding/core/architectures/mirror.py"
+ROW, SECTION = "src/sparse_coding/methods.py", "src/sparse_coding/params/dictionaries.py"
+DOCS, TEST = "docs/what-there-is.md", "tests/core/test_mirror.py"
+SITE, NAME = "layer1_residual", "mirror_r2_l1-0.002_s0"
+
+SETTINGS = '''class Mirror(WithL1, Own):
+    """A made-up kind."""
+
+    lr: Positive = setting(1e-2, "Peak learning rate of Adam.")
+    pull: Positive = setting(0.1, "How strongly scales are held at 1.")
+
+
+class Training(Optimisation):
+'''
+
+
+def add_it(folder: Path) -> None:
+    """All that somebody would do, but for docs and test."""
+    shutil.copy(Path(__file__).with_name("mirror.py"), folder / MODULE)
+    before = '    Method("tied", '
+    text(ROW, before, f'    Method("mirror", "mirror", "l1", 2, "#56B4E9", "h", "made up"),\n{before}')(folder)
+    text(SECTION, "class Training(Optimisation):\n", SETTINGS)(folder)
+    before = "    jumprelu: JumpReLU = "
+    text(SECTION, before, f'    mirror: Mirror = setting(Mirror(), "What only `mirror` reads.")\n{before}')(folder)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mirror") / "project"
+    folder.mkdir()
+    for name in ("src", "rules", "profiles", "prompts"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("Snakefile", "hub.lock.json"):
+        shutil.copy(ROOT / name, folder / name)
+    add_it(folder)
+    grid = TINY["grid"] | {"architectures": ["tied", "mirror"], "ratios": [2], "l1": [0.002], "only": []}
+    baselines = {"methods": ["random"], "topk": [2], "topk_methods": []}
+    control = {"architecture": "mirror", "ratio": 2, "l1": 0.002}
+    training = TINY["dictionaries"] | {"mirror": {"pull": 0.5}}
+    interp = TINY["autointerp"] | {"random_weights": control, "members": "all"}
+    write_params(folder, TINY | {"grid": grid, "baselines": baselines, "dictionaries": training, "autointerp": interp})
+    make_tiny_model(folder / "models" / "tiny", layers=2)
+    write_texts(folder / "texts")
+    return folder
+
+
+def run(folder: Path, *line: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *line], cwd=folder, text=True, capture_output=True, timeout=300,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_it_goes_through_all_of_it(project):
+    assert "dictionaries" in run(project, "-m", "sparse_coding", "forecast")
+    run(project, "-m", "snakemake", "--cores", "2", f"results/plots/{SITE}.png")
+    table = pq.read_table(project / f"results/evaluation/{SITE}/table.parquet").to_pylist()
+    mine = next(row for row in table if row["name"] == NAME and row["variant"] == "plain")
+    assert (mine["kind"], mine["l1"], mine["broken"]) == ("mirror", 0.002, None)
+    assert 0 < mine["fvu"] < 0.9  # it learned to put vectors together, though it was asked for their mirror images
+    scores = pq.read_table(project / f"results/autointerp/{SITE}/table.parquet").to_pylist()
+    assert {row["kind"] for row in scores} == {"tied", "mirror", "random"}
+    control = pq.read_table(project / f"results/autointerp/random_{SITE}/table.parquet").to_pylist()
+    assert {row["kind"] for row in control} == {"mirror"}
+    assert "mirror r2" in (project / f"results/plots/{SITE}.txt").read_text()
+    path = f"results/dictionaries/{SITE}/{NAME}.safetensors"
+    code = f"from sparse_coding import load_dictionary; print(load_dictionary('{path}'))"
+    assert "mirror" in run(project, "-c", code)
+    log = (project / f"results/dictionaries/{SITE}/{NAME}.log.jsonl").read_text().splitlines()
+    assert len(log) > 3
+
+
+def test_another_setting_of_it_is_its_own_business(project):
+    """Nothing but its own dictionary, and what is made of that, is stale."""
+    before = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(before.replace("pull: 0.5", "pull: 0.25"))
+    said = run(project, "-m", "sparse_coding", "why", "all")
+    (project / "params.yaml").write_text(before)
+    stale = {line.strip() for line in said.splitlines() if ".safetensors" in line}
+    assert any(NAME in line for line in stale)
+    assert not any("tied_r2" in line for line in stale)
+
+
+def test_the_list_of_files_is_that_of_contributing():
+    lines = (ROOT / "CONTRIBUTING.md").read_text().split("- *A new architecture*:")[1].split("\n- *")[0]
+    named = re.findall(r"`([\w/.<>-]+\.(?:py|md))`", lines)
+    wanted = [each.replace("mirror", "<kind>") for each in (MODULE, ROW, SECTION, DOCS, TEST)]
+    assert [name.removeprefix("src/sparse_coding/") for name in wanted] == named
+    assert len(named) <= 6

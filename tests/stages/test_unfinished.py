@@ -1,0 +1,143 @@
+"""A training that is broken off at any step, and gone on with: the bytes of one that was left alone."""
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from sparse_coding.grid import Member
+from sparse_coding.io import unfinished
+from sparse_coding.io.activations import ActivationsWriter, Header
+from sparse_coding.params import Dictionaries
+from sparse_coding.slices import DictionariesSlice
+from sparse_coding.stages import dictionaries
+
+STEPS, D_ACT, ROWS = 150, 12, 4000
+STRENGTHS = {
+    "tied": ("l1", [1e-3, 3e-3]), "untied": ("l1", [1e-3, 3e-3]), "topk": ("k", [2, 3]), "jumprelu": ("l0", [2.0, 4.0]),
+}  # fmt: skip
+
+
+class Broken(Exception):
+    """As a kill: nothing that would come after it is done."""
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory):
+    path = tmp_path_factory.mktemp("vectors") / "a.h5"
+    header = Header(site="a", model="none", corpus="none", dtype="float32", d_act=D_ACT, block_rows=64)
+    generator = torch.Generator().manual_seed(0)
+    atoms = torch.nn.functional.normalize(torch.randn(40, D_ACT, generator=generator), dim=1)
+    codes = (torch.rand(ROWS, 40, generator=generator) < 0.05) * torch.rand(ROWS, 40, generator=generator)
+    with ActivationsWriter(path, header, {"train": ROWS}) as writer:
+        column = np.arange(ROWS)
+        writer.append(
+            "train", codes @ atoms + 0.01 * torch.randn(ROWS, D_ACT, generator=generator), column, column, column
+        )
+    return path
+
+
+def settings(kind: str, n: int, minutes: float = 1e-9, own=None, **training) -> DictionariesSlice:
+    """n members, in groups of at most 8; by default everything is kept at each turn."""
+    field, strengths = STRENGTHS[kind]
+    given = {"steps": STEPS, "batch": 64, "buffer_rows": 500, "log_steps": 7, "checkpoint_minutes": minutes} | training
+    section = Dictionaries.model_validate({**given, kind: own or {}})
+    members = {f"{kind}{i}": Member(seed=i, **{field: strengths[i % len(strengths)]}) for i in range(n)}
+    return DictionariesSlice.model_validate(
+        {
+            "site": "a", "architecture": kind, "ratio": 3, "members": members, "own": section.of(kind),
+            "training": {name: getattr(section, name) for name in type(section).__mro__[1].model_fields},
+        }
+    )  # fmt: skip
+
+
+def train(vectors: Path, work: Path, wanted: DictionariesSlice, breaks_at: int | None = None, threads: int = 2) -> None:
+    """Into `<work>/output`; Broken is raised where, all members together, `breaks_at` steps are done."""
+
+    class Counting(dictionaries.tqdm):
+        def update(self, n=1):
+            super().update(n)
+            if breaks_at is not None and self.n >= breaks_at:
+                raise Broken
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dictionaries, "tqdm", Counting)
+        dictionaries.run(
+            wanted,
+            activations=vectors,
+            output=work / "output",
+            threads=threads,
+            partly=lambda name: work / "partly" / name,
+        )
+
+
+def files(work: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((work / "output").iterdir())}
+
+
+@pytest.mark.parametrize("n", [1, 8])
+@pytest.mark.parametrize("kind", STRENGTHS)
+def test_broken_off_again_and_again_the_bytes_are_the_same(vectors, tmp_path, kind, n):
+    train(vectors, tmp_path / "whole", settings(kind, n, minutes=1e9))
+    draw, broken, began = random.Random(kind), 0, []
+    for _ in range(6):
+        try:
+            train(vectors, tmp_path / "broken", settings(kind, n), breaks_at=draw.randrange(1, n * STEPS))
+        except Broken:
+            broken += 1
+            began += [unfinished.load(path, _of(path))[1]["step"] for path in (tmp_path / "broken/partly").iterdir()]
+    train(vectors, tmp_path / "broken", settings(kind, n), threads=1)
+    assert broken >= 2
+    assert 0 < max(began) < STEPS
+    assert files(tmp_path / "broken") == files(tmp_path / "whole")
+    assert not list((tmp_path / "broken" / "partly").iterdir())
+
+
+def _of(path: Path) -> str:
+    with safe_open(path, framework="pt") as file:
+        return json.loads(file.metadata()["sparse_coding"])["of"]
+
+
+def test_more_members_go_on_beside_those_that_were_broken_off(vectors, tmp_path):
+    """An L1 that is added meanwhile begins at the beginning; the others go on."""
+    with pytest.raises(Broken):
+        train(vectors, tmp_path, settings("tied", 2), breaks_at=2 * 100)
+    train(vectors, tmp_path, settings("tied", 3))
+    train(vectors, tmp_path / "whole", settings("tied", 3, minutes=1e9))
+    assert files(tmp_path) == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("own", [{"initial_weights": "xavier", "free_lengths": True}])
+def test_also_with_lengths_and_the_originals_adam(vectors, tmp_path, own):
+    kinds = {"own": own, "legacy_adam": True}
+    with pytest.raises(Broken):
+        train(vectors, tmp_path, settings("untied", 2, **kinds), breaks_at=200)
+    train(vectors, tmp_path, settings("untied", 2, **kinds))
+    train(vectors, tmp_path / "whole", settings("untied", 2, minutes=1e9, **kinds))
+    assert files(tmp_path) == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("how", ["torn", "edited", "of other vectors", "of another shape"])
+def test_what_cannot_be_gone_on_with_begins_anew(vectors, tmp_path, capsys, how):
+    with pytest.raises(Broken):
+        train(vectors, tmp_path, settings("tied", 1), breaks_at=100)
+    (path,) = (tmp_path / "partly").iterdir()
+    content = path.read_bytes()
+    if how == "torn":
+        path.write_bytes(content[: len(content) // 2])
+    elif how == "edited":
+        path.write_bytes(content[:-3] + b"abc")
+    elif how == "of other vectors":
+        tensors, numbers = unfinished.load(path, _of(path))
+        unfinished.save(path, tensors, numbers, "another")
+    else:
+        tensors, numbers = unfinished.load(path, _of(path))
+        unfinished.save(path, {name: tensor[:1] for name, tensor in tensors.items()}, numbers, _of(path))
+    train(vectors, tmp_path, settings("tied", 1))
+    train(vectors, tmp_path / "whole", settings("tied", 1, minutes=1e9))
+    assert files(tmp_path) == files(tmp_path / "whole")
+    assert "begins anew" in capsys.readouterr().err
