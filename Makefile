@@ -13,8 +13,8 @@ RUN := $(VENV)/bin
 install: $(VENV)/.installed
 
 plot: install
-	@target=$$($(RUN)/python -m sparse_coding.next_steps) && set -x && $(RUN)/snakemake --cores all $$target
-	@$(RUN)/python -m sparse_coding.closing
+	@target=$$($(RUN)/python -m sparse_coding.settings.next_steps) && set -x && $(RUN)/snakemake --cores all $$target
+	@$(RUN)/python -m sparse_coding.cli.closing
 
 # Two workers, each with whole files, in their order: what a file makes for all its tests is made once, and the long
 # files (tests/workflow and those beside it) come when there are others left to share.
@@ -42,11 +42,11 @@ format: $(VENV)/.test-installed
 
 # Show what a preset changes, then copy it over params.yaml (the old one is kept as params.yaml.before).
 preset: install
-	@$(RUN)/python -m sparse_coding.presets "$(NAME)"
+	@$(RUN)/python -m sparse_coding.settings.presets "$(NAME)"
 
 # Pages that are made: the reference of all settings from the schema, and what reruns when, by trying it.
 docs: $(VENV)/.test-installed
-	$(RUN)/python -m sparse_coding.reference > docs/params.md
+	$(RUN)/python -m sparse_coding.settings.reference > docs/params.md
 	$(RUN)/python -m tests.what_reruns > build/what-reruns.md && mv build/what-reruns.md docs/what-reruns.md
 
 # Measure, on two cores: how long it takes to find out that nothing is to be done (benchmarks/freshness.md); training

@@ -10,11 +10,11 @@ decided by content (docs/freshness.md), never by time stamps.
 import sys
 from pathlib import Path
 
-from sparse_coding import declared, grid, hub_lock, leaves, params_file, slices
-from sparse_coding.declared import TOKENS, activations_of, step
-from sparse_coding.slices import toy
+from sparse_coding.settings import declared, grid, hub_lock, outside, params_file, slices
+from sparse_coding.settings.declared import TOKENS, activations_of, step
+from sparse_coding.settings.slices import toy
 from sparse_coding.errors import BadInput
-from sparse_coding.forecast import fits, model_folder, preflight
+from sparse_coding.forecast.counting import fits, model_folder, preflight
 from sparse_coding.workflow import parked
 from sparse_coding.workflow.snakefile import Snakefile
 
@@ -27,7 +27,7 @@ if config:
 try:
     PARAMS = hub_lock.pinned(params_file.load(Path("params.yaml")))
     model_folder.check(PARAMS)
-    leaves.check(PARAMS)
+    outside.check(PARAMS)
     fits.check(PARAMS)
     WORK = Snakefile(
         workflow,

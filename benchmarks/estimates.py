@@ -19,10 +19,10 @@ import yaml
 
 from benchmarks import results
 from benchmarks.scale import CORES, LIBRARIES, run
-from sparse_coding import params_file
-from sparse_coding.costs.processor import Costs
-from sparse_coding.forecast import jobs, sums, together
-from sparse_coding.forecast.vectors import Sizes
+from sparse_coding.forecast.counting import sums, together
+from sparse_coding.forecast.counting.vectors import Sizes
+from sparse_coding.forecast.probing.processor import Costs
+from sparse_coding.settings import jobs, params_file
 
 TEXTS = {"corpus": "texts", "held_out_share": 0.2}
 SETTINGS: dict[str, dict[str, Any]] = {

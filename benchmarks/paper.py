@@ -20,7 +20,6 @@ import numpy as np
 import torch
 
 from benchmarks import results
-from sparse_coding import grid, params_file, slices
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.core.metrics.reconstruction import Reconstruction
 from sparse_coding.errors import BadInput
@@ -31,7 +30,8 @@ from sparse_coding.interp.token_rules import TokenRulesExplainer, TokenRulesSimu
 from sparse_coding.io import dictionaries as files
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import Split, open_activations
-from sparse_coding.params import Params
+from sparse_coding.settings import grid, params_file, slices
+from sparse_coding.settings.params import Params
 from sparse_coding.stages import baselines, dictionaries
 
 SITE = "layer2_residual"

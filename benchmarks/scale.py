@@ -17,9 +17,9 @@ import yaml
 
 from benchmarks import results
 from benchmarks.watching import Taken, watched
-from sparse_coding import params_file
-from sparse_coding.forecast import disk, jobs, memory
-from sparse_coding.forecast.vectors import Sizes
+from sparse_coding.forecast.counting import disk, memory
+from sparse_coding.forecast.counting.vectors import Sizes
+from sparse_coding.settings import jobs, params_file
 
 CORES = 2
 LIBRARIES = ("torch", "numpy", "numba", "transformers")
@@ -103,7 +103,7 @@ def forecast(folder: Path, probe: bool = True) -> dict[str, dict[str, float]]:
 
 
 def _seconds(sizes: Sizes) -> dict[str, float]:
-    from sparse_coding.costs.processor import Costs
+    from sparse_coding.forecast.probing.processor import Costs
 
     costs = Costs(sizes)
     return {name: costs.of_job(job) for name, job in jobs.of_params(sizes.params).items()}

@@ -22,7 +22,7 @@ from sparse_coding.interp.scores import FeatureScore
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import open_activations
 from sparse_coding.llm.request import Request
-from sparse_coding.params import Llm
+from sparse_coding.settings.params import Llm
 
 SITE, TOKENS = Path("results/activations/layer2_residual.h5"), Path("results/dataset/tokens.h5")
 NAMES = ("tied_r4_l1-0.002_s0", "topk_r4_k8_s0", "pca", "random")

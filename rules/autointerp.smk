@@ -15,11 +15,11 @@ def asked(settings):
     """What a scorer that asks language models needs beside its settings: what is asked, and the book of what it cost."""
     if isinstance(settings, slices.AutointerpSlice):
         return {"step": step("autointerp")}
-    embedders = [leaves.embedder(settings.llm.embedder)] if settings.llm.embedder else []
+    embedders = [outside.embedder(settings.llm.embedder)] if settings.llm.embedder else []
     return {
         "step": step("autointerp_llm"),
-        "leaves": (leaves.prompts(), *embedders),
-        "paths": {"prompts": leaves.PROMPTS, "ledger": leaves.LEDGER},
+        "leaves": (outside.prompts(), *embedders),
+        "paths": {"prompts": outside.PROMPTS, "ledger": outside.LEDGER},
     }
 
 

@@ -6,7 +6,7 @@ Declared when the analysed model is models/<name> and that folder has no weights
 an hour or so for the default, which is why its model is committed. A killed run goes on from its last checkpoint.
 """
 
-if leaves.makes_model(PARAMS):
+if outside.makes_model(PARAMS):
     job = work(**declared.transformer(PARAMS))
 
     rule:

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sparse_coding import slices
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.io import dictionaries
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import ActivationsWriter, Header
 from sparse_coding.io.tokens import Blocks, Tokens
-from sparse_coding.params import Params
+from sparse_coding.settings import slices
+from sparse_coding.settings.params import Params
 from tests.workspace import step
 
 SITE, D = "layer0_residual", 16

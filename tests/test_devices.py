@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from sparse_coding import declared, hub_lock, params_file, slices
 from sparse_coding.figures.caption import mixed
-from sparse_coding.params import Params
+from sparse_coding.settings import declared, hub_lock, params_file, slices
+from sparse_coding.settings.params import Params
 from sparse_coding.workflow import orders, stamps
 from tests.workspace import ROOT
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparse_coding import grid, slices
 from sparse_coding.errors import BadInput
 from sparse_coding.io import tables
 from sparse_coding.io.tables.frequency import FREQUENCY
+from sparse_coding.settings import grid, slices
 from tests.step_inputs import (
     OLD,
     SITE,

@@ -21,7 +21,7 @@ from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.io import dictionaries, stream
 from sparse_coding.io.activations import open_activations
 from sparse_coding.kernels import columns
-from sparse_coding.params import Dictionaries
+from sparse_coding.settings.params import Dictionaries
 from tests.architectures import BY_NAME
 from tests.core.test_adam import test_every_step_is_that_of_torch as adam_conformance
 from tests.core.test_steps import test_gradients_are_those_of_autograd as gradient_conformance

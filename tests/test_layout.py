@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from snakemake_logger_plugin_progress import estimate
-from sparse_coding import commands, declared, slices
 from sparse_coding.__main__ import COMMANDS, STAGES
-from sparse_coding.params import Params
+from sparse_coding.cli import commands
+from sparse_coding.settings import declared, slices
+from sparse_coding.settings.params import Params
 from sparse_coding.workflow.source import Source
 from tests.workspace import ROOT
 
@@ -33,61 +34,55 @@ PLAIN_STAGES = (
 SECOND_STEPS = {"import_activations", "evaluation_tables", "summary", "autointerp_llm", "autointerp_tables"}
 SECOND_STEPS |= {"toy_tables", "toy_figure"}
 NOT_IN_DVC = {"transformer", "toy"}  # what `dvc repro` should not make for everyone
-# What the Snakefile imports, and what that imports.
-NO_TORCH = (
-    "errors",
-    "endings",
-    "known",
-    "methods",
-    "moved",
-    "atomic",
-    "lfs",
-    "folders",
-    "corpus_files",
-    "corpus_columns",
-    "vector_files",
-    "sites",
-    "model_files",
-    "params",
-    "params_file",
-    "strict_yaml",
-    "grid",
-    "grid_checks",
-    "slices",
-    "leaves",
-    "hub_lock",
-    "forecast",
-    "workflow",
-    "vouched",
-    "declared",
-    "wanted",
-)
 HEAVY = {"torch", "transformers", "transformer_lens", "numpy", "pandas", "h5py", "sklearn", "datasets"}
 MODELS = {"transformers", "transformer_lens"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "base", "tools"}
 LONGEST_FILE, LONGEST_FUNCTION = 300, 60
 
-# A part, and the parts it may import; each may import itself and the modules of NO_TORCH.
-MAY_IMPORT: dict[str, set[str]] = {
+# Rooms from the ground up, and what each may import beside itself: the import of a file above it would be a circle.
+GROUND = {"errors", "atomic", "methods", "sites"}
+ROOMS: dict[str, set[str]] = {
+    "files": set(),
+    "workflow": set(),
+    "settings": {"files", "workflow", "ending_quietly"},
+    "forecast.counting": {"files", "settings"},
     "kernels": set(),
     "core": {"kernels"},
     "io": {"core"},
-    "lm": {"core", "io"},
-    "llm": set(),
-    "interp": {"core", "io", "llm"},
-    "figures": {"core", "io", "interp"},
-    "costs": {"core", "io", "lm", "llm", "interp"},
-    "stages": {"core", "io", "lm", "llm", "interp", "figures"},
+    "lm": {"files", "settings", "core", "io"},
+    "llm": {"settings"},
+    "interp": {"settings", "core", "io", "llm"},
+    "figures": {"settings", "core", "io", "interp"},
+    "forecast.probing": {"files", "settings", "forecast.counting", "core", "io", "lm", "llm", "interp"},
+    "stages": {"files", "settings", "core", "io", "lm", "llm", "interp", "figures"},
+    "load": {"workflow", "settings", "core", "io"},
+    "cli": {
+        "workflow",
+        "settings",
+        "forecast.counting",
+        "forecast.probing",
+        "core",
+        "io",
+        "stages",
+        "load",
+        "ending_quietly",
+    },
 }
+NO_TORCH = {*GROUND, "files", "workflow", "settings", "forecast.counting"}  # Snakemake reads them at each start
 
 
 def name_of(file: Path) -> str:
     return str(file.relative_to(SOURCE))
 
 
-def part_of(file: Path) -> str:
-    """The folder of the package that a file is in, or its own name at the top."""
-    return file.relative_to(SOURCE).parts[0].removesuffix(".py")
+def room_of(name: str) -> str:
+    """The room of a module, by its name below the package; its own name where it stands at the top."""
+    parts = name.split(".")
+    return ".".join(parts[:2]) if parts[0] == "forecast" else parts[0]
+
+
+def room(file: Path) -> str:
+    return room_of(".".join(file.relative_to(SOURCE).with_suffix("").parts))
 
 
 def imported(file: Path) -> Iterator[str]:
@@ -101,9 +96,10 @@ def imported(file: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def own_parts(file: Path) -> set[str]:
-    """The parts of this package that a file imports."""
-    return {name.split(".")[1] for name in imported(file) if name.startswith("sparse_coding.")}
+def own_rooms(file: Path) -> set[str]:
+    """The rooms of this package that a file imports from."""
+    own = (name.removeprefix("sparse_coding.") for name in imported(file) if name.startswith("sparse_coding."))
+    return {room_of(name) for name in own}
 
 
 def libraries(file: Path) -> set[str]:
@@ -154,24 +150,36 @@ def test_there_is_no_other_stage():
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_imports_go_one_way(file):
-    part = part_of(file)
-    if part in NO_TORCH:
-        assert own_parts(file) <= set(NO_TORCH)
+    here = room(file)
+    if here in GROUND:
+        assert own_rooms(file) <= {"errors", "methods"}
+    elif here in ROOMS:
+        assert own_rooms(file) <= {here, *GROUND, *ROOMS[here]}
+    if here in NO_TORCH:
         assert not libraries(file) & HEAVY
-    elif part in MAY_IMPORT:
-        assert own_parts(file) <= {part, *NO_TORCH, *MAY_IMPORT[part]}
-    if part not in ("lm", "stages", "costs"):
+    if here not in ("lm", "stages", "forecast.probing"):
         assert not libraries(file) & MODELS
 
 
-def test_every_folder_is_under_the_rule():
-    folders = {folder.name for folder in SOURCE.iterdir() if folder.is_dir() and folder.name != "__pycache__"}
-    assert folders == {*MAY_IMPORT, "workflow", "params", "slices", "forecast"}
+def test_the_rooms_stand_in_their_order():
+    """Each may import from rooms above it in the table only, so there is no circle; and each is one that there is."""
+    seen = {"ending_quietly"}
+    for name, below in ROOMS.items():
+        assert below <= seen, name
+        seen.add(name)
+    folders = {file.parent for file in FILES if len(file.relative_to(SOURCE).parts) > 1}
+    rooms = {room_of(".".join(folder.relative_to(SOURCE).parts)) for folder in folders}
+    assert rooms == {*ROOMS, "forecast"} - {"load"}
+
+
+def test_at_the_top_stands_what_a_user_imports_and_what_all_rooms_share():
+    top = {file.stem for file in SOURCE.glob("*.py")}
+    assert top == {"__init__", "__main__", "load", "ending_quietly", *GROUND}
 
 
 def test_the_workflow_knows_nothing_of_sparse_coding():
     for file in (SOURCE / "workflow").rglob("*.py"):
-        assert own_parts(file) <= {"workflow", "errors", "endings", "atomic"}, file
+        assert own_rooms(file) <= {"workflow", "errors", "atomic"}, file
         words = {node.id for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Name)}
         assert not words & {"params", "grid", "sites", "Params"}, file
 
@@ -182,15 +190,9 @@ def test_how_freshness_is_decided_enters_no_key(stage):
     chosen = (declared.architecture("topk"),) if stage in ("dictionaries", "toy") else ()
     source = Source(ROOT / "src", "sparse_coding", slices.SCHEMA, (declared.ARCHITECTURES,))
     files = source.files(f"sparse_coding.stages.{stage}", chosen)
-    parts = {part_of(ROOT / "src" / file) for file in files}
-    assert not parts & {
-        "workflow",
-        "leaves",
-        "hub_lock",
-        "forecast",
-        "costs",
-        *(name.split(".")[1] for name in slices.SCHEMA),
-    }
+    modules = {file.removeprefix("sparse_coding/").removesuffix(".py").replace("/", ".") for file in files}
+    assert not {name for name in modules if room_of(name) in ("workflow", "forecast.counting", "forecast.probing")}
+    assert not {name for name in modules if name.startswith("settings.")} - {"settings.__init__"}
 
 
 def test_each_command_is_a_function_of_its_own():
@@ -222,7 +224,7 @@ def test_the_kernels_know_arrays_only():
 
 def test_stages_meet_only_in_files():
     for file in (SOURCE / "stages").glob("*.py"):
-        assert "stages" not in own_parts(file), file
+        assert "stages" not in own_rooms(file), file
 
 
 @pytest.mark.parametrize("file", ALL_FILES, ids=lambda file: str(file.relative_to(ROOT)))
@@ -241,7 +243,7 @@ def test_the_snakefile_loads_no_torch():
         f"{node.module}.{alias.name}" for node in snakefile.body if isinstance(node, ast.ImportFrom)
         for alias in node.names
     ]  # fmt: skip
-    assert {name.split(".")[1] for name in names} <= set(NO_TORCH)
+    assert {room_of(name.removeprefix("sparse_coding.")) for name in names} <= NO_TORCH
     script = f"""
 import sys
 {ast.unparse(snakefile)}

@@ -97,7 +97,7 @@ def test_numbers_that_cannot_be_meant_are_refused(capsys, arguments, message):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["sparse_coding", "--help"], ["sparse_coding", "clean"], ["sparse_coding.reference"]]
+    "arguments", [["sparse_coding", "--help"], ["sparse_coding", "clean"], ["sparse_coding.settings.reference"]]
 )
 def test_a_reader_who_leaves_is_no_error(arguments, tmp_path):
     """As `| head` does; the pipe is closed before anything is written."""

@@ -12,7 +12,7 @@ import sys
 import pytest
 import yaml
 
-from sparse_coding import params_file
+from sparse_coding.settings import params_file
 from tests.pages import Clone, Run, blocks, commands, merged
 from tests.workspace import ROOT
 

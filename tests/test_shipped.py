@@ -5,8 +5,8 @@ import pytest
 import yaml
 from safetensors.numpy import save_file
 
-from sparse_coding import grid, leaves, params_file
-from sparse_coding.params import Params
+from sparse_coding.settings import grid, outside, params_file
+from sparse_coding.settings.params import Params
 from tests.test_workflow import planned_jobs, write_texts
 from tests.workspace import ROOT, make_workspace
 
@@ -20,10 +20,10 @@ def test_shipped_params_plan_every_job(file, tmp_path):
     folder = make_workspace(tmp_path / "project", file.read_text())
     stand_in = folder / settings.model.name
     stand_in.mkdir(parents=True)
-    for name in leaves.MODEL_FILES:
+    for name in outside.MODEL_FILES:
         (stand_in / name).write_text('{"num_hidden_layers": 6, "hidden_size": 128}')
-    save_file({"of no known kind": np.zeros(1)}, stand_in / leaves.WEIGHTS)
-    if settings.dataset.corpus != leaves.EMBEDDED_CORPUS:  # of a hub that is not reached here
+    save_file({"of no known kind": np.zeros(1)}, stand_in / outside.WEIGHTS)
+    if settings.dataset.corpus != outside.EMBEDDED_CORPUS:  # of a hub that is not reached here
         write_texts(folder / settings.dataset.corpus, n=2)
     jobs = planned_jobs(folder)
     sites, has_controls = settings.grid.sites, settings.autointerp.random_weights is not None

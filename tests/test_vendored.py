@@ -128,6 +128,6 @@ def test_each_file_knows_what_it_is_and_keeps_its_bytes_when_it_is_written_again
 
 def test_the_closing_words_name_the_figure_that_was_pulled(clone):
     done = subprocess.run(
-        [sys.executable, "-m", "sparse_coding.closing"], cwd=clone, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "sparse_coding.cli.closing"], cwd=clone, capture_output=True, text=True, check=True
     )
     assert "results/plots/layer2_residual.png" in done.stdout

@@ -18,7 +18,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from sparse_coding import grid, params_file, slices
 from sparse_coding.errors import BadInput
 from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_files
@@ -26,6 +25,7 @@ from sparse_coding.io.activations import open_activations
 from sparse_coding.io.tables.autointerp import AUTOINTERP
 from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.load import load_dictionary
+from sparse_coding.settings import grid, params_file, slices
 from sparse_coding.stages import dictionaries
 from sparse_coding.workflow import stamps
 from sparse_coding.workflow.hashes import Hashes

@@ -10,7 +10,7 @@ from transformers import BertConfig, BertModel, BertTokenizer
 
 from sparse_coding.lm.pretraining import new_model
 from sparse_coding.lm.tokenizing import train_tokenizer
-from sparse_coding.params import Transformer
+from sparse_coding.settings.params import Transformer
 
 TEXT = "def run(path): return the lines of a file, or None where it is missing; raise OSError otherwise. "
 WORDS = sorted(set(re.findall(r"\w+", TEXT.lower())))

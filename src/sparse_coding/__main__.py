@@ -16,12 +16,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from sparse_coding.cli.listing import listed
 from sparse_coding.ending_quietly import ending_quietly
-from sparse_coding.endings import exit_code
-from sparse_coding.errors import BadInput
-from sparse_coding.listing import listed
-from sparse_coding.params import Section
-from sparse_coding.params_file import first_problem
+from sparse_coding.errors import BadInput, exit_code
+from sparse_coding.settings.params import Section
+from sparse_coding.settings.params_file import first_problem
 from sparse_coding.workflow.asked import nearest
 
 STAGES = (
@@ -43,7 +42,7 @@ STAGES = (
     "toy_figure",
 )
 
-# What one types: the function in commands.py.
+# What one types: the function in cli/commands.py.
 COMMANDS = {name: name for name in ("why", "inspect", "plan", "forecast", "lock", "migrate", "clean")}
 COMMANDS["import"] = "import_"
 ALL = (*COMMANDS, *STAGES)
@@ -88,7 +87,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _function(command: str) -> Callable[..., str | None]:
     if command in COMMANDS:
-        return getattr(importlib.import_module("sparse_coding.commands"), COMMANDS[command])
+        return getattr(importlib.import_module("sparse_coding.cli.commands"), COMMANDS[command])
     return importlib.import_module(f"sparse_coding.stages.{command}").run
 
 

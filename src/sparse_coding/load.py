@@ -8,12 +8,13 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from sparse_coding import methods, vouched, wanted
+from sparse_coding import methods
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, gains, tables
 from sparse_coding.io.tables.evaluation import EVALUATION
-from sparse_coding.workflow import stamps
+from sparse_coding.settings import wanted
+from sparse_coding.workflow import stamps, vouched
 from sparse_coding.workflow.stamps import Stamp
 
 Row = dict[str, Any]

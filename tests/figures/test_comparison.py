@@ -13,7 +13,7 @@ from sparse_coding import methods
 from sparse_coding.figures import comparison, crossings, curves, scorers, scores, style
 from sparse_coding.figures.curves import Curve
 from sparse_coding.figures.subject import Kept, Subject
-from sparse_coding.params import Architecture, Baseline
+from sparse_coding.settings.params import Architecture, Baseline
 from tests.figures import tables
 from tests.figures.drawing import check, drawn, interval, ticks
 

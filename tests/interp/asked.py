@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from sparse_coding.io import judged, tables
-from sparse_coding.params import Connection, Llm, Sampling
-from sparse_coding.slices import AutointerpLlmSlice, Scored
+from sparse_coding.settings.params import Connection, Llm, Sampling
+from sparse_coding.settings.slices import AutointerpLlmSlice, Scored
 from sparse_coding.stages import autointerp_llm
 from tests.interp.site import DESCRIBED, SITE
 from tests.workspace import ROOT

@@ -11,7 +11,7 @@ from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import ActivationsWriter, Header
 from sparse_coding.io.tokens import Blocks, Tokens
-from sparse_coding.slices import Described
+from sparse_coding.settings.slices import Described
 from tests.interp import planted
 
 SITE = "layer2_residual"

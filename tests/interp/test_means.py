@@ -19,7 +19,7 @@ from sparse_coding.interp.statistics import (
 from sparse_coding.io import tables
 from sparse_coding.io.judged import JUDGED
 from sparse_coding.io.tables.autointerp import AUTOINTERP
-from sparse_coding.params import Scoring
+from sparse_coding.settings.params import Scoring
 
 RESAMPLES = 200
 UNSCORED = ("dead", "too_few", "truth_constant", "failed")

@@ -6,14 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparse_coding.interp.explainers import Records, discretise
-from sparse_coding.interp.token_rules import (
-    KINDS,
-    PRICE,
-    Rule,
-    TokenRules,
-    TokenRulesExplainer,
-    TokenRulesSimulator,
-)
+from sparse_coding.interp.token_rules import KINDS, PRICE, Rule, TokenRules, TokenRulesExplainer, TokenRulesSimulator
 from tests.interp import planted
 
 VOCABULARY = [" a", "b", "B", "7", ",", "\n", " If", "KEY"]

@@ -13,7 +13,7 @@ from sparse_coding.errors import Paused
 from sparse_coding.llm.ledger import SLACK, Ledger, Limits, Price
 from sparse_coding.llm.reaching import ledger_of
 from sparse_coding.llm.usage import Used, used
-from sparse_coding.params import Connection
+from sparse_coding.settings.params import Connection
 from tests.llm.asking import Desk, answer_of, chat, raw_server, reply
 from tests.model_server import ModelServer
 

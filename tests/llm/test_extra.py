@@ -5,7 +5,7 @@ import pytest
 from sparse_coding.interp.judge.questions import Style
 from sparse_coding.llm.faults import ServerStops
 from sparse_coding.llm.request import Request
-from sparse_coding.params import Llm
+from sparse_coding.settings.params import Llm
 from tests.llm.asking import TOKEN, Desk, full, said
 from tests.model_server import ModelServer
 

@@ -11,7 +11,7 @@ import datasets
 import pytest
 
 from sparse_coding.lm import corpora
-from sparse_coding.params import Dataset, Transformer
+from sparse_coding.settings.params import Dataset, Transformer
 from sparse_coding.stages import transformer
 from tests.lm.test_hub_corpora import in_files, rows, write_repository
 

@@ -7,11 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sparse_coding import corpus_files, leaves
 from sparse_coding.errors import BadInput
+from sparse_coding.files import corpus_files
 from sparse_coding.lm import corpora
 from sparse_coding.lm.corpora.documents import Documents, Source, cut_large
-from sparse_coding.params import Dataset, Params
+from sparse_coding.settings import outside
+from sparse_coding.settings.params import Dataset, Params
 from sparse_coding.workflow.graph import Leaf
 from tests.lm.test_corpora import TEXTS, load, refused, write_jsonl, write_parquet, write_texts
 from tests.lm.test_hub_corpora import rows, streamed, write_repository
@@ -38,7 +39,7 @@ def key_of(path: Path) -> set[str]:
 
 def leaf_of(path: Path) -> Leaf:
     grid = {"sites": ["layer2_residual"]}
-    return leaves.corpus(Params.model_validate({"grid": grid, "dataset": {"corpus": str(path)}}))
+    return outside.corpus(Params.model_validate({"grid": grid, "dataset": {"corpus": str(path)}}))
 
 
 # Names that are patterns

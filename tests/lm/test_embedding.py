@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModel, AutoTokenizer, BertModel
 
-from sparse_coding import leaves
 from sparse_coding.errors import BadInput
 from sparse_coding.lm.embedding import Embedder
+from sparse_coding.settings import outside
 from tests.tiny_model import make_tiny_embedder
 
 TEXTS = st.lists(st.text(string.printable, max_size=60) | st.just("return the lines of a file; " * 20), min_size=1)
@@ -59,7 +59,7 @@ def test_other_weights_are_another_embedder_and_another_leaf(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     assert Embedder(copy).digest == Embedder(folder).digest
     (copy / "README.md").write_text("about it")
-    files = leaves.embedder(str(copy)).files
+    files = outside.embedder(str(copy)).files
     assert {str(copy / name) for name in ("config.json", "model.safetensors", "tokenizer.json")} <= set(files)
     assert str(copy / "README.md") not in files
     assert Embedder(copy).digest == Embedder(folder).digest

@@ -21,7 +21,7 @@ import json, sys
 import datasets.config
 from sparse_coding.errors import BadInput
 from sparse_coding.lm import corpora
-from sparse_coding.params import Dataset
+from sparse_coding.settings.params import Dataset
 datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN = 0.5  # 5 s after each pass over shards
 try:
     corpus = corpora.opened(Dataset(**json.loads(sys.argv[1])))

@@ -15,7 +15,7 @@ import yaml
 from sparse_coding.errors import BadInput
 from sparse_coding.lm import corpora
 from sparse_coding.lm.corpora.documents import Documents, Source, split
-from sparse_coding.params import Dataset
+from sparse_coding.settings.params import Dataset
 
 TEXTS = [f"Document {i}.\nIt says: {'word ' * i}\u00e9 \u4e2d." for i in range(40)]
 SUBSETS = {"default": {"train": TEXTS}, "de": {"train": TEXTS[:30], "test": TEXTS[30:32], "validation": TEXTS[32:]}}

@@ -22,7 +22,7 @@ import json, sys
 import torch
 from sparse_coding.errors import BadInput
 from sparse_coding.lm.model import LanguageModel
-from sparse_coding.params import Model
+from sparse_coding.settings.params import Model
 from sparse_coding.sites import parse
 for settings in json.loads(sys.argv[1]):
     try:

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, DistilBertC
 from sparse_coding.errors import BadInput
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.lm.resuming import resuming
-from sparse_coding.params import Model
+from sparse_coding.settings.params import Model
 from sparse_coding.sites import LOCATIONS, Site
 from tests.checkpoints import CONFIGS, CONTEXT, ENCODERS, HEADS, LAYERS, VOCABULARY, WIDTH, make_checkpoint
 

@@ -8,7 +8,7 @@ import torch
 from transformers import GPT2LMHeadModel, PreTrainedModel
 
 from sparse_coding.lm import pretraining, tokenizing
-from sparse_coding.params import Transformer
+from sparse_coding.settings.params import Transformer
 
 TINY = Transformer(d_model=16, layers=2, heads=2, vocabulary=260, context=12, batch=4, steps=6, warmup_steps=2)
 

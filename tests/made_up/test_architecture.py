@@ -19,7 +19,7 @@ from tests.what_reruns import text
 from tests.workspace import ROOT, write_params
 
 MODULE = "src/sparse_coding/core/architectures/mirror.py"
-ROW, SECTION = "src/sparse_coding/methods.py", "src/sparse_coding/params/dictionaries.py"
+ROW, SECTION = "src/sparse_coding/methods.py", "src/sparse_coding/settings/params/dictionaries.py"
 DOCS, TEST = "docs/what-there-is.md", "tests/core/test_mirror.py"
 SITE, NAME = "layer1_residual", "mirror_r2_l1-0.002_s0"
 

@@ -11,7 +11,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from sparse_coding.endings import Unanswered
+from sparse_coding.errors import Unanswered
 from sparse_coding.llm import answers
 from sparse_coding.llm.faults import CallFailed
 from sparse_coding.llm.ledger import Limits

@@ -13,8 +13,8 @@ from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.tables.autointerp import AUTOINTERP
-from sparse_coding.params import Sampling
-from sparse_coding.slices import AutointerpSlice, AutointerpTablesSlice, Scored
+from sparse_coding.settings.params import Sampling
+from sparse_coding.settings.slices import AutointerpSlice, AutointerpTablesSlice, Scored
 from sparse_coding.stages import autointerp, autointerp_tables
 from tests.interp import planted, site
 from tests.interp.site import D_ACT, DESCRIBED, SITE

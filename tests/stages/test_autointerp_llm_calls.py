@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from sparse_coding.costs import llm
-from sparse_coding.params import Params
+from sparse_coding.forecast.probing import llm
+from sparse_coding.settings.params import Params
 from tests.interp import asked
 from tests.interp.asked import SEED
 from tests.model_server import ModelServer

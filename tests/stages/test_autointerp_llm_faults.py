@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from sparse_coding.endings import Unanswered
-from sparse_coding.errors import BadInput, Paused
+from sparse_coding.errors import BadInput, Paused, Unanswered
 from tests.interp import asked, planted
 from tests.interp.asked import SEED
 from tests.interp.site import N_FEAT

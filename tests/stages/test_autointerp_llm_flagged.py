@@ -2,8 +2,7 @@
 
 import pytest
 
-from sparse_coding.endings import Unanswered
-from sparse_coding.errors import BadInput
+from sparse_coding.errors import BadInput, Unanswered
 from tests.interp import asked, planted
 from tests.interp.site import DESCRIBED, N_FEAT
 from tests.model_server import Fault, ModelServer

@@ -5,8 +5,7 @@ import re
 
 import pytest
 
-from sparse_coding.endings import Unanswered
-from sparse_coding.errors import BadInput
+from sparse_coding.errors import BadInput, Unanswered
 from tests.interp import asked
 from tests.model_server import ModelServer
 

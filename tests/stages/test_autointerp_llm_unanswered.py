@@ -8,8 +8,7 @@ from collections import Counter
 
 import pytest
 
-from sparse_coding.endings import Unanswered, exit_code
-from sparse_coding.errors import Paused
+from sparse_coding.errors import Paused, Unanswered, exit_code
 from tests.interp import asked
 from tests.interp.site import DESCRIBED, N_FEAT
 from tests.model_server import Fault, ModelServer

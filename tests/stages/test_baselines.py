@@ -5,12 +5,13 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from sparse_coding import grid, methods, slices
+from sparse_coding import methods
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries
 from sparse_coding.io.activations import ActivationsWriter, Header, open_activations
-from sparse_coding.params import Baselines, Params
-from sparse_coding.slices import BaselinesSlice
+from sparse_coding.settings import grid, slices
+from sparse_coding.settings.params import Baselines, Params
+from sparse_coding.settings.slices import BaselinesSlice
 from sparse_coding.stages import baselines as stage
 
 SITE, D, ROWS = "layer2_residual", 12, 9000  # more rows than the stage reads at a time

@@ -15,8 +15,8 @@ from sparse_coding.lm import corpora, tokenizing
 from sparse_coding.lm.corpora import pydocs
 from sparse_coding.lm.corpora.documents import Source
 from sparse_coding.lm.tokens import Framing, encode
-from sparse_coding.params import Dataset, Model
-from sparse_coding.slices import DatasetSlice
+from sparse_coding.settings.params import Dataset, Model
+from sparse_coding.settings.slices import DatasetSlice
 from sparse_coding.stages import dataset
 
 WORDS = [f"{first}{last}" for first in ("de", "co", "ma", "spar") for last in ("", "s", "trix", "ding", " se")]

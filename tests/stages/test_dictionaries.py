@@ -8,11 +8,11 @@ import torch
 
 from sparse_coding.core.training.trainee import NotFinite
 from sparse_coding.errors import BadInput
-from sparse_coding.grid import Member
 from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io.activations import ActivationsWriter, Header, open_activations
-from sparse_coding.params import Architecture, Training, own_section
-from sparse_coding.slices import DictionariesSlice
+from sparse_coding.settings.grid import Member
+from sparse_coding.settings.params import Architecture, Training, own_section
+from sparse_coding.settings.slices import DictionariesSlice
 from sparse_coding.stages import dictionaries
 
 SITE, D, N_TRAIN, N_HELD_OUT = "layer0_residual", 16, 6000, 1000

@@ -24,8 +24,8 @@ from sparse_coding.io import tokens as token_file
 from sparse_coding.io.activations import open_activations
 from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.lm.model import LanguageModel
-from sparse_coding.params import Activations, Dataset, Evaluation, Model
-from sparse_coding.slices import ActivationsSlice, DatasetSlice, Described, EvaluationSlice, TablesSlice
+from sparse_coding.settings.params import Activations, Dataset, Evaluation, Model
+from sparse_coding.settings.slices import ActivationsSlice, DatasetSlice, Described, EvaluationSlice, TablesSlice
 from sparse_coding.stages import activations, dataset, evaluation, evaluation_tables
 from tests.checkpoints import make_checkpoint, make_encoder
 from tests.step_inputs import write_texts

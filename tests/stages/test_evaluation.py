@@ -24,9 +24,9 @@ from sparse_coding.io.activations import ActivationsWriter, Header, open_activat
 from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.io.tables.frequency import FREQUENCY
 from sparse_coding.lm.model import LanguageModel
-from sparse_coding.params import Evaluation, Model
+from sparse_coding.settings.params import Evaluation, Model
+from sparse_coding.settings.slices import Described, EvaluationSlice, SummarySlice, TablesSlice
 from sparse_coding.sites import parse
-from sparse_coding.slices import Described, EvaluationSlice, SummarySlice, TablesSlice
 from sparse_coding.stages import evaluation, evaluation_tables, summary
 from tests.tiny_model import make_tiny_model
 

@@ -12,13 +12,13 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from sparse_coding import leaves
 from sparse_coding.__main__ import main
 from sparse_coding.errors import BadInput
-from sparse_coding.forecast import imported
+from sparse_coding.forecast.counting import imported
 from sparse_coding.io.activations import open_activations
-from sparse_coding.params import Activations, Params
-from sparse_coding.slices import ImportSlice
+from sparse_coding.settings import outside
+from sparse_coding.settings.params import Activations, Params
+from sparse_coding.settings.slices import ImportSlice
 from sparse_coding.stages import import_activations
 
 
@@ -135,7 +135,7 @@ def test_files_below_and_behind_links_are_imported_as_the_key_has_them(folder, t
     with open_activations(tmp_path / "mine.h5") as file:
         wanted = [vectors(4, seed=seed) for seed in (3, 3, 2, 1)]
         assert torch.equal(file.split("train").read(0, 16), torch.cat(wanted))
-    names = [Path(name).relative_to(folder).as_posix() for name in leaves.imported(str(folder)).files]
+    names = [Path(name).relative_to(folder).as_posix() for name in outside.imported(str(folder)).files]
     assert names == ["a/0.npy", "a/1.NPY", "b/9.npy", "b/10.npy"]
     assert imported.rows_and_width(str(folder)) == (16, 6)
 

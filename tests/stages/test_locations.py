@@ -13,9 +13,8 @@ from sparse_coding.io import tables
 from sparse_coding.io.activations import open_activations
 from sparse_coding.io.tables.autointerp import AUTOINTERP
 from sparse_coding.io.tables.evaluation import EVALUATION
-from sparse_coding.params import Activations, Dataset, Evaluation, Model, Sampling
-from sparse_coding.sites import LOCATIONS
-from sparse_coding.slices import (
+from sparse_coding.settings.params import Activations, Dataset, Evaluation, Model, Sampling
+from sparse_coding.settings.slices import (
     ActivationsSlice,
     AutointerpSlice,
     DatasetSlice,
@@ -24,6 +23,7 @@ from sparse_coding.slices import (
     Scored,
     TablesSlice,
 )
+from sparse_coding.sites import LOCATIONS
 from sparse_coding.stages import activations, autointerp, dataset, evaluation, evaluation_tables
 from tests.checkpoints import ENCODERS, make_checkpoint
 from tests.step_inputs import write_texts

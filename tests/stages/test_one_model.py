@@ -5,7 +5,7 @@ import pytest
 from sparse_coding.errors import BadInput
 from sparse_coding.interp.one_model import mixed
 from sparse_coding.io import judged, tables
-from sparse_coding.slices import AutointerpTablesSlice
+from sparse_coding.settings.slices import AutointerpTablesSlice
 from sparse_coding.stages import autointerp_tables
 from tests.interp import asked
 from tests.model_server import ModelServer

@@ -3,14 +3,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sparse_coding import slices
 from sparse_coding.__main__ import main
 from sparse_coding.errors import BadInput
 from sparse_coding.io import tables as files
 from sparse_coding.io.tables.autointerp import AUTOINTERP
 from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.io.tables.frequency import FREQUENCY
-from sparse_coding.params import Params, Plots
+from sparse_coding.settings import slices
+from sparse_coding.settings.params import Params, Plots
 from sparse_coding.stages import plots
 from tests.figures import odd, tables
 

@@ -13,9 +13,9 @@ from sparse_coding.core.superposition import HELD_OUT, Vectors
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, tables
 from sparse_coding.io.tables.toy import TOY
-from sparse_coding.params import Plots
-from sparse_coding.params.toy import ToyTraining
-from sparse_coding.slices.toy import ToyFigureSlice, ToySlice, ToyTablesSlice
+from sparse_coding.settings.params import Plots
+from sparse_coding.settings.params.toy import ToyTraining
+from sparse_coding.settings.slices.toy import ToyFigureSlice, ToySlice, ToyTablesSlice
 from sparse_coding.stages import toy, toy_figure, toy_tables
 
 N_TRUE, D = 24, 12

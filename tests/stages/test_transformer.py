@@ -19,14 +19,14 @@ import sparse_coding
 from sparse_coding.errors import BadInput
 from sparse_coding.lm import model_card
 from sparse_coding.lm.processes import Processes
-from sparse_coding.params import Transformer
+from sparse_coding.settings.params import Transformer
 from sparse_coding.stages import transformer
 
 # Each step takes a while, so that the kill comes between the first checkpoint and the end.
 SLOW_RUN = """
 import sys, time
 from pathlib import Path
-from sparse_coding.params import Transformer
+from sparse_coding.settings.params import Transformer
 from sparse_coding.stages import transformer
 
 step = transformer.pretraining.Run.train_step

@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from sparse_coding.grid import Member
 from sparse_coding.io import unfinished
 from sparse_coding.io.activations import ActivationsWriter, Header
-from sparse_coding.params import Dictionaries
-from sparse_coding.slices import DictionariesSlice
+from sparse_coding.settings.grid import Member
+from sparse_coding.settings.params import Dictionaries
+from sparse_coding.settings.slices import DictionariesSlice
 from sparse_coding.stages import dictionaries
 
 STEPS, D_ACT, ROWS = 150, 12, 4000

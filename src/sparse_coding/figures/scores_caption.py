@@ -12,7 +12,7 @@ from sparse_coding.figures import panels
 from sparse_coding.figures.scorers import SOURCES, Scorer
 from sparse_coding.figures.scores import Scores
 from sparse_coding.figures.subject import Subject
-from sparse_coding.params import MOST_FAILED
+from sparse_coding.settings.params import MOST_FAILED
 
 _ASKED = {"chat": "a fragment a call", "per_token": "a token a call", "echo": "a fragment a call, echoed"}
 _TOLD_APART = {

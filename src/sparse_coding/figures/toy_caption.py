@@ -8,7 +8,7 @@ from sparse_coding import methods
 from sparse_coding.core.metrics.over_seeds import over_seeds
 from sparse_coding.figures import toy
 from sparse_coding.figures.caption import mixed
-from sparse_coding.slices.toy import ToyFigureSlice
+from sparse_coding.settings.slices.toy import ToyFigureSlice
 
 LOSS = {
     "per_feature": "MSE + L1 x mean ||c||_1 / n_feat, the scale of the toy post",

@@ -1,4 +1,1 @@
-"""What a run will take, from params.yaml alone: which jobs, how much disk and memory. Reads no torch.
-
-Processor time hangs on the machine and is measured there: sparse_coding.costs.
-"""
+"""What a run will take: by counting, which is free and asked at each start, and by probing this machine."""

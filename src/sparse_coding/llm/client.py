@@ -20,7 +20,7 @@ from sparse_coding.llm.ledger import Ledger, Spent
 from sparse_coding.llm.pace import Pace, pause
 from sparse_coding.llm.request import Endpoint, Request
 from sparse_coding.llm.usage import Used, used
-from sparse_coding.params import SET_HERE
+from sparse_coding.settings.params import SET_HERE
 
 OTHERS = 15  # seconds without a change after which calls of other processes are taken to be those of killed ones
 MOST_PATIENCE = 900.0  # seconds; a server that asks for more ends the run

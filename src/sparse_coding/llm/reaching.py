@@ -10,7 +10,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.llm.client import Client, Reach
 from sparse_coding.llm.faults import NEVER_SENT, ServerStops
 from sparse_coding.llm.ledger import Ledger, Limits, Price
-from sparse_coding.params import Connection, Llm, host_of
+from sparse_coding.settings.params import Connection, Llm, host_of
 
 NEEDS_KEY, KEY_VARIABLE = "https://api.openai.com/", "OPENAI_API_KEY"
 LISTED_IN = 10.0  # seconds; a server that is busy with answers may not say in time what it has

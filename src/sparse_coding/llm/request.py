@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sparse_coding.params import SET_HERE
+from sparse_coding.settings.params import SET_HERE
 
 VERSION = 1  # of the keys of the cache
 TEMPLATE_TOKENS = 512  # what servers put around messages, at most, for each call

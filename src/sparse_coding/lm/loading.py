@@ -17,11 +17,11 @@ from accelerate import dispatch_model, infer_auto_device_map
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-from sparse_coding import params
 from sparse_coding.errors import BadInput
+from sparse_coding.files.model_files import longest_context, names_a_head, refuse_pointers
 from sparse_coding.lm.places import Place, places
 from sparse_coding.lm.refusing import WANTED, quiet, refusing, refusing_unknown
-from sparse_coding.model_files import longest_context, names_a_head, refuse_pointers
+from sparse_coding.settings import params
 
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 

@@ -19,7 +19,7 @@ from sparse_coding.core.metrics.splice import Replace, Spliced, is_special
 from sparse_coding.io.tokens import PADDING, Tokens
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.lm.splicing import splice, splice_states
-from sparse_coding.params import Evaluation
+from sparse_coding.settings.params import Evaluation
 from sparse_coding.sites import Site
 
 

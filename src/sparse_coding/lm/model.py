@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from sparse_coding import params
 from sparse_coding.errors import BadInput
 from sparse_coding.lm.loading import Loaded, load, sharing_weights
+from sparse_coding.settings import params
 from sparse_coding.sites import Site
 
 Precision = Literal["float32", "bfloat16"]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from sparse_coding.atomic import whole_file, write_text
 from sparse_coding.core.metrics.splice import perplexity
 from sparse_coding.lm.corpora import pydocs
-from sparse_coding.params.transformer import TRAINED, Transformer
+from sparse_coding.settings.params.transformer import TRAINED, Transformer
 
 CURVE_POINTS = 12
 CLASSES = {"gpt_neox": "GPT-NeoX", "gpt2": "GPT-2"}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedModel
 
 from sparse_coding.lm.processes import ALONE, Processes
-from sparse_coding.params import Transformer
+from sparse_coding.settings.params import Transformer
 
 QUICK_BLOCKS = 256  # held-out blocks at each checkpoint; the model card's figure takes all of them
 

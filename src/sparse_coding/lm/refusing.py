@@ -16,8 +16,8 @@ from huggingface_hub.errors import (
 )
 from safetensors import SafetensorError
 
-from sparse_coding import params
 from sparse_coding.errors import BadInput
+from sparse_coding.settings import params
 
 WANTED = "a folder in Hugging Face format, or the name of a model on the hub (which needs a network the first time)"
 _ERRORS = (

@@ -12,15 +12,7 @@ from tqdm import tqdm
 
 from sparse_coding.core.metrics.final_states import CleanStates, FinalStates
 from sparse_coding.core.metrics.held_out_text import HeldOutText
-from sparse_coding.core.metrics.splice import (
-    Clean,
-    References,
-    Replace,
-    Spliced,
-    mean_ablation,
-    on_text,
-    zero_ablation,
-)
+from sparse_coding.core.metrics.splice import Clean, References, Replace, Spliced, mean_ablation, on_text, zero_ablation
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.lm.parallel import over_batches
 from sparse_coding.lm.resuming import resuming

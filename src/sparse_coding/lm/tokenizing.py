@@ -11,9 +11,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from sparse_coding.atomic import write_text
 from sparse_coding.errors import BadInput
+from sparse_coding.files.model_files import refuse_pointers
 from sparse_coding.lm.tokens import n_ids
-from sparse_coding.model_files import refuse_pointers
-from sparse_coding.params.transformer import TRAINED, Transformer
+from sparse_coding.settings.params.transformer import TRAINED, Transformer
 
 END_OF_TEXT = "<|endoftext|>"
 _ORIGIN = "origin.json"  # written last: a folder that has it is whole

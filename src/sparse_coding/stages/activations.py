@@ -24,8 +24,8 @@ from sparse_coding.io.activations import ActivationsWriter, Header, SplitName
 from sparse_coding.io.tokens import PADDING, Blocks, Tokens
 from sparse_coding.lm.model import LanguageModel, Precision
 from sparse_coding.lm.parallel import over_batches
+from sparse_coding.settings.slices import ActivationsSlice
 from sparse_coding.sites import Site
-from sparse_coding.slices import ActivationsSlice
 
 
 def run(settings: ActivationsSlice, *, tokens: Path, output: Path, threads: int) -> None:

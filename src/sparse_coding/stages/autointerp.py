@@ -25,7 +25,7 @@ from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import open_activations
 from sparse_coding.io.tables.autointerp import AUTOINTERP
-from sparse_coding.slices import AutointerpSlice, Scored
+from sparse_coding.settings.slices import AutointerpSlice, Scored
 
 PLAIN, NULL = "plain", "shuffled_null"
 ASKED = {  # where a language model would stand

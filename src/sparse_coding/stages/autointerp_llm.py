@@ -38,7 +38,7 @@ from sparse_coding.llm.cache import Cache
 from sparse_coding.llm.client import Client, Reach
 from sparse_coding.llm.ledger import Ledger
 from sparse_coding.llm.reaching import ledger_of, listed, reach_of
-from sparse_coding.slices import AutointerpLlmSlice, Scored
+from sparse_coding.settings.slices import AutointerpLlmSlice, Scored
 
 PLAIN, NULL = "plain", "shuffled_null"
 NOBODY = "nobody"  # explained

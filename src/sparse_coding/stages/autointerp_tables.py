@@ -8,8 +8,8 @@ from sparse_coding.interp.means import COLUMNS, JUDGED_COLUMNS, means
 from sparse_coding.interp.one_model import ONE, mixed
 from sparse_coding.io import judged, tables
 from sparse_coding.io.tables.autointerp import AUTOINTERP
-from sparse_coding.params import MOST_FAILED
-from sparse_coding.slices import AutointerpTablesSlice
+from sparse_coding.settings.params import MOST_FAILED
+from sparse_coding.settings.slices import AutointerpTablesSlice
 
 
 def run(settings: AutointerpTablesSlice, *, scores: list[Path], output: Path) -> None:

@@ -24,8 +24,8 @@ from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries
 from sparse_coding.io.activations import ActivationsFile, Split, open_activations
-from sparse_coding.params import Baseline
-from sparse_coding.slices import BaselineMember, BaselinesSlice
+from sparse_coding.settings.params import Baseline
+from sparse_coding.settings.slices import BaselineMember, BaselinesSlice
 
 READ_ROWS = 8192
 

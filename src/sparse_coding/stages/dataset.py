@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from sparse_coding.errors import BadInput
+from sparse_coding.files.model_files import longest_context
 from sparse_coding.io import tokens as tokens_file
 from sparse_coding.io.tokens import Blocks, Tokens, is_text
 from sparse_coding.lm import corpora
@@ -34,9 +35,8 @@ from sparse_coding.lm.tokens import (
     vocabulary,
     with_first,
 )
-from sparse_coding.model_files import longest_context
-from sparse_coding.params import Dataset
-from sparse_coding.slices import DatasetSlice
+from sparse_coding.settings.params import Dataset
+from sparse_coding.settings.slices import DatasetSlice
 
 
 def run(settings: DatasetSlice, *, output: Path, threads: int) -> None:

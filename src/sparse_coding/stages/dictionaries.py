@@ -27,10 +27,10 @@ from sparse_coding.core.training import gpu, processor
 from sparse_coding.core.training.keeping import NEVER, Keeping
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.errors import BadInput
-from sparse_coding.grid import Member
 from sparse_coding.io import dictionaries, stream, unfinished
 from sparse_coding.io.activations import ActivationsFile, open_activations
-from sparse_coding.slices import DictionariesSlice, split
+from sparse_coding.settings.grid import Member
+from sparse_coding.settings.slices import DictionariesSlice, split
 
 # What files of the first kinds name although these do not read it: as long as it stands there, their bytes stay.
 WRITTEN_UNREAD: dict[str, dict[str, Any]] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 from sparse_coding.io import tables
 from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.io.tables.frequency import FREQUENCY
-from sparse_coding.slices import TablesSlice
+from sparse_coding.settings.slices import TablesSlice
 
 
 def run(settings: TablesSlice, *, rows: list[Path], frequencies: list[Path], output: Path) -> None:

@@ -22,11 +22,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from tqdm import tqdm
 
-from sparse_coding import vector_files
 from sparse_coding.errors import BadInput
+from sparse_coding.files import vector_files
+from sparse_coding.files.lfs import refuse_pointer
 from sparse_coding.io.activations import ActivationsWriter, Header, SplitName
-from sparse_coding.lfs import refuse_pointer
-from sparse_coding.slices import ImportSlice
+from sparse_coding.settings.slices import ImportSlice
 
 NO_TOKEN = -1
 NO_MODEL = ""

@@ -28,7 +28,7 @@ from sparse_coding.interp.statistics import mean_interval
 from sparse_coding.io import judged, tables
 from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.io.tables.frequency import FREQUENCY
-from sparse_coding.slices import PlotsSlice
+from sparse_coding.settings.slices import PlotsSlice
 
 BOOTSTRAP_SEED = 0  # intervals are the same on every run
 

@@ -6,7 +6,7 @@ from typing import Any
 from sparse_coding.core.metrics.headline import of_each_kind
 from sparse_coding.io.tables import read, write_csv, write_json
 from sparse_coding.io.tables.evaluation import EVALUATION
-from sparse_coding.slices import SummarySlice
+from sparse_coding.settings.slices import SummarySlice
 
 IN_METRICS = ("l0", "fvu", "dead", "ce", "kl", "loss_recovered")
 IN_POINTS = ("site", "name", "kind", "ratio", "variant", "l0", "fvu", "loss_recovered")

@@ -8,7 +8,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.figures import style, toy, toy_caption
 from sparse_coding.io import tables
 from sparse_coding.io.tables.toy import TOY
-from sparse_coding.slices.toy import ToyFigureSlice
+from sparse_coding.settings.slices.toy import ToyFigureSlice
 
 
 def run(settings: ToyFigureSlice, *, table: Path, output: Path, environments: Sequence[dict[str, str]] = ()) -> None:

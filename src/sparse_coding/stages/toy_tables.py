@@ -16,7 +16,7 @@ from sparse_coding.core.metrics.similarity import mmcs
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, tables
 from sparse_coding.io.tables.toy import TOY
-from sparse_coding.slices.toy import ToyTablesSlice
+from sparse_coding.settings.slices.toy import ToyTablesSlice
 
 OWN = ("condition", "name")
 CELL = ("condition", "ratio", "l1")

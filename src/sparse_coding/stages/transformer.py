@@ -26,7 +26,7 @@ from sparse_coding.lm.corpora.documents import Documents, Source
 from sparse_coding.lm.model_card import write_card
 from sparse_coding.lm.processes import Processes, processes
 from sparse_coding.lm.tokens import Blocks, encoded, pack
-from sparse_coding.params import Transformer
+from sparse_coding.settings.params import Transformer
 
 
 def run(settings: Transformer, *, output: Path, checkpoints: Path, threads: int) -> None:

@@ -8,8 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from sparse_coding.endings import exit_code
-from sparse_coding.errors import BadInput
+from sparse_coding.errors import BadInput, exit_code
 from sparse_coding.workflow.step import Step
 
 

@@ -23,8 +23,9 @@ BY_NAME = ("import_module", "__import__")  # functions that import what their fi
 class Source:
     """The code of one package, `name`, below the folder `root`.
 
-    ignore: modules that reach a step only through its settings, which are compared by value. choices: packages from
-    which settings choose modules. memory: a file to remember in what was read; where there is none, all is read again.
+    ignore: modules, and packages with all below them, that reach a step only through its settings, which are compared
+    by value. choices: packages from which settings choose modules. memory: a file to remember in what was read; where
+    there is none, all is read again.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class Source:
             is_package = self._file(module).endswith("__init__.py")
             names = self._imported(module, inside_functions=not is_package)
             needed = {needed for name in names for needed in self._modules(name)}
-            self._needs[module] = {name for name in needed if name not in self.ignore}
+            self._needs[module] = {name for name in needed if self.ignore.isdisjoint((name, *_parents(name)))}
         return self._needs[module]
 
     def _imported(self, module: str, inside_functions: bool) -> list[str]:

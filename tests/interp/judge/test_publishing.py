@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparse_coding.endings import Unanswered
+from sparse_coding.errors import Unanswered
 from sparse_coding.interp.judge.publishing import publishable
 from sparse_coding.interp.judge.running import Outcome, Task
 from sparse_coding.interp.scores import FeatureScore

@@ -14,8 +14,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 
-from sparse_coding.endings import Unanswered
-from sparse_coding.errors import BadInput, Paused
+from sparse_coding.errors import BadInput, Paused, Unanswered
 from sparse_coding.interp.judge.forecast import BYTES_PER_TOKEN, EXPLANATION, bytes_of
 from sparse_coding.interp.judge.judges import Panel
 from sparse_coding.interp.judge.running import Task

@@ -25,7 +25,7 @@ from sparse_coding.interp.judge.simulating import Chat, Echo, PerToken, Simulati
 from sparse_coding.interp.scores import FeatureScore, simulated
 from sparse_coding.llm.client import Client
 from sparse_coding.llm.request import Request
-from sparse_coding.params import Llm, LlmScorer
+from sparse_coding.settings.params import Llm, LlmScorer
 
 _SIMULATORS: dict[str, tuple[str, type[Chat] | type[PerToken] | type[Echo]]] = {
     "chat": ("simulate", Chat),

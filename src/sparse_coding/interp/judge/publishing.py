@@ -3,8 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 
-from sparse_coding.endings import Unanswered
-from sparse_coding.errors import Paused
+from sparse_coding.errors import Paused, Unanswered
 from sparse_coding.interp.judge.judged import Scores
 from sparse_coding.interp.judge.running import Outcome, Task
 

@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sparse_coding.endings import Unanswered
-from sparse_coding.errors import Paused
+from sparse_coding.errors import Paused, Unanswered
 from sparse_coding.interp.judge.judged import Scores
 from sparse_coding.interp.judge.judges import Panel
 from sparse_coding.interp.judge.questions import usable

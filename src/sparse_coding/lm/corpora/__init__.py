@@ -5,13 +5,13 @@ from itertools import islice
 
 from tqdm import tqdm
 
-from sparse_coding import corpus_files
 from sparse_coding.errors import BadInput
+from sparse_coding.files import corpus_files
 from sparse_coding.lm.corpora import files, hub, layouts, parts, pydocs, refusing
 from sparse_coding.lm.corpora.documents import Documents, Side, Source
 from sparse_coding.lm.corpora.streaming import Stream
 from sparse_coding.lm.corpora.windows import share_in
-from sparse_coding.params import Dataset
+from sparse_coding.settings.params import Dataset
 
 EMBEDDED = pydocs.NAME
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?(:.+)?")

@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparse_coding import corpus_files
 from sparse_coding.errors import BadInput
+from sparse_coding.files import corpus_files
 from sparse_coding.lm.corpora import readers
 from sparse_coding.lm.corpora.documents import Documents, split
 

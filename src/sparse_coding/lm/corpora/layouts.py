@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparse_coding import corpus_files
 from sparse_coding.errors import BadInput
+from sparse_coding.files import corpus_files
 from sparse_coding.lm.corpora import files
 from sparse_coding.lm.corpora.documents import Source
 from sparse_coding.lm.corpora.parts import Part

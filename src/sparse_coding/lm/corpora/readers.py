@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sparse_coding import corpus_files
 from sparse_coding.errors import BadInput
-from sparse_coding.lfs import refuse_pointer
+from sparse_coding.files import corpus_files
+from sparse_coding.files.lfs import refuse_pointer
 
 BATCH_ROWS = 1024  # of a Parquet file, decoded at a time
 CONTROL_SHARE = 0.05  # of a text's characters; UTF-16 that is read as UTF-8 has half of them

@@ -1,0 +1,1 @@
+"""What one types: commands, and the words that a run ends with."""

@@ -1,0 +1,128 @@
+"""What one types: about the workflow (what it would do and why, what a file is, what is kept), and two ways in.
+
+Each takes what its arguments say and returns what is to be printed.
+"""
+
+import math
+import os
+import sys
+from pathlib import Path
+
+from sparse_coding.cli import importing, migrating
+from sparse_coding.errors import BadInput
+from sparse_coding.forecast.counting import page, shapes
+from sparse_coding.forecast.counting.vectors import Sizes
+from sparse_coding.settings import grid, hub_lock, jobs, outside, params_file
+from sparse_coding.workflow import asked, dump, explain
+from sparse_coding.workflow import plan as plans
+from sparse_coding.workflow.hashes import Hashes
+from sparse_coding.workflow.store import Store
+
+WORK = ".work"
+
+
+def why(target: str) -> str:
+    """What would run for TARGET (a file, a folder, a step, a stage, or `all`), and because of which change."""
+    return explain.why(dump.of_checkout(Path.cwd()), Path.cwd(), target)
+
+
+def inspect(file: str) -> str:
+    """What FILE holds, what it was made from, by which code and libraries, and whether it is fresh."""
+    from sparse_coding.cli import contents  # here, as below: it reads tables
+
+    graph = dump.of_checkout(Path.cwd())
+    asked.check_file(Path.cwd(), file, graph["artifacts"])
+    name, lineage = explain.inspect(graph, Path.cwd(), file).split("\n", 1)
+    return "\n".join([name, *contents.of_file(Path(file.removesuffix(".stamp"))), lineage])
+
+
+def plan() -> str:
+    """Write keys.json, by which DVC decides which stages to run."""
+    plans.make(Path.cwd())
+    return ""
+
+
+def forecast(cores: int | None = None, no_probe: bool = False, l0: float | None = None, ask: bool = False) -> str:
+    """What a whole run takes: disk, memory, processor time, by stage; and what interpretation by models would cost.
+
+    From params.yaml alone, as if nothing were made yet. --cores N: what runs side by side (default: all cores).
+    --no-probe: without time, which takes some seconds of trying on this machine. --l0 N: the L0 that training with an
+    L1 settles at, instead of a guess; time hangs on it. --ask: ask the language models a few questions, within the
+    caps, and nothing else: can they answer, and how many tokens do they count? Without it nothing is sent.
+    Pages: docs/scale.md, docs/interpretation.md.
+    """
+    cores = (os.cpu_count() or 1) if cores is None else cores
+    for name, value in (("--cores", cores), ("--l0", l0)):
+        if value is not None and not 0 < value < math.inf:
+            raise BadInput(name, f"{value:g}", "more than 0")
+    params = hub_lock.pinned(params_file.load(Path("params.yaml")))
+    if ask and params.autointerp.scorer == "token-rules":
+        raise BadInput("--ask", "autointerp.scorer: token-rules", "a scorer that asks language models")
+    sizes = Sizes(params)
+    if grid.harvested_sites(params) and not outside.makes_model(params):
+        shapes.fetch(params.model)
+    whole = page.page(params, cores)  # before the probes: what is missing is said at once
+    if not no_probe:
+        from sparse_coding.forecast.probing.processor import Costs  # here, as below: it needs torch
+
+        probed = Costs(sizes, l0)
+        every = jobs.of_params(params)
+        seconds = {name: probed.of_job(job) for name, job in every.items()}
+        ends = {name: probed.between(job, seconds[name]) for name, job in every.items()}
+        least, most = ({name: each[end] for name, each in ends.items()} for end in (0, 1))
+        whole = page.page(params, cores, seconds, (least, most))
+    parts = [whole]
+    if params.autointerp.scorer != "token-rules":
+        from sparse_coding.forecast.probing import llm
+
+        parts.append(llm.asked(params) if ask else llm.of_params(params))
+    return "\n\n".join(parts)
+
+
+def lock() -> str:
+    """Ask the hub for the commits of the model and corpus that params.yaml names, and write hub.lock.json."""
+    news = hub_lock.resolve(params_file.load(Path("params.yaml")))
+    lines = [f"{entry}: {commit}" for entries in news.values() for entry, commit in entries.items()]
+    return "\n".join([f"Locked in {hub_lock.LOCK}:", *lines] if lines else ["Nothing in params.yaml is on a hub."])
+
+
+def migrate(write: bool = False) -> str:
+    """Bring params.yaml and the stamps of an earlier version to this one; nothing that is the same is made again.
+
+    Shows what it would write, and asks; --write: without asking. Page: docs/freshness.md.
+    """
+    path = Path("params.yaml")
+    after, difference = migrating.params_difference(path)
+    if difference:
+        print(difference)
+        if not migrating.is_wanted("Write this to params.yaml?", write):
+            return "Nothing was written."
+        migrating.write_params(path, after)
+    migration = migrating.Migration(dump.of_checkout(Path.cwd()), Path.cwd())
+    taken, left = migration.found()
+    print(migrating.said(taken, left))
+    if not taken or not migrating.is_wanted("Write their new stamps?", write):
+        return "No stamp was written."
+    migration.write(taken)
+    return f"{len(taken)} stamps were written; `sparse_coding why all` names what is still to be made."
+
+
+def clean(yes: bool = False) -> str:
+    """Show what the content store (.work/store) holds, ask, and delete it."""
+    root = Path.cwd()
+    store = Store(root, root / WORK / "store", Hashes(root, root / WORK / "hashes"))
+    if not any(True for _ in store.entries()):
+        return "The store is empty."
+    print(f"Finished, but not in use under the present params.yaml:\n{explain.stored(store)}")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise BadInput("clean", "nobody to ask", "--yes, to delete all of this")
+        if input("Delete all of this? [y/N] ").strip().lower() not in ("y", "yes"):
+            return "Nothing was deleted."
+    store.clear()
+    return "Deleted."
+
+
+def import_(folder: Path, output: Path, site: str = "", held_out_share: float = 0.05, dtype: str = "float16") -> str:
+    """Write the vectors in FOLDER (.npy, .safetensors or .pt, each [row, d_act]) as the activations file OUTPUT."""
+    return importing.import_folder(folder, output, site, held_out_share, dtype)

@@ -1,0 +1,1 @@
+"""Which files are meant where something comes from outside: a model, a corpus, vectors. No torch."""

@@ -1,0 +1,166 @@
+"""Processor seconds of each job, from probes."""
+
+from sparse_coding import methods, sites
+from sparse_coding.core.metrics.ratios import MOST_CLUSTERS
+from sparse_coding.core.threads import one_thread
+from sparse_coding.forecast.counting import corpus, disk
+from sparse_coding.forecast.counting.corpus import DOCUMENT_TOKENS
+from sparse_coding.forecast.counting.vectors import Sizes
+from sparse_coding.forecast.probing import evaluating, fitting, interpreting, pretraining, starting, training
+from sparse_coding.forecast.probing.assumed import UNKNOWN, settled_l0
+from sparse_coding.forecast.probing.network import Network
+from sparse_coding.io.activations.layout import TORCH_DTYPES
+from sparse_coding.settings import jobs
+from sparse_coding.settings.jobs import Job
+from sparse_coding.settings.outside import EMBEDDED_CORPUS
+from sparse_coding.settings.params import Transformer
+from sparse_coding.settings.slices import (
+    ActivationsSlice,
+    AutointerpSlice,
+    BaselinesSlice,
+    DatasetSlice,
+    DictionariesSlice,
+    EvaluationSlice,
+    ImportSlice,
+    TablesSlice,
+)  # fmt: skip
+from sparse_coding.settings.slices.toy import ToySlice
+
+WRITTEN = 4  # passes over a stored vector beside its hashes: kept rows, conversion, check, mean norm
+DRAWN = 40e-9  # seconds of a random number and a code of the toy's truth
+INTERVALS = (2, 3)  # of a dictionary over documents, and over blocks
+ABLATIONS, CLEAN = 2, 3  # conditions beside the dictionaries; passes until the clean one is at hand
+
+
+class Costs:
+    """Seconds of jobs; the probes are made as they are needed, each shape once. l0: as in assumed, None: its guess."""
+
+    def __init__(self, sizes: Sizes, l0: float | None = None) -> None:
+        self.sizes, self.l0 = sizes, l0
+        self.network = Network(sizes)
+
+    def of_job(self, job: Job) -> float:
+        """Processor seconds of a job. Raises BadInput as `Sizes`."""
+        with one_thread():
+            kind = "tables" if isinstance(job.settings, TablesSlice) else job.stage
+            fixed = starting.SECONDS.get("summary" if job.name == "evaluation_summary" else kind, 1.0)
+            own = {known: work for known, work in self._kinds() if isinstance(job.settings, known)}
+            work = next(iter(own.values()))(job.settings) if own else 0.0
+            hashed = starting.hashed() * disk.of_job(job, self.sizes)
+            return fixed * starting.slowness() + work + hashed
+
+    def between(self, job: Job, seconds: float) -> tuple[float, float]:
+        """The least and the most processor seconds of a job, by what is not known before: L0 in training with an L1.
+
+        seconds: what `of_job` found. Raises BadInput as `Sizes`.
+        """
+        own = job.settings
+        if not isinstance(own, DictionariesSlice) or self.l0 is not None:
+            return seconds, seconds
+        with one_thread():
+            train = [self._train(own, off) for off in (1.0, 1 / UNKNOWN, UNKNOWN)]
+        return seconds + (min(train) - train[0]), seconds + (max(train) - train[0])
+
+    def _kinds(self) -> tuple:
+        return (
+            (DatasetSlice, self._dataset), (ActivationsSlice, self._harvest), (ImportSlice, self._import),
+            (DictionariesSlice, self._train), (BaselinesSlice, self._fit), (EvaluationSlice, self._evaluate),
+            (AutointerpSlice, self._interpret), (Transformer, self._pretrain), (ToySlice, self._toy),
+        )  # fmt: skip
+
+    def _dataset(self, own: DatasetSlice) -> float:
+        if own.dataset.corpus == EMBEDDED_CORPUS:
+            return starting.EMBEDDED_CORPUS * starting.slowness()
+        return starting.TEXT * corpus.text_bytes(own.dataset) * starting.slowness()
+
+    def _harvest(self, own: ActivationsSlice) -> float:
+        blocks = 1 + max(sites.parse(name).layer for name in own.members)
+        total = self.sizes.tokens * blocks * self.network.block
+        dtype = TORCH_DTYPES[own.activations.dtype]
+        for site in own.members:
+            total += WRITTEN * self.sizes.rows(site).all * training.batch(1024, self.sizes.width(site), dtype) / 1024
+        return total
+
+    def _import(self, own: ImportSlice) -> float:
+        dtype, width = TORCH_DTYPES[own.activations.dtype], self.sizes.width(own.site)
+        return WRITTEN * self.sizes.rows(own.site).all * training.batch(1024, width, dtype) / 1024
+
+    def _train(self, own: DictionariesSlice, off: float = 1.0) -> float:
+        width = self.sizes.width(own.site)
+        n_feat, given = self.sizes.features(own.site, own.architecture, own.ratio), own.training
+        total, strength = 0.0, methods.of(own.architecture).varies_in
+        for member in own.members.values():
+            guess = settled_l0(strength, getattr(member, strength), n_feat, width, off)
+            settled = guess if self.l0 is None or strength != "l1" else self.l0
+            total += training.member(given, own.own, own.architecture, (n_feat, width), settled, member.k)
+        readings = -(-len(own.members) // given.side_by_side)
+        drawn = training.batch(given.batch, width, TORCH_DTYPES[self.sizes.params.activations.dtype])
+        file = disk.of_member(self._harvest_job(own.site), own.site, self.sizes)
+        return total + readings * given.steps * drawn + file * starting.hashed() / 2
+
+    def _harvest_job(self, site: str) -> Job:
+        every = jobs.of_params(self.sizes.params)
+        return every[jobs.harvest_of(self.sizes.params, site)]
+
+    def _fit(self, own: BaselinesSlice) -> float:
+        return fitting.all_of(own, self.sizes.width(own.site), self.sizes.rows(own.site).train)
+
+    def _evaluate(self, own: EvaluationSlice) -> float:
+        width, rows = self.sizes.width(own.site), self.sizes.rows(own.site)
+        refit_rows = min(own.evaluation.gain_refit_rows or 0, rows.train)
+        total, rebuilt, subjects = 0.0, 0.0, 0
+        for row in own.members.values():
+            n_feat, iterations = self.sizes.features(own.site, row.kind, row.ratio), self._iterations(row.kind)
+            refitted = self.sizes.refits(row.kind)
+            variants = 2 if refitted else 1
+            total += rows.held_out * evaluating.measured(n_feat, width, row.k, iterations, variants)
+            if refitted:
+                total += refit_rows * evaluating.refitted(n_feat, width) + evaluating.solved(n_feat)
+            rebuilt += variants * evaluating.reconstructed(n_feat, width, row.k, iterations)
+            subjects += variants
+        documents = min(MOST_CLUSTERS, rows.held_out // DOCUMENT_TOKENS + 1)
+        total += subjects * INTERVALS[0] * evaluating.interval(documents)
+        if own.model is None:
+            return total
+        total += subjects * INTERVALS[1] * evaluating.interval(own.evaluation.splice_blocks)
+        parts = -(-len(own.members) // 32)
+        above = self.sizes.model.layers - sites.parse(own.site).layer - 1
+        tokens = min(own.evaluation.splice_blocks * self.sizes.params.dataset.context, rows.held_out)
+        network = self.network
+        spliced = (subjects + ABLATIONS * parts) * (above * network.block + network.head + network.compared) + rebuilt
+        clean = parts * (CLEAN * (self.sizes.model.layers * network.block + network.head) + 2 * network.compared)
+        return total + tokens * (spliced + clean)
+
+    def _iterations(self, kind: str) -> int | None:
+        """Of non-negative least squares, for each vector."""
+        return self.sizes.params.baselines.nmf_encode_iterations if methods.of(kind).solved else None
+
+    def _interpret(self, own: AutointerpSlice) -> float:
+        width, rows = self.sizes.width(own.site), self.sizes.rows(own.site).fragments
+        given, vocabulary = self.sizes.params.dataset, self.sizes.model.vocabulary
+        scored = interpreting.feature(vocabulary, given.fragment_tokens, own.rules)
+        scored += given.fragments * interpreting.fragment_ranked()
+        total = interpreting.vocabulary_read(vocabulary)
+        for row in own.members.values():
+            n_feat, iterations = self.sizes.features(own.site, row.kind, row.ratio), self._iterations(row.kind)
+            features = min(own.sampling.features, n_feat)
+            total += rows * evaluating.chosen(n_feat, width, row.k, iterations, features)
+            total += (1 + row.shuffled_null) * features * scored
+        return total
+
+    def _pretrain(self, own: Transformer) -> float:
+        read = starting.EMBEDDED_CORPUS if own.corpus == EMBEDDED_CORPUS else starting.TEXT * corpus.training_bytes(own)
+        return read * starting.slowness() + pretraining.seconds(own, self.sizes.model.vocabulary)
+
+    def _toy(self, own: ToySlice) -> float:
+        given = own.training
+        n_feat = max(1, round(own.ratio * given.true_features))
+        total = 0.0
+        for l1 in own.members.values():
+            weight = l1 / n_feat if given.l1_scaling == "per_feature" else l1
+            settled = min(settled_l0("l1", weight, n_feat, given.d_act), 2 * given.mean_active)
+            total += training.member(given, given, given.architecture, (n_feat, given.d_act), settled, None)
+        drawn = given.steps * given.batch * given.true_features * DRAWN
+        return (
+            total + drawn + len(own.members) * given.held_out * evaluating.measured(n_feat, given.d_act, None, None, 1)
+        )

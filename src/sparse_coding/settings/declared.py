@@ -1,0 +1,168 @@
+"""What the jobs up to the dictionaries are made from: for the rules, and for those who ask without Snakemake.
+
+Each function gives what `Graph.job` takes, for one job, with its settings not yet split. Torch-free.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import sparse_coding
+from sparse_coding.settings import grid, jobs, outside, slices
+from sparse_coding.settings.grid import Cell
+from sparse_coding.settings.params import Params
+from sparse_coding.workflow.graph import Graph, Job
+from sparse_coding.workflow.source import Source
+
+Declared = dict[str, Any]
+WORK = ".work"
+TOKENS = "results/dataset/tokens.h5"
+ARCHITECTURES = "sparse_coding.core.architectures"  # a module each, of which a cell's key sees its own
+LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "transformers", "transformer-lens", "h5py")
+
+
+def step(name: str) -> str:
+    """The module of a step."""
+    return f"sparse_coding.stages.{name}"
+
+
+def architecture(kind: str) -> str:
+    """The module of a kind of dictionary."""
+    return f"{ARCHITECTURES}.{kind}"
+
+
+def activations_of(site: str) -> str:
+    """Where the activations of a site lie."""
+    return f"results/activations/{site}.h5"
+
+
+def from_model(params: Params, weights: bool = True) -> Declared:
+    """The model, as what a job depends on: files from outside, or what stage transformer makes."""
+    if outside.makes_model(params):
+        return {"reads": (outside.made_weights(params),)}
+    return {"leaves": (outside.tokenizer(params), *([outside.weights(params)] if weights else []))}
+
+
+def transformer(params: Params) -> Declared:
+    """The language model that stage transformer makes. Like tokens and activations it stays on this machine."""
+    return {
+        "name": "transformer",
+        "settings": slices.transformer(params),
+        "stage": "transformer",
+        "step": step("transformer"),
+        "folder": f"models/{params.transformer.name}",
+        "outputs": {"model": [*outside.MODEL_FILES, *outside.MODEL_PROSE]},
+        "leaves": outside.training(params),
+        "paths": {"checkpoints": f"{WORK}/transformer/{params.transformer.name}"},
+        "local": True,
+    }
+
+
+def dataset(params: Params) -> Declared:
+    """Tokens of the corpus."""
+    model = from_model(params, weights=False)
+    return {
+        "name": "dataset_tokens",
+        "settings": slices.dataset(params),
+        "stage": "dataset",
+        "step": step("dataset"),
+        "folder": "results/dataset",
+        "outputs": {"tokens": ["tokens.h5"]},
+        "reads": model.get("reads", ()),
+        "leaves": (*model.get("leaves", ()), outside.corpus(params)),
+        "local": True,
+    }
+
+
+def activations(params: Params, name: str, random_weights: bool, sites: list[str]) -> Declared:
+    """One forward pass; its sites as grid.passes gives them."""
+    return {
+        "name": name,
+        "settings": slices.activations(params, random_weights, sites),
+        "stage": "activations",
+        "step": step("activations"),
+        "folder": "results/activations",
+        "outputs": {site: [f"{site}.h5"] for site in sites},
+        "inputs": {"tokens": TOKENS},
+        **from_model(params, weights=not random_weights),
+        "local": True,
+    }
+
+
+def imported(params: Params, site: str) -> Declared:
+    """Vectors made elsewhere."""
+    folder = params.activations.imported[site]
+    return {
+        "name": f"activations_imported_{site}",
+        "settings": slices.import_activations(params, site),
+        "stage": "activations",
+        "step": step("import_activations"),
+        "folder": "results/activations",
+        "outputs": {site: [f"{site}.h5"]},
+        "leaves": (outside.imported(folder),),
+        "paths": {"folder": folder},
+        "local": True,
+    }
+
+
+def dictionaries(params: Params, cell: Cell) -> Declared:
+    """The dictionaries of a cell."""
+    return {
+        "name": jobs.cell_name(cell.site, cell),
+        "settings": slices.dictionaries(params, cell),
+        "stage": "dictionaries",
+        "step": step("dictionaries"),
+        "folder": f"results/dictionaries/{cell.site}",
+        "outputs": {name: [f"{name}.safetensors", f"{name}.log.jsonl"] for name in cell.member_names},
+        "inputs": {"activations": activations_of(cell.site)},
+        "chosen": (architecture(cell.architecture),),
+    }
+
+
+def baselines(params: Params, site: str) -> Declared:
+    """The baselines of a site."""
+    return {
+        "name": f"baselines_{site}",
+        "settings": slices.baselines(params, site),
+        "stage": "baselines",
+        "step": step("baselines"),
+        "folder": f"results/baselines/{site}",
+        "outputs": {name: [f"{name}.safetensors"] for name in grid.baseline_names(params.baselines)},
+        "inputs": {"activations": activations_of(site)},
+    }
+
+
+def empty_graph(root: Path, looks: bool = True) -> Graph:
+    """The graph of a checkout, without jobs yet. looks: whether it is asked what lies on disk."""
+    work = root / WORK
+    package = Path(sparse_coding.__file__).parent.parent
+    source = Source(
+        package,
+        "sparse_coding",
+        ignore=slices.SCHEMA,
+        choices=(ARCHITECTURES,),
+        memory=work / "hashes" / "source.json",
+    )
+    return Graph(root=root, work=work, source=source, libraries=LIBRARIES, looks=looks)
+
+
+def declare(graph: Graph, settings: Any, **declared: Any) -> Job:
+    """Add a job to a graph; settings that change no result are kept out of its key."""
+    deciding, free = slices.split(settings)
+    return graph.job(settings=deciding, free=free, **declared)
+
+
+def up_to_dictionaries(graph: Graph, params: Params, site: str) -> None:
+    """Add what the dictionaries and baselines of a site are made from, and them."""
+    if outside.makes_model(params):
+        declare(graph, **transformer(params))
+    if site in params.activations.imported:
+        declare(graph, **imported(params, site))
+    else:
+        declare(graph, **dataset(params))
+        for name, random_weights, sites in grid.passes(params):
+            if site in sites:
+                declare(graph, **activations(params, name, random_weights, sites))
+    for cell in grid.cells(params, site):
+        declare(graph, **dictionaries(params, cell))
+    if grid.is_grid_site(params, site):
+        declare(graph, **baselines(params, site))

@@ -1,0 +1,187 @@
+"""Which dictionaries there are, and what each is called.
+
+A cell is site x architecture x ratio: everything of one shape, trained together. A member is one dictionary of
+a cell. Its name is a function of its own settings, so it stays when the grid grows.
+"""
+
+import math
+import re
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from sparse_coding import methods, sites
+from sparse_coding.settings.params import Architecture, Baseline, Baselines, Nearest, Params, RandomWeights
+
+OWN_SITE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")  # what an imported site may be called: files bear the name
+OWN_SITE_WANTED = "letters, digits, `_` and `-`"
+
+
+@dataclass(frozen=True)
+class Member:
+    """The settings of one dictionary that change values, not shapes: its seed, and that of the strengths it has."""
+
+    seed: int
+    l1: float | None = None
+    k: int | None = None
+    l0: float | None = None  # as wished
+
+    @property
+    def strength(self) -> methods.Strength:
+        """Which of the three it has."""
+        return next(name for name in methods.STRENGTHS if getattr(self, name) is not None)
+
+    @property
+    def value(self) -> float:
+        """That of its strength."""
+        return getattr(self, self.strength)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Dictionaries of one shape on one site."""
+
+    site: str
+    architecture: Architecture
+    ratio: float
+    members: tuple[Member, ...]
+
+    @property
+    def name(self) -> str:
+        """E.g. `tied_r4`."""
+        return f"{self.architecture}_r{self.ratio:g}"
+
+    def member_name(self, member: Member) -> str:
+        """E.g. `tied_r4_l1-0.002_s0`, `topk_r4_k8_s0`, `jumprelu_r4_l0-16_s0`."""
+        value = f"k{member.k}" if member.strength == "k" else f"{member.strength}-{member.value:g}"
+        return f"{self.name}_{value}_s{member.seed}"
+
+    @property
+    def member_names(self) -> list[str]:
+        """The names of the members, in their order."""
+        return [self.member_name(member) for member in self.members]
+
+
+def cells(params: Params, site: str) -> list[Cell]:
+    """The cells of one site, in the order of params.yaml; a control site has one cell of one member, the twin's."""
+    if not is_grid_site(params, site):
+        twin = control_twin(params, sites.parse(site).trained.name)
+        return [] if twin is None else [replace(twin[0], site=site, members=(twin[1],))]
+    grid = params.grid
+    return [
+        Cell(site, architecture, ratio, _members(params, architecture))
+        for architecture, ratio in product(grid.architectures, grid.ratios)
+        if _wanted(params, site, architecture, ratio)
+    ]
+
+
+def _members(params: Params, architecture: Architecture) -> tuple[Member, ...]:
+    name, seeds = methods.of(architecture).strength, params.grid.seeds
+    values: Any = strengths(params, architecture)
+    return tuple(Member(seed, **{str(name): value}) for value, seed in product(values, seeds))
+
+
+def strengths(params: Params, architecture: Architecture) -> tuple[float, ...]:
+    """The list of the grid that makes members of an architecture."""
+    return getattr(params.grid, str(methods.of(architecture).strength))
+
+
+def _wanted(params: Params, site: str, architecture: Architecture, ratio: float) -> bool:
+    def allows(values: tuple | None, value: object) -> bool:
+        return values is None or value in values
+
+    only = params.grid.only
+    return not only or any(
+        allows(part.sites, site) and allows(part.architectures, architecture) and allows(part.ratios, ratio)
+        for part in only
+    )
+
+
+def is_grid_site(params: Params, site: str) -> bool:
+    """Whether params.yaml names the site; otherwise it is a control."""
+    return site in params.grid.sites
+
+
+def control_site(params: Params, site: str) -> str | None:
+    """The random-weights site beside `site`; None where params ask for none or nothing of the site is scored."""
+    if site in params.activations.imported or control_twin(params, site) is None:
+        return None
+    return sites.parse(site).control.name
+
+
+def harvested_sites(params: Params) -> list[str]:
+    """The grid's sites that a forward pass of the trained model gives."""
+    return [site for site in params.grid.sites if site not in params.activations.imported]
+
+
+def _controls(params: Params) -> list[str]:
+    return [control for site in harvested_sites(params) if (control := control_site(params, site))]
+
+
+def sites_with_controls(params: Params) -> list[str]:
+    """The grid's sites, then the control of each harvested one."""
+    return [*params.grid.sites, *_controls(params)]
+
+
+def passes(params: Params) -> list[tuple[str, bool, list[str]]]:
+    """The sites of each forward pass: (name of the job, random weights, sites)."""
+    found = []
+    for kind, harvested in (("model", harvested_sites(params)), ("random", _controls(params))):
+        size = params.activations.sites_per_pass or max(1, len(harvested))
+        for first in range(0, len(harvested), size):
+            found.append((f"activations_{kind}_{first // size}", kind == "random", harvested[first : first + size]))
+    return found
+
+
+def topk_name(method: Baseline, k: int) -> str:
+    """The top-k variant of a baseline, e.g. `pca_top8`."""
+    return f"{method}_top{k}"
+
+
+def baseline_names(baselines: Baselines) -> list[str]:
+    """All baselines of a site: each method, then its top-k variants, e.g. `pca_top8`."""
+    variants = [topk_name(method, k) for method in baselines.topk_methods for k in baselines.topk]
+    return [*baselines.methods, *variants]
+
+
+def scored_members(params: Params, cell: Cell) -> list[str]:
+    """The members of a cell that automatic interpretation scores: all, or the nearest to the named strength."""
+    wanted = params.autointerp.members
+    if not isinstance(wanted, Nearest):
+        return cell.member_names
+    nearest = min(_apart(member, wanted) for member in cell.members)
+    return [cell.member_name(member) for member in cell.members if _apart(member, wanted) == nearest]
+
+
+def control_twin(params: Params, site: str) -> tuple[Cell, Member] | None:
+    """The scored dictionary of `site` whose settings the control on random weights takes; None without a control.
+
+    The nearest to `autointerp.random_weights`: first by architecture, then by ratio, by strength, by seed. A control
+    of other settings could not be compared with anything that was scored.
+    """
+    wanted = params.autointerp.random_weights
+    if wanted is None:
+        return None
+    scored = [
+        (cell, member)
+        for cell in cells(params, site)
+        for member in cell.members
+        if cell.member_name(member) in scored_members(params, cell)
+    ]
+
+    def distance(pair: tuple[Cell, Member]) -> tuple[float, ...]:
+        cell, member = pair
+        kind, ratio = cell.architecture != wanted.architecture, abs(math.log(cell.ratio / wanted.ratio))
+        apart = (kind, ratio, _apart(member, wanted), abs(member.seed - wanted.seed))
+        # Where several are as near, the order of the grid's lists must not decide.
+        return *apart, methods.LEARNED.index(cell.architecture), cell.ratio, member.value
+
+    return min(scored, key=distance, default=None)
+
+
+def _apart(member: Member, wanted: Nearest | RandomWeights) -> float:
+    """How far the strength of a member is from the wanted one, on a log scale."""
+    own, other = member.value, getattr(wanted, member.strength)
+    if not own or not other:
+        return 0.0 if own == other else math.inf
+    return abs(math.log(own / other))

@@ -1,0 +1,120 @@
+"""What the grid of params.yaml must be beside its types: names that mean one thing each, an `only` that allows some."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from sparse_coding import methods, sites
+from sparse_coding.errors import BadInput
+from sparse_coding.settings import grid, jobs
+from sparse_coding.settings.params import Only, Params
+
+# The one step over all sites that has a name of the form <stage>_<site>.
+SUMMARY = "evaluation_summary"
+
+
+def check(path: Path, params: Params) -> None:
+    """Raise BadInput, naming the place in the file at `path`, for a grid that is not what it seems to be."""
+    _check_strengths(path, params)
+    _check_sites(path, params)
+    _check_own_names(path, params)
+    _check_apart(path, params)
+    _check_only(path, params)
+
+
+def _check_strengths(path: Path, params: Params) -> None:
+    for architecture in params.grid.architectures:
+        name = methods.of(architecture).strength
+        if not grid.strengths(params, architecture):
+            wanted = f"at least one value of grid.{name}, or grid.architectures without {architecture}"
+            raise BadInput(f"{path}: grid.{name}", f"an empty list, from which {architecture} has its members", wanted)
+
+
+def _check_sites(path: Path, params: Params) -> None:
+    for name in params.grid.sites:
+        if name in params.activations.imported:
+            continue
+        try:
+            site = sites.parse(name)
+        except BadInput:
+            wanted = f"{sites.WANTED}, or a name under activations.imported"
+            raise BadInput(f"{path}: grid.sites", repr(name), wanted) from None
+        if site.random_weights:
+            wanted = f"{site.trained.name}: its control comes with autointerp.random_weights"
+            raise BadInput(f"{path}: grid.sites", repr(name), wanted)
+
+
+def _check_own_names(path: Path, params: Params) -> None:
+    """Names of imported sites are names of files and of steps."""
+    for name in params.activations.imported:
+        if not grid.OWN_SITE.fullmatch(name):
+            raise BadInput(f"{path}: activations.imported", repr(name), grid.OWN_SITE_WANTED)
+
+
+def _check_apart(path: Path, params: Params) -> None:
+    """No two sites, and no site and something over all sites, share the name of a step or a file."""
+    users = {SUMMARY: "the summary of all sites"}
+    for site, whose in _all_sites(params):
+        for name in _names_of(params, site):
+            user = users.setdefault(name.casefold(), whose)  # on macOS, files X and x are one
+            if user != whose:
+                found = f"{user} and {whose}, which would both have {name}"
+                raise BadInput(f"{path}: grid.sites", found, "another name under activations.imported")
+
+
+def _all_sites(params: Params) -> Iterator[tuple[str, str]]:
+    """Each site, and in words whose it is: a control may have the name of an imported site."""
+    yield from ((site, site) for site in params.grid.sites)
+    controls = {site: grid.control_site(params, site) for site in params.grid.sites}
+    yield from ((control, f"the control of {site}") for site, control in controls.items() if control)
+
+
+def _names_of(params: Params, site: str) -> Iterator[str]:
+    """What is called by a site: its files, and its steps, whose logs have their names."""
+    yield f"results/*/{site}"
+    yield from (f"{stage}_{site}" for stage in ("activations_imported", "baselines", "evaluation", "evaluation_tables"))
+    yield from (f"{stage}_{site}" for stage in ("autointerp", "autointerp_tables", "plots"))
+    yield from (jobs.cell_name(site, cell) for cell in grid.cells(params, site))
+
+
+def _check_only(path: Path, params: Params) -> None:
+    """Each part of `only` allows something, and each site is allowed something."""
+    lists = params.grid
+    if not lists.only:
+        return
+    for index, part in enumerate(lists.only):
+        _check_part(f"{path}: grid.only.{index}", params, part)
+    for site in lists.sites:
+        if not grid.cells(params, site):
+            wanted = f"one; or {site} left out of grid.sites; or `only: []`, no filter"
+            raise BadInput(f"{path}: grid.only", f"no part that allows {site} a dictionary", wanted)
+
+
+def _check_part(place: str, params: Params, part: Only) -> None:
+    """Values that no list of the grid has are mistakes, but sites: they are switched on and off, and only told."""
+    lists = params.grid
+    for name in Only.model_fields:
+        values, there = getattr(part, name), getattr(lists, name)
+        if values is None:
+            continue
+        if not values:
+            raise BadInput(f"{place}.{name}", "an empty list, which matches nothing", "values; left out: every value")
+        missing = [value for value in values if value not in there]
+        known = name != "sites" or all(_is_site(params, value) for value in missing)
+        found = f"{', '.join(map(_plain, missing))}, not in grid.{name}"
+        if not known or (missing == list(values) and name != "sites"):
+            wanted = f"one of {', '.join(map(_plain, there))}: this part matches nothing"
+            raise BadInput(f"{place}.{name}", found, wanted)
+        if missing:
+            print(f"{place}.{name}: {found}: nothing is trained for it", file=sys.stderr)
+
+
+def _is_site(params: Params, name: str) -> bool:
+    try:
+        return name in params.activations.imported or bool(sites.parse(name))
+    except BadInput:
+        return False
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

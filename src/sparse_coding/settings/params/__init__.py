@@ -1,0 +1,211 @@
+"""What `params.yaml` may hold: one section a stage, each field with its unit, its source and its default.
+
+Frozen, nothing unknown allowed, and no torch: the Snakefile reads this module at every parse. A field marked
+`changes_results=False` changes how fast or in what portions work is done, never its result.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from sparse_coding.settings.params.dataset import Dataset
+from sparse_coding.settings.params.dictionaries import Dictionaries, Own, Training, own_section
+from sparse_coding.settings.params.interpretation import (
+    MOST_FAILED,
+    SET_HERE,
+    Autointerp,
+    Caps,
+    Connection,
+    Llm,
+    LlmScorer,
+    Nearest,
+    Price,
+    Questions,
+    RandomWeights,
+    Sampling,
+    Scoring,
+    host_of,
+)
+from sparse_coding.settings.params.machine import Machine
+from sparse_coding.settings.params.model import Model
+from sparse_coding.settings.params.section import (
+    Architecture,
+    Baseline,
+    Count,
+    NonNegative,
+    Positive,
+    Section,
+    Share,
+    distinct,
+    filled_and_distinct,
+    named_apart,
+    setting,
+)
+from sparse_coding.settings.params.toy import Toy
+from sparse_coding.settings.params.transformer import Transformer
+
+__all__ = [
+    "MOST_FAILED",
+    "SET_HERE",
+    "Activations",
+    "Architecture",
+    "Autointerp",
+    "Baseline",
+    "Baselines",
+    "Caps",
+    "Connection",
+    "Dataset",
+    "Dictionaries",
+    "Evaluation",
+    "Grid",
+    "Llm",
+    "LlmScorer",
+    "Machine",
+    "Model",
+    "Nearest",
+    "Only",
+    "Own",
+    "Params",
+    "Plots",
+    "Price",
+    "Questions",
+    "RandomWeights",
+    "Sampling",
+    "Scoring",
+    "Section",
+    "Toy",
+    "Training",
+    "Transformer",
+    "host_of",
+    "own_section",
+]
+
+
+class Only(Section):
+    """One allowed part of the grid; a list left out allows every value."""
+
+    sites: tuple[str, ...] | None = None
+    architectures: tuple[Architecture, ...] | None = None
+    ratios: tuple[Positive, ...] | None = None
+
+
+class Grid(Section):
+    """Which dictionaries to train: the product of the lists, narrowed by `only`."""
+
+    sites: tuple[str, ...] = setting(
+        ("layer2_residual", "layer4_residual"),
+        "Places in the model, layers from 0: `layerN_residual`, `_mlp`, `_mlpout` or `_attn`.",
+    )
+    architectures: tuple[Architecture, ...] = setting(
+        ("tied", "untied", "topk"),
+        "`tied` and `untied` are ReLU with an L1 penalty, `topk` keeps the k largest codes, `jumprelu` those above a "
+        "threshold: docs/what-there-is.md.",
+        source="Cunningham et al. 2023; Gao et al. 2024 for TopK; Rajamanoharan et al. 2024 for JumpReLU",
+    )
+    ratios: tuple[Positive, ...] = setting((1, 2, 4), "Features per activation dimension.", unit="features / dimension")
+    l1: tuple[NonNegative, ...] = setting(
+        (3e-4, 5e-4, 8e-4, 1.3e-3, 2e-3, 3e-3),
+        "Weights of the L1 penalty, on activations scaled to unit mean norm (ReLU architectures).",
+        unit="loss / code",
+    )
+    k: tuple[Count, ...] = setting((4, 8, 16, 32), "Codes kept for each vector (TopK).", unit="codes / vector")
+    l0: tuple[Positive, ...] = setting(
+        (8, 16, 32),
+        "Codes wished for each vector, on average, on which training settles (JumpReLU).",
+        unit="codes / vector",
+    )
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = setting((0,), "Seeds of the initial weights.")
+    only: tuple[Only, ...] = setting(
+        (), "Parts of the product to train; empty means all of it. A part that matches nothing is refused."
+    )
+
+    _lists = field_validator("sites", "architectures", "ratios", "seeds")(filled_and_distinct)
+    _strengths = field_validator("l1", "k", "l0")(distinct)  # filled where an architecture takes it: grid_checks
+    _names = field_validator("ratios", "l1", "l0")(named_apart)
+
+
+class Activations(Section):
+    """One HDF5 file a site, all sites in one forward pass."""
+
+    dtype: Literal["float16", "bfloat16", "float32"] = setting("float16", "Stored number format.")
+    precision: Literal["float32", "bfloat16"] = setting(
+        "float32",
+        "Arithmetic of the forward pass; bfloat16 is faster where the processor has it, and less exact.",
+    )
+    block_rows: Count = setting(4096, "Vectors under one checksum.", unit="vectors")
+    batch_tokens: Count = setting(2048, "Tokens in one forward pass.", unit="tokens", changes_results=False)
+    sites_per_pass: Count | None = setting(
+        None,
+        "Sites that are harvested together; null: all. Passes run side by side, and each holds the model.",
+        unit="sites",
+        changes_results=False,
+    )
+    imported: dict[str, str] = setting({}, "Site name -> folder of .npy, .safetensors or .pt vectors made elsewhere.")
+
+
+class Baselines(Section):
+    """Dictionaries that are not learned by gradient descent."""
+
+    methods: tuple[Baseline, ...] = setting(("pca", "ica", "nmf", "neuron_basis", "random"), "Baselines to make.")
+    topk: tuple[Count, ...] = setting((4, 8, 16, 32, 64), "Codes kept in the top-k variants.", unit="codes / vector")
+    original: bool = setting(
+        False,
+        "PCA, ICA, neuron basis and random directions as in the original: around 0, and more.",
+        source="docs/paper.md",
+    )
+    topk_methods: tuple[Literal["pca", "ica", "neuron_basis", "random"], ...] = setting(
+        ("pca", "ica", "neuron_basis"), "Baselines with top-k variants."
+    )
+    ica_rows: Count = setting(60_000, "Vectors that ICA is fitted on.", unit="vectors")
+    ica_iterations: Count = setting(200, "Most iterations of FastICA.", unit="iterations")
+    nmf_rows: Count = setting(10_000, "Vectors that NMF is fitted on.", unit="vectors")
+    nmf_iterations: Count = setting(100, "Iterations in which each row takes part, in visits of 20.", unit="iterations")
+    nmf_encode_iterations: Count = setting(100, "Iterations of NMF's non-negative least squares.", unit="iterations")
+    seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of ICA, NMF and random directions.")
+
+    _lists = field_validator("methods", "topk", "topk_methods")(distinct)
+
+
+class Evaluation(Section):
+    """Reconstruction and spliced-model metrics on held-out data."""
+
+    splice_blocks: Count = setting(48, "Held-out blocks with the reconstruction spliced in, at most.", unit="blocks")
+    gain_refit_rows: Count | None = setting(
+        30_000,
+        "Training vectors to fit the gain refit on, at most; null: no refit, which takes n_feat^2 of memory.",
+        unit="vectors",
+    )
+
+    def refits(self, ratio: float | None) -> bool:
+        """Whether a dictionary has its gains refitted: trained ones do, which have a ratio."""
+        return ratio is not None and self.gain_refit_rows is not None
+
+    alive_share: Share = setting(
+        1e-4, "A feature is alive if it fires on more held-out vectors than this.", unit="share"
+    )
+    batch_rows: Count = setting(8192, "Vectors encoded at a time.", unit="vectors", changes_results=False)
+    batch_blocks: Count = setting(8, "Blocks in one spliced pass.", unit="blocks", changes_results=False)
+
+
+class Plots(Section):
+    """How figures look."""
+
+    dpi: Annotated[int, Field(ge=50, le=1200)] = setting(200, "Resolution.", unit="dots / inch")
+    width: Positive = setting(12.0, "Width of a figure.", unit="inch")
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    grid: Grid = Grid()
+    model: Model = Model()
+    dataset: Dataset = Dataset()
+    activations: Activations = Activations()
+    dictionaries: Dictionaries = Dictionaries()
+    baselines: Baselines = Baselines()
+    evaluation: Evaluation = Evaluation()
+    autointerp: Autointerp = Autointerp()
+    plots: Plots = Plots()
+    transformer: Transformer = Transformer()
+    toy: Toy = Toy()
+    machine: Machine = Machine()

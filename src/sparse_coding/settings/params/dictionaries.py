@@ -1,0 +1,147 @@
+"""Section dictionaries: how sparse autoencoders are trained; what only one architecture reads, under its name.
+
+A new architecture has a section here, and a field of its name in `Dictionaries`.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from sparse_coding.settings.params.section import (
+    Architecture,
+    Count,
+    NonNegative,
+    Optimisation,
+    Positive,
+    Section,
+    Share,
+    WithL1,
+    setting,
+)
+
+
+class Own(Section):
+    """What one architecture reads, and no other."""
+
+    lr: Positive
+
+    @property
+    def penalty_warmup(self) -> float:
+        """Share of the steps in which the penalty is warmed up."""
+        return 0.0
+
+
+class _Weights(Own):
+    initial_weights: Literal["unit", "xavier"] = setting(
+        "unit",
+        "`unit`: random unit rows, the encoder equal to the decoder; `xavier`: both drawn apart, Xavier-uniform.",
+        source="Glorot & Bengio 2010",
+    )
+    free_lengths: bool = setting(
+        False, "Decoder rows are made unit by a division in the loss, and not after each step.", source="docs/paper.md"
+    )
+
+
+class Tied(WithL1, _Weights):
+    """One matrix encodes and decodes."""
+
+    lr: Positive = setting(2e-2, "Peak learning rate of Adam.", source="docs/decisions.md: default grid")
+
+
+class Untied(WithL1, _Weights):
+    """An encoder and a decoder."""
+
+    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: default grid")
+    learned_centre: bool = setting(True, "Learn a centre.", source="Bricken et al. 2023")
+
+
+class TopK(_Weights):
+    """The k largest codes are kept."""
+
+    lr: Positive = setting(4e-3, "Peak learning rate of Adam.", source="docs/decisions.md: default grid")
+    learned_centre: bool = setting(True, "Learn a centre.", source="Bricken et al. 2023")
+
+
+class JumpReLU(Own):
+    """Codes are kept above a threshold that each feature learns."""
+
+    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: JumpReLU")
+    bandwidth: Positive = setting(
+        0.05,
+        "Width of the window in which a threshold hears of the pre-activations around it, on activations scaled to "
+        "unit mean norm.",
+        unit="code",
+        source="docs/decisions.md: JumpReLU",
+    )
+    l0_weight: NonNegative = setting(
+        10.0,
+        "Weight of (L0 / wished L0 - 1)^2, beside the squared error summed over dimensions.",
+        unit="loss",
+        source="docs/decisions.md: JumpReLU",
+    )
+    l0_warmup_share: Share = setting(0.1, "Steps of linear warm-up of that weight.", unit="share of steps")
+    initial_density: Annotated[float, Field(gt=0, lt=1)] = setting(
+        0.1, "Codes that are above a threshold before the first step, by one for all features.", unit="share of codes"
+    )
+
+    @property
+    def penalty_warmup(self) -> float:
+        """Share of the steps in which the penalty is warmed up."""
+        return self.l0_warmup_share
+
+
+class Training(Optimisation):
+    """How a sparse autoencoder is trained, whatever its architecture."""
+
+    normalise: bool = setting(True, "Centre activations and scale them to unit mean norm; folded into the saved file.")
+    legacy_adam: bool = setting(
+        False,
+        "Adam with the defect of the original: the moments are corrected as if each step were the first one.",
+        source="docs/paper.md",
+    )
+    shuffle_seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the order in which vectors are read.")
+    buffer_rows: Count = setting(
+        131_072,
+        "Vectors that are mixed with one another; all are in memory, once, as stored, beside 32 batches in float32.",
+        unit="vectors",
+    )
+    log_steps: Count = setting(20, "Steps between lines of the training log.", unit="steps")
+    side_by_side: Count = setting(
+        8,
+        "Members of a cell that are trained on one reading of the data; all of them are in memory.",
+        unit="members",
+        changes_results=False,
+    )
+    checkpoint_minutes: Positive = setting(
+        10.0,
+        "What is in training is written so often, below `.work`, until it is finished; a kill costs no more.",
+        unit="minutes",
+        changes_results=False,
+    )
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto",
+        "Where training runs; auto: a GPU if there is one (docs/what-there-is.md: GPU).",
+        changes_results=False,
+    )
+    gpu_precision: Literal["float32", "tf32", "bfloat16"] = setting(
+        "float32", "Products on a GPU: tf32 rounds their factors, bfloat16 factors and results. The processor is exact."
+    )
+
+
+class Dictionaries(Training):
+    """How sparse autoencoders are trained: all of them, and each architecture by its name."""
+
+    tied: Tied = setting(Tied(), "What only `tied` reads.")
+    untied: Untied = setting(Untied(), "What only `untied` reads.")
+    topk: TopK = setting(TopK(), "What only `topk` reads.")
+    jumprelu: JumpReLU = setting(JumpReLU(), "What only `jumprelu` reads.")
+
+    def of(self, architecture: Architecture) -> Own:
+        """The section of one architecture."""
+        return getattr(self, architecture)
+
+
+def own_section(architecture: str) -> type[Own]:
+    """The class of an architecture's section."""
+    found: Any = Dictionaries.model_fields[architecture].annotation
+    return found

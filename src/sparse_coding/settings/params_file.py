@@ -1,0 +1,109 @@
+"""Read params.yaml, and say what is wrong with it in one line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from sparse_coding.errors import BadInput
+from sparse_coding.settings import grid_checks, moved, strict_yaml
+from sparse_coding.settings.params import Autointerp, Llm, LlmScorer, Params, Section
+from sparse_coding.settings.strict_yaml import Place, Read
+
+
+def load(path: Path) -> Params:
+    """Read and check a params file. Raises BadInput naming the file, the field, the value and what is wanted."""
+    try:
+        read = strict_yaml.read(path)
+    except FileNotFoundError:
+        raise BadInput(path, "no such file", "a params file; `make preset NAME=tiny` makes one") from None
+    raw = read.value
+    if not isinstance(raw, dict):
+        raise BadInput(path, f"{type(raw).__name__} {raw!r}", "sections such as grid: and dataset:")
+    try:
+        params = Params.model_validate(raw)
+    except ValidationError as error:
+        if moved.in_dictionaries(raw.get("dictionaries")):
+            raise moved.refusal(str(path), raw["dictionaries"]) from None
+        place = error.errors()[0]["loc"]
+        for list_ in (place, place[:-1]):
+            if list_ in read.commas:
+                raise strict_yaml.comma(path, list_, read.commas[list_]) from None
+        raise first_problem(path, error, Params) from None
+    _check_numbers(path, read, params)
+    grid_checks.check(path, params)
+    _check_llm(path, params.autointerp)
+    return params
+
+
+def _check_numbers(path: Path, read: Read, params: Params) -> None:
+    """What pydantic takes for a number, and a person may not have meant as that one."""
+    taken = dict(_leaves(params.model_dump()))
+    for place, value in _leaves(read.value):
+        if isinstance(value, bool) and type(taken.get(place)) in (int, float):
+            raise BadInput(strict_yaml.dotted(path, place), str(value).lower(), "a number")
+    for place, text in read.commas.items():
+        if isinstance(taken.get((*place, 0)), float):  # lists of whole numbers, such as seeds, may well begin with 0
+            raise strict_yaml.comma(path, place, text)
+
+
+def _leaves(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
+    if isinstance(value, dict | list | tuple):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(inner, (*place, key))
+    else:
+        yield place, value
+
+
+def _check_llm(path: Path, autointerp: Autointerp) -> None:
+    """Models are named, and spending is bounded, before anything is asked."""
+    place = f"{path}: autointerp.llm"
+    if autointerp.scorer == "token-rules":
+        return
+    if autointerp.llm is None:
+        raise BadInput(place, "nothing", f"explainer, judge and connection: {autointerp.scorer} asks a language model")
+    asked = _asked(place, autointerp.scorer, autointerp.llm)
+    connection = autointerp.llm.connection
+    if connection.max_cost is connection.max_tokens is connection.max_requests is None:
+        raise BadInput(f"{place}.connection", "no cap", "one of max_cost, max_tokens, max_requests")
+    without = sorted(asked - set(connection.prices))
+    if connection.max_cost is not None and without:
+        raise BadInput(f"{place}.connection.prices", f"no price of {', '.join(without)}", "one, as max_cost is set")
+
+
+def _asked(place: str, scorer: LlmScorer, llm: Llm) -> set[str]:
+    """The models that are asked, each of them named; and an embedding model where one is needed."""
+    needed = {"intruder": ("judge",), "embedding": ("explainer", "embedder")}.get(scorer, ("explainer", "judge"))
+    for name in needed:
+        if not getattr(llm, name):
+            what = "a folder in Hugging Face format" if name == "embedder" else "the name of a model"
+            raise BadInput(f"{place}.{name}", "nothing", f"{what}: scorer {scorer} needs one")
+    return {getattr(llm, name) for name in needed if name != "embedder"}
+
+
+def first_problem(source: object, error: ValidationError, model: type[Section]) -> BadInput:
+    """The first of the problems that pydantic found in `source`, read as a `model`, in one line."""
+    first = error.errors()[0]
+    place = ": ".join(str(part) for part in (source, ".".join(map(str, first["loc"]))) if part)
+    if first["type"] == "extra_forbidden" and first["loc"] in moved.OTHERS:
+        return BadInput(place, "a setting that has moved", moved.OTHERS[first["loc"]])
+    if first["type"] == "extra_forbidden":
+        return BadInput(place, f"an unknown key (value {first['input']!r})", _known_keys(model, first["loc"]))
+    wanted = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ").replace("valid tuple", "list")
+    if first["type"] == "string_type":
+        wanted += ", in quotes"
+    if isinstance(first["input"], str) and "," in first["input"]:
+        wanted += "; decimals with a point"
+    return BadInput(place, repr(first["input"]), wanted)
+
+
+def _known_keys(model: Any, location: tuple) -> str:
+    for part in location[:-1]:
+        annotation = (
+            model.model_fields[part].annotation if isinstance(part, str) and part in model.model_fields else None
+        )
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return "a key that docs/params.md lists"
+        model = annotation
+    return "one of " + ", ".join(model.model_fields)

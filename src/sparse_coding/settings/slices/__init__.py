@@ -1,0 +1,248 @@
+"""The settings that each step sees, and nothing else.
+
+The rules cut these from params, and the workflow passes them to a step as JSON; a step reads its settings from
+nowhere else. What is not in a step's slice cannot change its result. Where a job makes several artifacts, `members`
+has an entry for each, and an artifact is made from its own entry and what stands beside `members`.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from sparse_coding import methods
+from sparse_coding.settings import grid, known
+from sparse_coding.settings.grid import Cell
+from sparse_coding.settings.params import Activations, Caps, Params, Sampling, Section, Training, Transformer
+from sparse_coding.settings.slices.sections import (
+    ActivationsSlice,
+    AutointerpLlmSlice,
+    AutointerpSlice,
+    AutointerpTablesSlice,
+    BaselineMember,
+    BaselinesSlice,
+    DatasetSlice,
+    Described,
+    DictionariesSlice,
+    EvaluationSlice,
+    ImportSlice,
+    PlotsSlice,
+    Scored,
+    SummarySlice,
+    TablesSlice,
+)
+
+__all__ = [
+    "ActivationsSlice",
+    "AutointerpLlmSlice",
+    "AutointerpSlice",
+    "AutointerpTablesSlice",
+    "BaselineMember",
+    "BaselinesSlice",
+    "DatasetSlice",
+    "Described",
+    "DictionariesSlice",
+    "EvaluationSlice",
+    "ImportSlice",
+    "PlotsSlice",
+    "Scored",
+    "SummarySlice",
+    "TablesSlice",
+]
+
+# Modules that reach a step through these settings and no other way: a change in them shows in the values. Of `methods`,
+# the rows that a figure draws by are among its settings; to the others, whether a kind is learned shows in its ratio.
+# Packages count with all that they hold.
+SCHEMA = ("sparse_coding.methods", "sparse_coding.settings.params", "sparse_coding.settings.params_file",
+          "sparse_coding.settings.grid", "sparse_coding.settings.slices")  # fmt: skip
+
+
+def split(section: Section) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values of a section as JSON: those that decide results, and those that do not.
+
+    The latter are marked `changes_results=False`, or are paths of what is known by its content.
+    """
+    deciding, free = section.model_dump(mode="json"), {}
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        if extra.get("changes_results") is False or known.by_content(value, extra.get("place")):
+            free[name] = deciding.pop(name)
+        elif isinstance(value, Section):
+            deciding[name], inner = split(value)
+            if inner:
+                free[name] = inner
+    return deciding, free
+
+
+def describe_members(cell: Cell, names: list[str] | None = None) -> list[Described]:
+    """Rows for the members of a cell; only those in `names` where it is given."""
+    return [
+        Described(
+            name=name,
+            kind=cell.architecture,
+            ratio=cell.ratio,
+            l1=member.l1,
+            k=member.k,
+            l0_target=member.l0,
+            seed=member.seed,
+        )
+        for name, member in zip(cell.member_names, cell.members, strict=True)
+        if names is None or name in names
+    ]
+
+
+def describe_baselines(params: Params, topk: bool) -> list[Described]:
+    """Rows for the baselines of a site, with or without the top-k variants."""
+    baselines = params.baselines
+    described = [Described(name=method, kind=method, seed=baselines.seed) for method in baselines.methods]
+    if topk:
+        described += [
+            Described(name=grid.topk_name(method, k), kind=method, k=k, seed=baselines.seed)
+            for method in baselines.topk_methods
+            for k in baselines.topk
+        ]
+    return described
+
+
+def dataset(params: Params) -> DatasetSlice:
+    """Everything about the corpus, and the model for its tokenizer."""
+    return DatasetSlice(model=params.model, dataset=params.dataset)
+
+
+def activations(params: Params, random_weights: bool, sites: list[str]) -> ActivationsSlice:
+    """Sites of the trained model, or their controls in the model with random weights, that one pass harvests."""
+    control = params.autointerp.random_weights
+    seed = control.seed if random_weights and control else None
+    return ActivationsSlice(
+        model=params.model, members=dict.fromkeys(sites), activations=_stored(params), random_seed=seed
+    )
+
+
+def import_activations(params: Params, site: str) -> ImportSlice:
+    """How the vectors of an imported site are stored and split."""
+    return ImportSlice(site=site, held_out_share=params.dataset.held_out_share, activations=_stored(params))
+
+
+def _stored(params: Params) -> Activations:
+    """How activations are stored; which other sites were imported is nobody's business."""
+    return params.activations.model_copy(update={"imported": {}})
+
+
+def dictionaries(params: Params, cell: Cell) -> DictionariesSlice:
+    """One cell with its members, and what its architecture reads of the settings."""
+    common = params.dictionaries.model_dump(include=set(Training.model_fields))
+    return DictionariesSlice(
+        site=cell.site,
+        architecture=cell.architecture,
+        ratio=cell.ratio,
+        members=dict(zip(cell.member_names, cell.members, strict=True)),
+        training=Training(**common),
+        own=params.dictionaries.of(cell.architecture),
+    )
+
+
+def baselines(params: Params, site: str) -> BaselinesSlice:
+    """The baselines of one site."""
+    names = grid.baseline_names(params.baselines)
+    described = describe_baselines(params, topk=True)
+    members = {name: _baseline(params, row) for name, row in zip(names, described, strict=True)}
+    return BaselinesSlice(site=site, members=members)
+
+
+def _baseline(params: Params, row: Described) -> BaselineMember:
+    own, method = params.baselines, row.kind
+    fitted = {
+        "ica": {"seed": own.seed, "rows": own.ica_rows, "iterations": own.ica_iterations},
+        "nmf": {
+            "seed": own.seed,
+            "rows": own.nmf_rows,
+            "iterations": own.nmf_iterations,
+            "encode_iterations": own.nmf_encode_iterations,
+        },
+        "random": {"seed": own.seed},
+    }
+    differs = method in ("pca", "neuron_basis", "random") or (method == "ica" and row.k is not None)
+    original = own.original and differs
+    return BaselineMember.model_validate({"method": method, "k": row.k, "original": original, **fitted.get(method, {})})
+
+
+def evaluation(params: Params, site: str) -> EvaluationSlice:
+    """Every trained dictionary and every baseline of one site."""
+    trained = [row for cell in grid.cells(params, site) for row in describe_members(cell)]
+    others = describe_baselines(params, topk=True) if grid.is_grid_site(params, site) else []
+    model = None if site in params.activations.imported else params.model
+    members = {row.name: row for row in (*trained, *others)}
+    return EvaluationSlice(site=site, model=model, members=members, evaluation=params.evaluation)
+
+
+def autointerp(params: Params, site: str) -> AutointerpSlice | AutointerpLlmSlice:
+    """What token rules see of a site, or what language models do, by the scorer of params.yaml."""
+    own, members = params.autointerp, _interpreted(params, site)
+    sampling = Sampling(**own.model_dump(include=set(Sampling.model_fields)))
+    if own.scorer == "token-rules" or own.llm is None:
+        return AutointerpSlice(site=site, members=members, sampling=sampling, rules=own.rules)
+    caps = Caps(**own.llm.connection.model_dump(include=set(Caps.model_fields)))
+    return AutointerpLlmSlice(
+        site=site,
+        members=members,
+        sampling=sampling,
+        scorer=own.scorer,
+        llm=own.llm.read_by(own.scorer).model_copy(update={"server": own.llm.served_by}),  # the address decides nothing
+        partial=caps if own.accept_partial else None,
+    )
+
+
+def _interpreted(params: Params, site: str) -> dict[str, Scored]:
+    """On a grid site: the chosen members, one of them with the null, and baselines. On a control site: its member."""
+    trained = [
+        row for cell in grid.cells(params, site) for row in describe_members(cell, grid.scored_members(params, cell))
+    ]
+    null, others = None, []
+    if grid.is_grid_site(params, site):
+        null, others = _shuffled_null(params, site, trained), describe_baselines(params, topk=False)
+    if params.autointerp.scorer in ("detection", "embedding"):
+        null = None  # other positions in a fragment are the same to them; knowing nothing gives 0.5
+    return {row.name: Scored(**row.model_dump(), shuffled_null=row.name == null) for row in (*trained, *others)}
+
+
+def _shuffled_null(params: Params, site: str, trained: list[Described]) -> str | None:
+    """The trained twin of the random-weights control, so that the controls can be compared; without one the first."""
+    if twin := grid.control_twin(params, site):
+        cell, member = twin
+        return cell.member_name(member)
+    return trained[0].name if trained else None
+
+
+def tables(names: list[str]) -> TablesSlice:
+    """What is gathered."""
+    return TablesSlice(names=tuple(names))
+
+
+def autointerp_tables(params: Params, names: list[str]) -> AutointerpTablesSlice:
+    """What is gathered, and how its means are resampled."""
+    return AutointerpTablesSlice(names=tuple(names), bootstrap=params.autointerp.bootstrap)
+
+
+def plots(params: Params, site: str) -> PlotsSlice:
+    """How the figure of one site looks and what it is called."""
+    imported = site in params.activations.imported
+    return PlotsSlice(
+        site=site,
+        model=None if imported else params.model.name,
+        corpus=None if imported else params.dataset.corpus,
+        train_tokens=None if imported else params.dataset.train_tokens,
+        bootstrap=params.autointerp.bootstrap,
+        plots=params.plots,
+        kinds=about({row.kind for row in evaluation(params, site).members.values()}),
+    )
+
+
+def about(kinds: Iterable[str]) -> dict[str, Any]:
+    """What `methods` says of some kinds: a row of another one makes no figure stale."""
+    return {kind: json.loads(json.dumps(asdict(methods.of(kind)))) for kind in sorted(kinds)}
+
+
+def transformer(params: Params) -> Transformer:
+    """Its section of params, nothing else."""
+    return params.transformer
