@@ -25,7 +25,7 @@ MODEL_FILES = ("model.safetensors", "config.json", "generation_config.json", "to
 MODEL_PROSE = ("README.md", "loss_curve.png", "training.json")  # what stage transformer writes for people
 PROMPTS = "prompts"
 LEDGER = ".work/llm/ledger.sqlite"  # the book of what language models cost
-EMBEDDED_LOCK = Path(__file__).parent / "lm" / "corpora" / "pydocs.lock.json"
+EMBEDDED_LOCK = Path(__file__).parents[1] / "lm" / "corpora" / "pydocs.lock.json"
 
 
 def makes_model(params: Params) -> bool:

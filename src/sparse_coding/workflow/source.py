@@ -113,8 +113,11 @@ class Source:
             is_package = self._file(module).endswith("__init__.py")
             names = self._imported(module, inside_functions=not is_package)
             needed = {needed for name in names for needed in self._modules(name)}
-            self._needs[module] = {name for name in needed if self.ignore.isdisjoint((name, *_parents(name)))}
+            self._needs[module] = {name for name in needed if not self._is_ignored(name)}
         return self._needs[module]
+
+    def _is_ignored(self, name: str) -> bool:
+        return not self.ignore.isdisjoint((name, *_parents(name)))
 
     def _imported(self, module: str, inside_functions: bool) -> list[str]:
         what = "imports" if inside_functions else "imports outside functions"
@@ -145,6 +148,8 @@ class Source:
         """
         if name.split(".")[0] != self.name:
             return set()
+        if self._is_ignored(name):
+            return set(_parents(name))
         if name.endswith(ANY):
             return {name}
         if self._find(name) is not None:
