@@ -23,7 +23,7 @@ from benchmarks.results import ROOT, machine, merge
 from sparse_coding.io import tokens as token_files
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.settings.params import Model
-from sparse_coding.sites import Site
+from sparse_coding.settings.sites import Site
 
 DEFAULT = ROOT / "models" / "pydocs-6l"
 ROUNDS = 7

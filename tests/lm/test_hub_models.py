@@ -23,7 +23,7 @@ import torch
 from sparse_coding.errors import BadInput
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.settings.params import Model
-from sparse_coding.sites import parse
+from sparse_coding.settings.sites import parse
 for settings in json.loads(sys.argv[1]):
     try:
         model = LanguageModel.load(Model(**settings))

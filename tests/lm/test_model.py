@@ -26,7 +26,7 @@ from sparse_coding.lm import loading
 from sparse_coding.lm.loading import tokenizer_of
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.settings.params import Model
-from sparse_coding.sites import Site
+from sparse_coding.settings.sites import Site
 from tests.tiny_model import make_tiny_model
 
 LAYERS = 3
@@ -282,7 +282,7 @@ import torch
 from sparse_coding.errors import BadInput
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.settings.params import Model
-from sparse_coding.sites import Site
+from sparse_coding.settings.sites import Site
 for seed in (None, 0):
     model = LanguageModel.load(Model(name=sys.argv[1]), random_seed=seed)
     model.harvest(torch.zeros(1, 5, dtype=torch.int64), [Site(2, "residual")])

@@ -14,7 +14,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.lm.tokenizing import train_tokenizer
 from sparse_coding.settings.params import Model
-from sparse_coding.sites import Site
+from sparse_coding.settings.sites import Site
 from tests.checkpoints import HEADS, LAYERS, VOCABULARY, WIDTH, make_encoder
 from tests.tiny_model import TEXT
 

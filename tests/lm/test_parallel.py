@@ -6,7 +6,7 @@ import torch
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.lm.parallel import over_batches
 from sparse_coding.settings.params import Model
-from sparse_coding.sites import Site
+from sparse_coding.settings.sites import Site
 from tests.tiny_model import make_tiny_model
 
 SITES = [Site(0, "residual"), Site(2, "residual")]

@@ -15,7 +15,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.lm.resuming import resuming
 from sparse_coding.settings.params import Model
-from sparse_coding.sites import LOCATIONS, Site
+from sparse_coding.settings.sites import LOCATIONS, Site
 from tests.checkpoints import CONFIGS, CONTEXT, ENCODERS, HEADS, LAYERS, VOCABULARY, WIDTH, make_checkpoint
 
 TOKENS = torch.randint(1, VOCABULARY, (3, 17), generator=torch.Generator().manual_seed(0))

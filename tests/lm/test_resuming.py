@@ -10,7 +10,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.lm.resuming import resuming
 from sparse_coding.settings.params import Model
-from sparse_coding.sites import Site
+from sparse_coding.settings.sites import Site
 from tests.lm.test_model import ARCHITECTURES, LAYERS, SITES
 from tests.tiny_model import make_tiny_model
 

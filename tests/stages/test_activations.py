@@ -15,8 +15,8 @@ from sparse_coding.io.activations import ActivationsWriter, open_activations
 from sparse_coding.io.tokens import Blocks, Tokens
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.settings.params import Activations, Model
+from sparse_coding.settings.sites import Site
 from sparse_coding.settings.slices import ActivationsSlice
-from sparse_coding.sites import Site
 from sparse_coding.stages import activations
 from tests.checkpoints import make_checkpoint
 from tests.tiny_model import make_tiny_model

@@ -25,8 +25,8 @@ from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.io.tables.frequency import FREQUENCY
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.settings.params import Evaluation, Model
+from sparse_coding.settings.sites import parse
 from sparse_coding.settings.slices import Described, EvaluationSlice, SummarySlice, TablesSlice
-from sparse_coding.sites import parse
 from sparse_coding.stages import evaluation, evaluation_tables, summary
 from tests.tiny_model import make_tiny_model
 

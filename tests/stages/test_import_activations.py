@@ -12,7 +12,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from sparse_coding.__main__ import main
+from sparse_coding.cli.main import main
 from sparse_coding.errors import BadInput
 from sparse_coding.forecast.counting import imported
 from sparse_coding.io.activations import open_activations

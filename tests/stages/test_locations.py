@@ -14,6 +14,7 @@ from sparse_coding.io.activations import open_activations
 from sparse_coding.io.tables.autointerp import AUTOINTERP
 from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.settings.params import Activations, Dataset, Evaluation, Model, Sampling
+from sparse_coding.settings.sites import LOCATIONS
 from sparse_coding.settings.slices import (
     ActivationsSlice,
     AutointerpSlice,
@@ -23,7 +24,6 @@ from sparse_coding.settings.slices import (
     Scored,
     TablesSlice,
 )
-from sparse_coding.sites import LOCATIONS
 from sparse_coding.stages import activations, autointerp, dataset, evaluation, evaluation_tables
 from tests.checkpoints import ENCODERS, make_checkpoint
 from tests.step_inputs import write_texts

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sparse_coding.__main__ import main
+from sparse_coding.cli.main import main
 from sparse_coding.errors import BadInput
 from sparse_coding.io import tables as files
 from sparse_coding.io.tables.autointerp import AUTOINTERP

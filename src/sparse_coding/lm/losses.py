@@ -20,7 +20,7 @@ from sparse_coding.io.tokens import PADDING, Tokens
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.lm.splicing import splice, splice_states
 from sparse_coding.settings.params import Evaluation
-from sparse_coding.sites import Site
+from sparse_coding.settings.sites import Site
 
 
 def measured(

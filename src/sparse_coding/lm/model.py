@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sparse_coding.errors import BadInput
 from sparse_coding.lm.loading import Loaded, load, sharing_weights
 from sparse_coding.settings import params
-from sparse_coding.sites import Site
+from sparse_coding.settings.sites import Site
 
 Precision = Literal["float32", "bfloat16"]
 WRITING = ("residual", "mlpout")  # what is in the residual stream, or added to it

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from sparse_coding.lm.model import LanguageModel
-from sparse_coding.sites import Site
+from sparse_coding.settings.sites import Site
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from sparse_coding.core.metrics.splice import Clean, References, Replace, Splice
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.lm.parallel import over_batches
 from sparse_coding.lm.resuming import resuming
-from sparse_coding.sites import Site
+from sparse_coding.settings.sites import Site
 
 
 class Undisturbed(Protocol):

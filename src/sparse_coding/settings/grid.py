@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from sparse_coding import methods, sites
+from sparse_coding import methods
+from sparse_coding.settings import sites
 from sparse_coding.settings.params import Architecture, Baseline, Baselines, Nearest, Params, RandomWeights
 
 OWN_SITE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")  # what an imported site may be called: files bear the name

@@ -4,9 +4,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from sparse_coding import methods, sites
+from sparse_coding import methods
 from sparse_coding.errors import BadInput
-from sparse_coding.settings import grid, jobs
+from sparse_coding.settings import grid, jobs, sites
 from sparse_coding.settings.params import Only, Params
 
 # The one step over all sites that has a name of the form <stage>_<site>.

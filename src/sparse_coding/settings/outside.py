@@ -8,12 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sparse_coding import sites
 from sparse_coding.errors import BadInput
 from sparse_coding.files import corpus_columns, corpus_files, vector_files
 from sparse_coding.files.folders import existing, visible_files
 from sparse_coding.files.model_files import TEXTS, WEIGHTS
-from sparse_coding.settings import grid
+from sparse_coding.settings import grid, sites
 from sparse_coding.settings.known import EMBEDDED_CORPUS, WEIGHT_ENDINGS
 from sparse_coding.settings.params import Params
 from sparse_coding.settings.params.transformer import TRAINED

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from sparse_coding import sites
 from sparse_coding.errors import BadInput
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import ActivationsWriter, Header, SplitName
 from sparse_coding.io.tokens import PADDING, Blocks, Tokens
 from sparse_coding.lm.model import LanguageModel, Precision
 from sparse_coding.lm.parallel import over_batches
+from sparse_coding.settings import sites
+from sparse_coding.settings.sites import Site
 from sparse_coding.settings.slices import ActivationsSlice
-from sparse_coding.sites import Site
 
 
 def run(settings: ActivationsSlice, *, tokens: Path, output: Path, threads: int) -> None:

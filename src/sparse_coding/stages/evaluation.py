@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from sparse_coding import methods, sites
+from sparse_coding import methods
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.core.metrics.gain_refit import gain_refit
 from sparse_coding.core.metrics.ratios import clusters
@@ -38,6 +38,7 @@ from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.io.tables.frequency import FREQUENCY
 from sparse_coding.lm import losses
 from sparse_coding.lm.model import LanguageModel
+from sparse_coding.settings import sites
 from sparse_coding.settings.params import Evaluation
 from sparse_coding.settings.slices import Described, EvaluationSlice
 

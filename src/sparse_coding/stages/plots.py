@@ -14,7 +14,6 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from sparse_coding import sites
 from sparse_coding.atomic import whole_file, write_text
 from sparse_coding.core.metrics import headline
 from sparse_coding.errors import BadInput
@@ -28,6 +27,7 @@ from sparse_coding.interp.statistics import mean_interval
 from sparse_coding.io import judged, tables
 from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.io.tables.frequency import FREQUENCY
+from sparse_coding.settings import sites
 from sparse_coding.settings.slices import PlotsSlice
 
 BOOTSTRAP_SEED = 0  # intervals are the same on every run

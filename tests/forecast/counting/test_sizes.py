@@ -18,7 +18,7 @@ from sparse_coding.io.activations import ActivationsWriter, Header
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.settings import jobs, outside, slices
 from sparse_coding.settings.params import Model, Params
-from sparse_coding.sites import LOCATIONS, Site
+from sparse_coding.settings.sites import LOCATIONS, Site
 from tests.architectures import BY_NAME
 from tests.tiny_model import make_tiny_model
 

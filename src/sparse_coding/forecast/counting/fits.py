@@ -5,11 +5,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sparse_coding import sites
 from sparse_coding.errors import BadInput
 from sparse_coding.files.model_files import longest_context
 from sparse_coding.forecast.counting import imported, shapes
-from sparse_coding.settings import grid, outside
+from sparse_coding.settings import grid, outside, sites
 from sparse_coding.settings.grid import Cell
 from sparse_coding.settings.params import Params
 

@@ -4,10 +4,11 @@ What a job maps from files (activations, the code of libraries) is not in it: th
 is short, and libraries are there once for all jobs. All in bytes.
 """
 
-from sparse_coding import methods, sites
+from sparse_coding import methods
 from sparse_coding.forecast.counting import corpus
 from sparse_coding.forecast.counting.shapes import BYTES
 from sparse_coding.forecast.counting.vectors import Sizes
+from sparse_coding.settings import sites
 from sparse_coding.settings.jobs import Job
 from sparse_coding.settings.params import Transformer
 from sparse_coding.settings.slices import (

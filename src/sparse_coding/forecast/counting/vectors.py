@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from sparse_coding import methods, sites
+from sparse_coding import methods
 from sparse_coding.forecast.counting import imported, shapes
 from sparse_coding.forecast.counting.corpus import DOCUMENT_TOKENS
+from sparse_coding.settings import sites
 from sparse_coding.settings.params import Params
 
 

@@ -1,6 +1,6 @@
 """Processor seconds of each job, from probes."""
 
-from sparse_coding import methods, sites
+from sparse_coding import methods
 from sparse_coding.core.metrics.ratios import MOST_CLUSTERS
 from sparse_coding.core.threads import one_thread
 from sparse_coding.forecast.counting import corpus, disk
@@ -10,7 +10,7 @@ from sparse_coding.forecast.probing import evaluating, fitting, interpreting, pr
 from sparse_coding.forecast.probing.assumed import UNKNOWN, settled_l0
 from sparse_coding.forecast.probing.network import Network
 from sparse_coding.io.activations.layout import TORCH_DTYPES
-from sparse_coding.settings import jobs
+from sparse_coding.settings import jobs, sites
 from sparse_coding.settings.jobs import Job
 from sparse_coding.settings.outside import EMBEDDED_CORPUS
 from sparse_coding.settings.params import Transformer

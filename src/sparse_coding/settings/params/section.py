@@ -26,7 +26,7 @@ def setting(
 ) -> Any:
     """A documented field; the reference page docs/params.md is made from these words.
 
-    place: it may be a path, which changes no result where what lies there is known by its content (settings/outside.py).
+    place: it may be a path, which changes no result where what lies there is known by its content (outside.py).
     """
     extra: dict[str, Any] = {"unit": unit, "source": source, "changes_results": changes_results, "place": place}
     return Field(default=default, description=doc, json_schema_extra=extra, **constraints)

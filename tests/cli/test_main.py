@@ -10,7 +10,7 @@ import tomllib
 import pyarrow.parquet as pq
 import pytest
 
-from sparse_coding.__main__ import COMMANDS, STAGES, main
+from sparse_coding.cli.main import COMMANDS, STAGES, main
 from sparse_coding.io import tables
 from sparse_coding.io.tables.evaluation import EVALUATION
 from tests.workspace import ROOT
