@@ -87,7 +87,7 @@ def new_architecture(folder: Path) -> None:
     before, row = '    Method("tied", ', '    Method("another", "another", "k", 2, "#000000", "o", "-"),'
     text(f"{package}/methods.py", before, f"{row}\n{before}")(folder)
     before, section = "    jumprelu: JumpReLU = ", '    another: TopK = setting(TopK(), "-")'
-    text(f"{package}/params/dictionaries.py", before, f"{section}\n{before}")(folder)
+    text(f"{package}/settings/params/dictionaries.py", before, f"{section}\n{before}")(folder)
 
 
 def column(table: str) -> Callable[[Path], object]:

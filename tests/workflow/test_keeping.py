@@ -30,6 +30,16 @@ def test_clean_shows_the_sum_and_deletes(project):
     assert "round_2" in project.build()
 
 
+def test_clean_knows_what_was_broken_off(project):
+    file = project.folder / ".work" / "partly" / "abc"
+    file.parent.mkdir()
+    file.write_bytes(b"0" * 3_000_000)
+    assert "Broken off in the middle, to be gone on with: 1, 3.0 MB" in project.sparse_coding("clean").said
+    assert file.is_file()
+    assert "Deleted." in project.sparse_coding("clean", "--yes").said
+    assert not file.exists()
+
+
 def test_a_stamp_that_was_edited_or_deleted_vouches_for_nothing(project):
     before = project.results()
     shutil.rmtree(project.folder / ".dvc" / "cache")

@@ -108,18 +108,24 @@ def migrate(write: bool = False) -> str:
 
 
 def clean(yes: bool = False) -> str:
-    """Show what the content store (.work/store) holds, ask, and delete it."""
+    """Show what the content store (.work/store) holds, and what was broken off (.work/partly), ask, and delete it."""
     root = Path.cwd()
     store = Store(root, root / WORK / "store", Hashes(root, root / WORK / "hashes"))
-    if not any(True for _ in store.entries()):
+    broken_off = sorted((root / WORK / "partly").glob("*"))
+    if not broken_off and not any(True for _ in store.entries()):
         return "The store is empty."
     print(f"Finished, but not in use under the present params.yaml:\n{explain.stored(store)}")
+    if broken_off:
+        size = sum(file.stat().st_size for file in broken_off)
+        print(f"Broken off in the middle, to be gone on with: {len(broken_off)}, {size / 1e6:.1f} MB")
     if not yes:
         if not sys.stdin.isatty():
             raise BadInput("clean", "nobody to ask", "--yes, to delete all of this")
         if input("Delete all of this? [y/N] ").strip().lower() not in ("y", "yes"):
             return "Nothing was deleted."
     store.clear()
+    for file in broken_off:
+        file.unlink(missing_ok=True)
     return "Deleted."
 
 
