@@ -1,5 +1,7 @@
 """Text of params.yaml that another reader would take for something else is refused, or means what stands there."""
 
+import re
+
 import pytest
 import yaml
 from hypothesis import given
@@ -107,6 +109,8 @@ def test_what_can_be_read_in_one_way_is_taken_as_it_stands(load, text, place, va
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]) | st.just(" "))
+# A writer leaves such texts bare, as 08 and 1,5: they are refused, above.
+TEXT = TEXT.filter(lambda text: not re.fullmatch(r"[-+]?(0[0-9_]+|[0-9]+,[0-9]+)", text))
 SCALARS = st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(allow_nan=False) | TEXT
 
 

@@ -5,6 +5,7 @@ All are around 0: the mean of the activations is not subtracted, as it is in pca
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from sklearn.decomposition import FastICA
@@ -35,11 +36,13 @@ def ica_topk(sample: Float[Tensor, "row d_act"], *, iterations: int, seed: int) 
     """What encoded the top-k variants of ICA: the unmixing rows of *standardised* vectors, applied to raw ones.
 
     As rows are not of unit length, the codes that are the largest are not those of the longest parts; they are kept
-    by their size as found, and `gain` makes them lengths of unit atoms. Raises BadInput as ica.fit.
+    by their size as found, and `gain` makes them lengths of unit atoms. As many as there are directions in which
+    `sample` varies: whitening the others would divide by rounding, or by 0. Raises BadInput as ica.fit.
     """
     check_varies(sample)
     scaled = StandardScaler().fit_transform(sample.double().numpy())
-    solver = FastICA(max_iter=iterations, random_state=seed, whiten="unit-variance").fit(scaled)
+    rank = int(np.linalg.matrix_rank(scaled))
+    solver = FastICA(rank, max_iter=iterations, random_state=seed, whiten="unit-variance").fit(scaled)
     rows = torch.from_numpy(solver.components_).to(sample.dtype)
     both = torch.cat([rows, -rows])
     return _rows(both, both), Convergence(solver.n_iter_, solver.n_iter_ < iterations)
