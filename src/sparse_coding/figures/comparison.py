@@ -173,7 +173,7 @@ def _frequency_panel(frequencies: Sequence[Frequencies]) -> Panel:
 
 
 def _interpretability(axes: Axes, rows: Sequence[Row], subject: Subject) -> None:
-    chance = subject.scorer.chance
+    chance = subject.scorer.measure.chance
     axes.axvline(chance, color=DARK, linewidth=0.8, zorder=1)
     random = random_directions(rows)
     if random is not None:

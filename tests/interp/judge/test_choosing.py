@@ -6,13 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparse_coding.interp import fragments
-from sparse_coding.interp.cases import simulation_case
+from sparse_coding.interp.cases import Feature
 from sparse_coding.interp.judge import choosing, neighbours
 from sparse_coding.interp.judge.choosing import ORIGINAL, Shown
 from sparse_coding.interp.judge.classifying import ClassifiedCase, classified, classified_case
+from sparse_coding.interp.token_rules import panel
 from tests.interp import planted
 
 TOKENS = planted.tokens()
+TEXT = planted.fragments(TOKENS)
 N = 10
 CHOICES = [ORIGINAL, Shown(10), Shown(40, 10), Shown(7, 3)]
 DENSE = np.random.default_rng(3).normal(2, 1, TOKENS.shape).clip(0.1).astype(np.float32)
@@ -47,7 +49,7 @@ def test_five_of_the_top_are_those_of_before():
     before = fragments.select_firing(maxima, SPARSE.min(axis=1), 7, 0, N)
     now = choosing.marked_texts(SPARSE, 7, 0, N, ORIGINAL)
     assert [*before.train, *before.positive, *before.negative] == [*now.train, *now.positive, *now.negative]
-    case = simulation_case(TOKENS, SPARSE, 7, 0)
+    case = panel(TEXT, 3).judge.case(Feature(7, SPARSE))
     assert np.array_equal(case.train.tokens, TOKENS[ORIGINAL.choose(maxima, np.array([], np.int64), 7, 0)])
 
 
@@ -70,11 +72,11 @@ def test_a_dense_feature_is_told_apart_by_its_strongest_and_weakest_fragments():
     assert chosen.negatives == "weakest"
     assert set(chosen.positive) <= set(order[:100]) - set(order[:20:4])
     assert set(chosen.negative) <= set(order[-100:])
-    case = classified_case("detection", TOKENS, DENSE, planted.VOCABULARY, 4, 0, N)
+    case = classified_case("detection", TEXT, Feature(4, DENSE), N)
     assert isinstance(case, ClassifiedCase)
-    assert (case.negatives, classified(case, case.truth, "").balanced_accuracy) == ("weakest", 1)
+    assert (case.negatives, classified(case, case.truth).balanced_accuracy) == ("weakest", 1)
     guesses = np.random.default_rng(0).random((400, 2 * N)) < 0.5
-    by_chance = [classified(case, said, "").balanced_accuracy for said in guesses]
+    by_chance = [classified(case, said).balanced_accuracy for said in guesses]
     assert abs(np.mean(by_chance) - 0.5) < 3 * np.std(by_chance) / 20
 
 
@@ -89,7 +91,7 @@ def test_a_feature_that_is_silent_often_enough_is_not_dense():
 
 
 def test_marks_of_a_dense_feature_are_its_strongest_tokens_or_weak_ones():
-    case = classified_case("fuzzing", TOKENS, DENSE, planted.VOCABULARY, 4, 0, N)
+    case = classified_case("fuzzing", TEXT, Feature(4, DENSE), N)
     assert case.negatives == "weakest"
     rows = {"".join(planted.VOCABULARY[token] for token in row): number for number, row in enumerate(TOKENS)}
     for pieces, positive in zip(case.texts, case.truth, strict=True):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
+from sparse_coding.interp.cases import Near
 from sparse_coding.interp.fragments import N_TOP, STRIDE, TRAIN_START, select_firing, select_silent
 
 N_TRAIN = N_TOP // STRIDE  # fragments that are always left to the explainer
@@ -21,7 +22,6 @@ GROUPS = 5  # quantiles that the four come from in turn, as in delphi
 # fires almost everywhere, and they are those on which it is weakest, held against those on which it is strongest.
 Negatives = Literal["silent", "nearest", "weakest"]
 Maxima = Float[np.ndarray, " fragment"]
-Near = Bool[np.ndarray, "feature fragment"]
 
 # Streams of random numbers, on from those of interp.fragments.
 _SHOWN, _WEAKEST, _NEAREST, _INTRUDERS, _WEAK_MARKS = range(5, 10)
@@ -36,11 +36,6 @@ class Shown:
 
     n: int = N_TRAIN
     quantiles: int | None = None
-
-    @property
-    def is_original(self) -> bool:
-        """Whether it is what Bills et al. 2023 show."""
-        return self == ORIGINAL
 
     def __str__(self) -> str:
         if self.quantiles is None:
