@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparse_coding.interp import fragments
 from sparse_coding.interp.cases import Feature
 from sparse_coding.interp.explainers import Records
+from sparse_coding.interp.judge import choosing
 from sparse_coding.interp.judge.classifying import ClassifiedCase, classified, classified_case
 from sparse_coding.interp.judge.explaining import shown
 from sparse_coding.interp.judge.marks import in_pieces, with_marks
@@ -76,11 +76,11 @@ def _row_of(text):
 def test_fuzzing_marks_as_many_wrong_tokens_as_there_are_right_ones():
     row = np.zeros(64, np.float32)
     row[[3, 9]] = 1
-    wrong = fragments.wrong_marks(row, 2, feature=1, fragment=5, seed=0)
+    wrong = choosing.wrong_marks(row, 2, feature=1, fragment=5, seed=0)
     assert len(set(wrong)) == 2
     assert not {3, 9} & set(wrong)
-    assert np.array_equal(wrong, fragments.wrong_marks(row, 2, feature=1, fragment=5, seed=0))
-    assert len(fragments.wrong_marks(np.ones(4, np.float32), 2, 0, 0, 0)) == 0
+    assert np.array_equal(wrong, choosing.wrong_marks(row, 2, feature=1, fragment=5, seed=0))
+    assert len(choosing.wrong_marks(np.ones(4, np.float32), 2, 0, 0, 0)) == 0
 
 
 def test_what_fires_everywhere_cannot_be_detected_and_says_why():

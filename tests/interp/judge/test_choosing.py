@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparse_coding.interp import fragments
 from sparse_coding.interp.cases import Feature
 from sparse_coding.interp.judge import choosing, neighbours
 from sparse_coding.interp.judge.choosing import ORIGINAL, Shown
@@ -41,14 +40,22 @@ def test_what_is_tested_was_not_shown_and_does_not_hang_on_what_is_shown(n, firi
 
 
 def test_five_of_the_top_are_those_of_before():
+    """Written out as before anything else could be shown: other draws would make all that was asked new questions."""
     maxima = SPARSE.max(axis=1)
-    before = fragments.select_silent(maxima, 7, 0, N)
-    now = choosing.whole_texts(maxima, 7, 0, N, ORIGINAL)
-    for name in ("train", "positive", "negative"):
-        assert list(getattr(before, name)) == list(getattr(now, name))
-    before = fragments.select_firing(maxima, SPARSE.min(axis=1), 7, 0, N)
-    now = choosing.marked_texts(SPARSE, 7, 0, N, ORIGINAL)
-    assert [*before.train, *before.positive, *before.negative] == [*now.train, *now.positive, *now.negative]
+    ranks = np.argsort(-maxima, kind="stable")
+    firing = ranks[maxima[ranks] > 0]
+    top, others = firing[:20:4], np.array([fragment for fragment in firing if fragment not in firing[:20:4]])
+    draws = np.random.default_rng((0, 3, 7))
+    found = choosing.whole_texts(maxima, 7, 0, N, ORIGINAL)
+    assert list(found.train) == list(top)
+    assert list(found.positive) == list(others[np.linspace(0, len(others) - 1, N).round().astype(int)])
+    assert list(found.negative) == list(draws.choice(np.flatnonzero(maxima <= 0), N, replace=False))
+    found = choosing.marked_texts(SPARSE, 7, 0, N, ORIGINAL)
+    dealt = np.random.default_rng((0, 3, 7)).permutation(
+        others[np.linspace(0, len(others) - 1, 2 * N).round().astype(int)]
+    )
+    assert (found.negatives, list(found.train)) == ("silent", list(top))
+    assert [*found.positive, *found.negative] == list(dealt)
     case = panel(TEXT, 3).judge.case(Feature(7, SPARSE))
     assert np.array_equal(case.train.tokens, TOKENS[ORIGINAL.choose(maxima, np.array([], np.int64), 7, 0)])
 

@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from sparse_coding.interp import fragments
 from sparse_coding.interp.cases import Case, Feature, Fragments, firing
 from sparse_coding.interp.explainers import Records
 from sparse_coding.interp.judge import choosing
@@ -71,10 +70,10 @@ def classified_case(
         else:
             marked = np.flatnonzero(activations[row] > MARKED * maxima[row])
             if not positive:
-                marked = fragments.wrong_marks(activations[row], len(marked), number, row, seed)
+                marked = choosing.wrong_marks(activations[row], len(marked), number, row, seed)
         return in_pieces(texts, set(marked.tolist()))
 
-    order = fragments.in_random_order(len(rows), number, seed)
+    order = choosing.in_random_order(len(rows), number, seed)
     return ClassifiedCase(
         feature=number,
         n_firing_fragments=firing(maxima),
