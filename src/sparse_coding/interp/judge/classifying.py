@@ -12,10 +12,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from sparse_coding.interp.cases import Case, Feature, Fragments, firing
-from sparse_coding.interp.explainers import Records
+from sparse_coding.interp.explainers import Explanation, Records
 from sparse_coding.interp.judge import choosing
 from sparse_coding.interp.judge.choosing import ORIGINAL, Negatives, Shown
-from sparse_coding.interp.judge.explaining import Words
 from sparse_coding.interp.judge.judged import JudgedScore
 from sparse_coding.interp.judge.marks import MARKED, in_pieces, listed
 from sparse_coding.interp.judge.prompts import quoted
@@ -107,7 +106,7 @@ class Classification:
         """See Judge."""
         return classified_case(self.scorer, self.fragments, feature, self.n, self.shown)
 
-    def questions(self, explanation: Words, case: ClassifiedCase) -> list[Question]:
+    def questions(self, explanation: Explanation, case: ClassifiedCase) -> list[Question]:
         """With probabilities; earlier versions asked without."""
         starts = range(0, len(case.texts), self.per_call)
         return [self._question(quoted(explanation.text), case.texts[at : at + self.per_call]) for at in starts]
@@ -126,7 +125,7 @@ class Classification:
 
     def scores(
         self,
-        explanation: Words,
+        explanation: Explanation,
         case: ClassifiedCase,
         answers: Sequence[tuple[np.ndarray, np.ndarray | None]],
     ) -> Scores:

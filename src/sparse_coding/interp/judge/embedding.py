@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float
 
 from sparse_coding.interp.cases import Feature, Fragments
+from sparse_coding.interp.explainers import Explanation
 from sparse_coding.interp.judge.choosing import Shown
 from sparse_coding.interp.judge.classifying import ClassifiedCase, classified_case
-from sparse_coding.interp.judge.explaining import Words
 from sparse_coding.interp.judge.judged import JudgedScore
 from sparse_coding.interp.judge.questions import Question
 from sparse_coding.interp.judge.ranking import auc
@@ -52,11 +52,11 @@ class Embedding:
         """See Judge."""
         return classified_case("detection", self.fragments, feature, self.n, self.shown)
 
-    def questions(self, explanation: Words, case: ClassifiedCase) -> list[Question]:
+    def questions(self, explanation: Explanation, case: ClassifiedCase) -> list[Question]:
         """None: the vectors are computed."""
         return []
 
-    def scores(self, explanation: Words, case: ClassifiedCase, answers: Sequence[Any]) -> Scores:
+    def scores(self, explanation: Explanation, case: ClassifiedCase, answers: Sequence[Any]) -> Scores:
         """See Judge."""
         assert self.embed is not None
         return {self.sources[0]: embedded(case, explanation.text, self.embed)}

@@ -11,7 +11,7 @@ from itertools import accumulate
 import numpy as np
 from jaxtyping import Float, Int
 
-from sparse_coding.interp.judge.explaining import Words
+from sparse_coding.interp.explainers import Explanation
 from sparse_coding.interp.judge.prompts import numbered, quoted
 from sparse_coding.interp.judge.questions import Asked, Question, whole_numbers
 from sparse_coding.interp.simulation import Predictions
@@ -75,7 +75,7 @@ class Chat(_Written):
 
     name, file, places = "chat", "simulate", frozenset({"feature", "tokens"})
 
-    def questions(self, explanation: Words, tokens: Int[np.ndarray, "fragment token"]) -> list[Question]:
+    def questions(self, explanation: Explanation, tokens: Int[np.ndarray, "fragment token"]) -> list[Question]:
         """One a fragment."""
         n = tokens.shape[1]
         feature, most, schema = quoted(explanation.text), VALUE_TOKENS * n + ROOM, whole_numbers(n, HIGHEST)
@@ -95,7 +95,7 @@ class Chat(_Written):
 
     def predictions(
         self,
-        explanation: Words,
+        explanation: Explanation,
         tokens: Int[np.ndarray, "fragment token"],
         answers: Sequence[tuple[np.ndarray, np.ndarray | str]],
     ) -> Predictions:
@@ -108,7 +108,7 @@ class PerToken(_Written):
 
     name, file, places = "per_token", "per_token", frozenset({"feature", "before", "token"})
 
-    def questions(self, explanation: Words, tokens: Int[np.ndarray, "fragment token"]) -> list[Question]:
+    def questions(self, explanation: Explanation, tokens: Int[np.ndarray, "fragment token"]) -> list[Question]:
         """One a token, fragment by fragment."""
         feature = quoted(explanation.text)
 
@@ -121,7 +121,7 @@ class PerToken(_Written):
 
     def predictions(
         self,
-        explanation: Words,
+        explanation: Explanation,
         tokens: Int[np.ndarray, "fragment token"],
         answers: Sequence[tuple[float, float, float]],
     ) -> Predictions:
@@ -141,7 +141,7 @@ class Echo(_Simulator):
     name, file, places = "echo", "echo", frozenset({"feature", "tokens"})
     sources = ("echo",)
 
-    def questions(self, explanation: Words, tokens: Int[np.ndarray, "fragment token"]) -> list[Question]:
+    def questions(self, explanation: Explanation, tokens: Int[np.ndarray, "fragment token"]) -> list[Question]:
         """One a fragment."""
         feature, found = quoted(explanation.text), []
         for row in tokens:
@@ -152,7 +152,7 @@ class Echo(_Simulator):
         return found
 
     def predictions(
-        self, explanation: Words, tokens: Int[np.ndarray, "fragment token"], answers: Sequence[np.ndarray]
+        self, explanation: Explanation, tokens: Int[np.ndarray, "fragment token"], answers: Sequence[np.ndarray]
     ) -> Predictions:
         """See Simulator: 0 to 9."""
         return {"echo": np.stack(answers)}
