@@ -23,10 +23,10 @@ from benchmarks import results
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.core.metrics.reconstruction import Reconstruction
 from sparse_coding.errors import BadInput
+from sparse_coding.interp.cases import Feature, Fragments
 from sparse_coding.interp.codes import _encode, fragment_ids
 from sparse_coding.interp.fragments import Choice, Mode, choose_features
-from sparse_coding.interp.scorer import Scorer
-from sparse_coding.interp.token_rules import TokenRulesExplainer, TokenRulesSimulator
+from sparse_coding.interp.token_rules import panel
 from sparse_coding.io import dictionaries as files
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import Split, open_activations
@@ -127,11 +127,11 @@ class Bench:
 
     def score(self, dictionary: Dictionary, choice: Choice = "sample", mode: Mode = "nonzero") -> float:
         """The mean token-rules score of 100 features."""
-        rules = TokenRulesExplainer(self.words, 3), TokenRulesSimulator(self.words)
-        scorer = Scorer(*rules, self.ids, 0, mode)
+        scorer = panel(Fragments(self.ids, self.words, 0), 3, mode)
         features = choose_features(dictionary.n_feat, FEATURES, 0, choice)
         codes = _encode(dictionary, self.fragments, features).reshape(len(features), *self.ids.shape)
-        scores = [scorer.score(int(feature), each) for feature, each in zip(features, codes, strict=True)]
+        pairs = zip(features, codes, strict=True)
+        scores = [score for pair in pairs for score in scorer.computed(Feature(*pair)).values()]
         return float(np.mean([each.top_and_random for each in scores if each.top_and_random is not None]))
 
 

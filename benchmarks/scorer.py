@@ -21,10 +21,12 @@ import torch
 from benchmarks import results
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.interp import fragments as choosing
+from sparse_coding.interp.cases import Feature, Fragments
 from sparse_coding.interp.codes import _encode
 from sparse_coding.interp.explainers import Records
-from sparse_coding.interp.scorer import Scorer
+from sparse_coding.interp.panel import Panel
 from sparse_coding.interp.scores import correlation
+from sparse_coding.interp.simulation import Simulation
 from sparse_coding.interp.token_rules import TokenRulesExplainer, TokenRulesSimulator
 from sparse_coding.io.activations import ActivationsWriter, Header, Split, open_activations
 
@@ -103,27 +105,29 @@ class Clock:
         return result
 
 
-def run(clock: Clock, dictionary: Dictionary, split: Split, size: Size, scorer: Scorer) -> None:
+def run(clock: Clock, dictionary: Dictionary, split: Split, size: Size, text: Fragments) -> None:
     """One dictionary: whole, by the functions of the stage; then what scoring consists of, part by part."""
+    explainer, simulator = TokenRulesExplainer(text.vocabulary, 3), TokenRulesSimulator(text.vocabulary)
+    rules = Panel(explainer, Simulation(text, simulator))
     features = choosing.choose_features(dictionary.n_feat, size.sampled, SEED)
     began = time.process_time()
     codes = clock.call("encoding", lambda: _encode(dictionary, split, features)).reshape(
-        size.sampled, *scorer.tokens.shape
+        size.sampled, *text.tokens.shape
     )
     pairs = list(zip(features.tolist(), codes, strict=True))
-    scores = [scorer.score(feature, activations) for feature, activations in pairs]
+    scores = [score for pair in pairs for score in rules.computed(Feature(*pair)).values()]
     clock.seconds.setdefault("all", []).append(time.process_time() - began)
     assert {"ok"} <= {score.status for score in scores}, "no feature could be scored"
 
     selections = clock.call("selection", lambda: [choosing.select(x.max(axis=1), f, SEED) for f, x in pairs])
     records = [
-        (Records(scorer.tokens[c.train], x[c.train]), np.concatenate([c.top, c.random]), x)
+        (Records(text.tokens[c.train], x[c.train]), np.concatenate([c.top, c.random]), x)
         for c, (_, x) in zip(selections, pairs, strict=True)
         if c is not None
     ]
-    found = clock.call("explaining", lambda: [scorer.explainer.explain(shown) for shown, _, _ in records])
-    tested = [(rules, scorer.tokens[used], x[used]) for rules, (_, used, x) in zip(found, records, strict=True)]
-    predicted = clock.call("simulating", lambda: [scorer.simulator.simulate(rules, ids) for rules, ids, _ in tested])
+    found = clock.call("explaining", lambda: [explainer.explained(shown) for shown, _, _ in records])
+    tested = [(rules, text.tokens[used], x[used]) for rules, (_, used, x) in zip(found, records, strict=True)]
+    predicted = clock.call("simulating", lambda: [simulator.levels(found, ids) for found, ids, _ in tested])
     clock.call("scoring", lambda: [correlation(x, p) for (_, _, x), p in zip(tested, predicted, strict=True)])
 
 
@@ -151,7 +155,7 @@ def main() -> None:
     words, found = vocabulary(), []
     for size in CASES:
         ids, vectors, dictionaries = made_up(size)
-        scorer = Scorer(TokenRulesExplainer(words, 3), TokenRulesSimulator(words), ids, SEED)
+        text = Fragments(ids, words, SEED)
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "layer0_residual.h5"
             written(path, size, ids, vectors)
@@ -159,7 +163,7 @@ def main() -> None:
                 for activation, dictionary in dictionaries.items():
                     clock = Clock()
                     for _ in range(RUNS):
-                        run(clock, dictionary, file.split("fragments"), size, scorer)
+                        run(clock, dictionary, file.split("fragments"), size, text)
                     found += rows_of(size, activation, clock)
     for row in found:
         print(f"{row['what']:40} {row['value']:8.3f} {row['unit']}  ({row['least']:.3f} to {row['most']:.3f})")

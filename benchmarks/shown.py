@@ -15,9 +15,13 @@ from typing import Any
 import numpy as np
 from tests.model_mind import Mind
 
+from sparse_coding.interp.cases import Feature, Fragments
 from sparse_coding.interp.codes import chosen_codes, fragment_ids
 from sparse_coding.interp.judge.forecast import BYTES_PER_TOKEN
-from sparse_coding.interp.judge.judges import Panel, panel
+from sparse_coding.interp.judge.judges import panel
+from sparse_coding.interp.judge.questions import together
+from sparse_coding.interp.measures import BY_SCORER, SCORED
+from sparse_coding.interp.panel import Panel
 from sparse_coding.interp.scores import FeatureScore
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import open_activations
@@ -28,7 +32,7 @@ SITE, TOKENS = Path("results/activations/layer2_residual.h5"), Path("results/dat
 NAMES = ("tied_r4_l1-0.002_s0", "topk_r4_k8_s0", "pca", "random")
 FEATURES, SEED = 60, 0
 SHOWN = ((5, None), (10, None), (20, None), (5, 5), (10, 5), (10, 10), (20, 10), (40, 10))
-HEADLINES = {"simulation": "top_and_random", "detection": "balanced_accuracy", "fuzzing": "balanced_accuracy"}
+SCORERS = ("simulation", "detection", "fuzzing")
 
 
 class Known:
@@ -52,12 +56,14 @@ async def scored(asked: Panel, client: Any, codes: np.ndarray, features: np.ndar
     """The rows of the features of one dictionary, by the last source, which every answer has."""
     rows = []
     for feature, activations in zip(features, codes, strict=True):
-        case = asked.judge.case(activations, int(feature), False)
+        case = asked.judge.case(Feature(int(feature), activations))
         if isinstance(case, FeatureScore):
             rows.append(case)
-        else:
-            said = asked.explaining.parse(await client.ask(asked.explaining.request(case.train)))
-            rows.append((await asked.judge.score(client, said, case))[asked.judge.sources[-1]])
+        elif asked.explainer is not None:
+            words = await together(client, asked.explainer.questions(case.train))
+            said = asked.explainer.explained(case.train, words)
+            answers = await together(client, asked.judge.questions(said, case))
+            rows.append(asked.scores(said, case, answers)[asked.judge.sources[-1]])
     return rows
 
 
@@ -74,13 +80,13 @@ def measured() -> Iterator[list[str]]:
             features, codes = chosen_codes(path, fragments, file.d_act, FEATURES, SEED)
             found[name] = features, codes.reshape(len(features), *ids.shape)
     for n, quantiles in SHOWN:
-        for scorer, column in HEADLINES.items():
+        for scorer in SCORERS:
             llm = Llm(explainer="explains", judge="judges", shown=n, quantiles=quantiles)
-            asked = panel(scorer, llm, Path("prompts"), text.vocabulary, ids, "nonzero", SEED)
+            asked = panel(scorer, llm, Path("prompts"), Fragments(ids, text.vocabulary, SEED), "nonzero")
             client, cells = Known(), []
             for features, codes in found.values():
                 rows = asyncio.run(scored(asked, client, codes, features))
-                values = [getattr(row, column) for row in rows if row.status in ("ok", "pred_constant")]
+                values = [getattr(row, BY_SCORER[scorer].column) for row in rows if row.status in SCORED]
                 cells.append(f"{np.mean(values):.3f} ({len(values)})")
             tokens = f"{np.mean(client.prompts) / BYTES_PER_TOKEN:,.0f}"
             yield [str(n), str(quantiles or "top"), scorer, *cells, tokens]

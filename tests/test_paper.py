@@ -37,7 +37,8 @@ def test_it_is_the_setting_of_the_paper():
     assert params.dataset.train_tokens == 10 * chunk == params.dictionaries.steps * params.dictionaries.batch
     assert params.dictionaries.buffer_rows == chunk
     assert params.evaluation.alive_share == pytest.approx(10 / chunk, rel=1e-3)
-    scored = {grid.scored_members(params, cell)[0] for site in params.grid.sites for cell in grid.cells(params, site)}
+    found = [cell for site in params.grid.sites for cell in grid.interpreted(params, site).cells]
+    scored = {cell.member_names[0] for cell in found}
     assert all("l1-0.000857696" in name for name in scored)  # index 7 of the 16
 
 

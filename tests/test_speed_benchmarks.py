@@ -3,8 +3,7 @@
 import torch
 from benchmarks import plot, scorer
 
-from sparse_coding.interp.scorer import Scorer
-from sparse_coding.interp.token_rules import TokenRulesExplainer, TokenRulesSimulator
+from sparse_coding.interp.cases import Fragments
 from sparse_coding.io.activations import open_activations
 
 TINY = scorer.Size("tiny", 32, 64, 300, 8)
@@ -15,7 +14,7 @@ def test_the_scorer_is_timed_on_features_that_can_be_scored(tmp_path):
     words = scorer.vocabulary()
     assert len(words) == len(set(words)) == scorer.VOCABULARY
     scorer.written(tmp_path / "layer0_residual.h5", TINY, ids, vectors)
-    measured = Scorer(TokenRulesExplainer(words, 3), TokenRulesSimulator(words), ids, scorer.SEED)
+    measured = Fragments(ids, words, scorer.SEED)
     with open_activations(tmp_path / "layer0_residual.h5") as file:
         split = file.split("fragments")
         assert split.n_rows == ids.size

@@ -38,7 +38,7 @@ def drawn(
     scorer = scorers.shared(by_file)
     scored, *controls = (table[table["source"] == scorer.source] for table in by_file.values())
     lines = curves.curves(evaluation)
-    rows = scores.rows(scored, next(iter(controls), None), evaluation, scorer.column, interval)
+    rows = scores.rows(scored, next(iter(controls), None), evaluation, scorer.measure.column, interval)
     fired = frequencies.rows(frequency, evaluation, [row.name for row in rows if row.group == "learned"])
     plain = records(evaluation[evaluation["variant"] == "plain"])
     subject = Subject(

@@ -6,15 +6,13 @@ from matplotlib.axes import Axes
 
 from sparse_coding.errors import BadInput
 from sparse_coding.figures import scorers
-from sparse_coding.interp.judge import simulating
-from sparse_coding.io.judged import NO_PROBABILITIES
+from sparse_coding.interp.judge.simulating import NO_PROBABILITIES
 from tests.figures import tables
 from tests.figures.drawing import check, drawn, ticks
 
 SITE, CONTROL = tables.simulated(tables.autointerp()), tables.simulated(tables.control())
 FILES = Path("site.parquet"), Path("control.parquet")
 REFUSED = "refused: no"
-LITTLE = simulating._little(0.02)
 
 
 def shared(*parts: pd.DataFrame) -> scorers.Scorer:
@@ -44,16 +42,16 @@ def upright(axes: Axes) -> set[float]:
         ([SITE, only(CONTROL, "sampled")], "sampled", "because not all tables have expected values"),
         ([only(SITE, "sampled"), CONTROL], "sampled", "because not all tables have expected values"),
         (
-            [SITE, tables.failing(CONTROL, "logprob_ev", 3, NO_PROBABILITIES)],
+            [SITE, tables.failing(CONTROL, 3, NO_PROBABILITIES, "logprob_ev")],
             "sampled",
             "because 3 features have no expected values from token probabilities",
         ),
         (
-            [SITE, tables.failing(CONTROL, "logprob_ev", 3, LITTLE)],
+            [SITE, tables.failing(CONTROL, 3, "in other words", "logprob_ev")],
             "sampled",
             "because 3 features have no expected values from token probabilities",
         ),
-        ([tables.failing(SITE, "logprob_ev", 3, REFUSED)], "logprob_ev", "which all features have"),
+        ([tables.failing(SITE, 3, REFUSED)], "logprob_ev", "which all features have"),
         ([SITE.query("source == 'sampled' or name != 'pca'")], "sampled", "because not all tables have"),
         ([tables.simulated(tables.control(), ["echo"])], "echo", "the only source in the tables"),
     ],
@@ -212,7 +210,7 @@ def test_partial_tables_say_how_many_features() -> None:
 
 @pytest.mark.parametrize(("n", "warned"), [(5, False), (6, True)])
 def test_failed_features_are_counted_and_many_bring_bounds(n: int, warned: bool) -> None:
-    site = tables.failing(SITE, "logprob_ev", n, REFUSED)
+    site = tables.failing(SITE, n, REFUSED)
     _, words = drawn(autointerp=site)
     assert f"{n} without a usable answer;" in words
     mine = only(site, "logprob_ev").query("name == 'tied_r4_l1-0.002_s0'")["top_and_random"].dropna()
@@ -223,5 +221,5 @@ def test_failed_features_are_counted_and_many_bring_bounds(n: int, warned: bool)
 
 
 def test_where_all_features_failed_the_mean_may_be_anything() -> None:
-    _, words = drawn(autointerp=tables.failing(SITE, "logprob_ev", 100, REFUSED))
+    _, words = drawn(autointerp=tables.failing(SITE, 100, REFUSED))
     assert "tied r4, L1 0.002 (100 of 100) 0.000 and 1.000." in words

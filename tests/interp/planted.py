@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from sparse_coding.interp.cases import Fragments
+
 WORDS = [f" word{number}" for number in range(150)]
 DIGITS = [f" {number}" for number in range(10)]
 OTHERS = [" The", "ing", ",", ";", "\n", " URL", " x"]
@@ -18,6 +20,11 @@ def tokens(seed: int = 0) -> np.ndarray:
         place = random.integers(0, SHAPE[1] - 1)
         ids[fragment, place : place + 2] = FIRST, SECOND
     return ids
+
+
+def fragments(ids: np.ndarray, seed: int = 0) -> Fragments:
+    """They, as explainers and judges are given them."""
+    return Fragments(ids, VOCABULARY, seed)
 
 
 def fires(kind: str, ids: np.ndarray) -> np.ndarray:

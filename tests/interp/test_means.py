@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparse_coding.interp.means import COLUMNS, HEADLINE, JUDGED_COLUMNS, SEED, means
+from sparse_coding.interp.means import COLUMNS, JUDGED_COLUMNS, SEED, means
+from sparse_coding.interp.measures import BY_SCORER
 from sparse_coding.interp.statistics import (
     difference_interval,
     holm,
@@ -274,16 +275,16 @@ def test_company_changes_only_the_correction():
 
 
 def test_every_scorer_has_a_headline():
-    assert set(HEADLINE) == set(Scoring.model_fields["scorer"].annotation.__args__)
+    assert set(BY_SCORER) == set(Scoring.model_fields["scorer"].annotation.__args__)
 
 
 def judged(name: str, *scores: tuple[float, str, float | None], scorer: str = "detection") -> list[dict]:
     """Rows of language models: a score, what firing texts were told from, and what probabilities say."""
-    rows = features(name, *({HEADLINE["fuzzing"]: 0.5} for _ in scores), asked=DETECTION | {"scorer": scorer})
+    rows = features(name, *({BY_SCORER["fuzzing"].column: 0.5} for _ in scores), asked=DETECTION | {"scorer": scorer})
     extra = dict.fromkeys(name for name in JUDGED.names if name not in AUTOINTERP.names) | {"shown": "some"}
     column = {"detection": "auc", "intruder": "expected_accuracy"}[scorer]
     return [
-        row | extra | {HEADLINE[scorer]: score, "negatives": negatives, column: likely}
+        row | extra | {BY_SCORER[scorer].column: score, "negatives": negatives, column: likely}
         for row, (score, negatives, likely) in zip(rows, scores, strict=True)
     ]
 

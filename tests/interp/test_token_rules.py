@@ -59,7 +59,7 @@ def test_greedy_search_and_simulation_against_plain_python(n_records, width, max
     tokens = random.integers(0, len(VOCABULARY), (n_records, width))
     active = random.random(tokens.shape) < density
     activations = (random.integers(0, 11, tokens.shape) * active).astype(np.float32)
-    explanation = TokenRulesExplainer(VOCABULARY, max_rules).explain(Records(tokens, activations))
+    explanation = TokenRulesExplainer(VOCABULARY, max_rules).explained(Records(tokens, activations))
     texts = [[VOCABULARY[token] for token in row] for row in tokens]
     assert len(explanation.rules) <= max_rules
     check_greedy(explanation, texts, discretise(activations), max_rules)
@@ -71,7 +71,7 @@ def test_greedy_search_and_simulation_against_plain_python(n_records, width, max
         ]
         for row in texts
     ]
-    assert TokenRulesSimulator(VOCABULARY).simulate(explanation, tokens).tolist() == expected
+    assert TokenRulesSimulator(VOCABULARY).levels(explanation, tokens).tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_planted_rule_is_the_first_rule(kind, rule):
     ids = planted.tokens()
     activations = planted.activations(kind, ids)
     shown = np.argsort(-activations.max(axis=1))[:5]
-    found = TokenRulesExplainer(planted.VOCABULARY, 3).explain(Records(ids[shown], activations[shown]))
+    found = TokenRulesExplainer(planted.VOCABULARY, 3).explained(Records(ids[shown], activations[shown]))
     assert (found.rules[0].kind, found.rules[0].texts) == rule
 
 
@@ -107,9 +107,9 @@ def test_explanations_say_what_made_them():
 
 def test_a_silent_record_needs_no_rule():
     records = Records(np.zeros((5, 64), np.int64), np.zeros((5, 64), np.float32))
-    assert TokenRulesExplainer(["a"], 3).explain(records) == TokenRules((), 0.0)
+    assert TokenRulesExplainer(["a"], 3).explained(records) == TokenRules((), 0.0)
 
 
 def test_a_text_outside_the_vocabulary_fits_nothing():
     rules = TokenRules((Rule("after", ("zebra",), 5.0), Rule("bigram", ("zebra", "a"), 5.0)), 0.0)
-    assert not TokenRulesSimulator(["a", "b"]).simulate(rules, np.array([[0, 1, 0]])).any()
+    assert not TokenRulesSimulator(["a", "b"]).levels(rules, np.array([[0, 1, 0]])).any()

@@ -201,10 +201,10 @@ def test_the_scored_member_is_the_nearest_on_a_log_scale(l1, wanted):
     (cell,) = grid.cells(params, SITE)
     nearest = min(abs(math.log(value / wanted)) for value in l1)
     chosen = [value for value in l1 if abs(math.log(value / wanted)) == nearest]
-    assert grid.scored_members(params, cell) == [f"tied_r1_l1-{value:g}_s0" for value in chosen]
+    assert grid.scored(params, cell).member_names == [f"tied_r1_l1-{value:g}_s0" for value in chosen]
 
 
 def test_all_members_are_scored_where_all_are_asked_for():
     params = Params.model_validate({"grid": {"sites": [SITE]}, "autointerp": {"members": "all"}})
     for cell in grid.cells(params, SITE):
-        assert grid.scored_members(params, cell) == cell.member_names
+        assert grid.scored(params, cell).member_names == cell.member_names

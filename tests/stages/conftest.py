@@ -1,9 +1,10 @@
-"""What tests of the stage with language models share."""
+"""What the tests of one stage share."""
 
 import pytest
 
 from tests.interp import asked, site
 from tests.model_server import ModelServer
+from tests.stages import world as evaluated
 from tests.stages.asked_rows import NULL
 
 
@@ -18,3 +19,8 @@ def faultless(planted_site, tmp_path_factory):
     with ModelServer() as server:
         rows = asked.run(planted_site, tmp_path_factory.mktemp("faultless"), asked.settings(server.url, null=NULL))
         return rows, len(server.asked)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory):
+    return evaluated.make(tmp_path_factory.mktemp("evaluation"))

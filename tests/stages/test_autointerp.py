@@ -195,13 +195,15 @@ def _scored(folder: Path, name: str, kind: str, scores: list) -> Path:
         "name": name,
         "kind": kind,
         "condition": "plain",
+        **dict.fromkeys(("scorer", "explainer", "judge"), "token-rules"),
+        "simulator": "rules",
+        "source": "rules",
         "mode": "nonzero",
         "choice": "sample",
         "wanted": len(scores),
     }
     rows = [
         dict.fromkeys(AUTOINTERP.names)
-        | autointerp.ASKED
         | about
         | {"feature": feature, "n_firing_fragments": 30}
         | ({"status": score} if isinstance(score, str) else {"status": "ok", "top_and_random": score})

@@ -111,7 +111,7 @@ def test_two_scorers_never_share_an_axis(inputs: dict[str, Path], column: str, v
 
 
 def test_two_sources_never_share_an_axis(inputs: dict[str, Path]) -> None:
-    site = tables.failing(tables.simulated(tables.autointerp()), "logprob_ev", 3, "no probabilities in the answers")
+    site = tables.failing(tables.simulated(tables.autointerp()), 3, "no probabilities in the answers", "logprob_ev")
     tables.write(inputs["autointerp"], site, AUTOINTERP)
     tables.write(inputs["control"], tables.simulated(tables.control(), ["sampled"]), AUTOINTERP)
     plots.run(SETTINGS, **inputs)

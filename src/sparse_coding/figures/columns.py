@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparse_coding.figures import layout, style
-from sparse_coding.figures.violins import ROW, Panel
+from sparse_coding.figures.violins import ROW, Violins
 
 MARGIN = 0.22
 LEFT, CURVE_WIDTH, NATS = 0.86, 3.6, 0.74  # frames of a and b; what the right axis of b takes
@@ -28,7 +28,7 @@ class Columns:
     axes_width: float
 
     @staticmethod
-    def of(n_left: int, panels: Sequence[Panel], has_nats: bool) -> "Columns":
+    def of(n_left: int, panels: Sequence[Violins], has_nats: bool) -> "Columns":
         """The columns of `n_left` curve panels and of `panels`; one that has none leaves its room to the other."""
         end = style.DESIGN_WIDTH - MARGIN
         nats = NATS if has_nats else 0.0
@@ -39,7 +39,7 @@ class Columns:
         numbers = max((panel.columns[-1] for panel in panels), default=0.0)
         return Columns(curve_width, right, label_width, axes, end - numbers - axes)
 
-    def right_heights(self, panels: Sequence[Panel], at_least: float) -> list[float]:
+    def right_heights(self, panels: Sequence[Violins], at_least: float) -> list[float]:
         """The height of the frame of each panel; if together they are lower than `at_least`, they stretch to it."""
         wanted = [ROW * panel.height(self.label_width) for panel in panels]
         room = max(at_least - GAP * (len(panels) - 1), sum(wanted))

@@ -26,7 +26,7 @@ from sparse_coding.figures.panels import FREQUENCIES, KEPT, RECONSTRUCTION, SCOR
 from sparse_coding.figures.scores import Scores
 from sparse_coding.figures.style import DARK, SMALL
 from sparse_coding.figures.subject import Subject
-from sparse_coding.figures.violins import Panel, Row
+from sparse_coding.figures.violins import Row, Violins
 
 WIDTH = style.DESIGN_WIDTH - 2 * MARGIN
 X_LABEL = 0.62  # below the last panels
@@ -139,7 +139,7 @@ def _draw_legend(figure: Figure, handles: list, place: tuple[float, float], colu
     )
 
 
-def _score_panel(scores: Sequence[Scores]) -> Panel:
+def _score_panel(scores: Sequence[Scores]) -> Violins:
     rows = [
         Row(
             label=row.label,
@@ -159,21 +159,21 @@ def _score_panel(scores: Sequence[Scores]) -> Panel:
         )
         for row in scores
     ]
-    return Panel(rows, ("L0", "mean [95 %]", "n"))
+    return Violins(rows, ("L0", "mean [95 %]", "n"))
 
 
-def _frequency_panel(frequencies: Sequence[Frequencies]) -> Panel:
+def _frequency_panel(frequencies: Sequence[Frequencies]) -> Violins:
     rows = []
     for row in frequencies:
         logs = np.log10(row.values)
         low, centre, high = np.quantile(logs, [0.25, 0.5, 0.75]) if len(logs) else (np.nan, np.nan, np.nan)
         cells = (f"{row.l0:.3g}", f"{row.dead:,} of {row.n_feat:,}")
         rows.append(Row(row.label, "", row.look, logs, centre, low, high, cells, doubt=row.doubt))
-    return Panel(rows, ("L0", "dead"))
+    return Violins(rows, ("L0", "dead"))
 
 
 def _interpretability(axes: Axes, rows: Sequence[Row], subject: Subject) -> None:
-    chance = subject.scorer.chance
+    chance = subject.scorer.measure.chance
     axes.axvline(chance, color=DARK, linewidth=0.8, zorder=1)
     random = random_directions(rows)
     if random is not None:

@@ -7,18 +7,18 @@ from pathlib import Path
 import pandas as pd
 
 from sparse_coding.errors import BadInput
+from sparse_coding.interp.measures import BY_SCORER, CORRELATION, Measure
 from sparse_coding.interp.one_model import ANSWERED, ONE, mixed
-from sparse_coding.io.judged import LACKS
+from sparse_coding.settings.params import WHOLE_TEXTS
 
 NAMES = {"token-rules": "token-rules (no LLM)"}
 CLASSIFIERS = ("detection", "fuzzing")
-MEASURES = {  # column, chance, as an axis has it
-    "detection": ("balanced_accuracy", 0.5, "balanced accuracy (chance 0.5)"),
-    "fuzzing": ("balanced_accuracy", 0.5, "balanced accuracy (chance 0.5)"),
-    "intruder": ("accuracy", 0.2, "intruders found (chance 0.2)"),
-    "embedding": ("auc", 0.5, "AUC (chance 0.5)"),
+MEASURED = {  # by column, as an axis has it
+    "top_and_random": "top-and-random correlation",
+    "balanced_accuracy": "balanced accuracy",
+    "accuracy": "intruders found",
+    "auc": "AUC",
 }
-CORRELATION = ("top_and_random", 0.0, "top-and-random correlation")
 SOURCES = {  # the best first
     "rules": "rules",
     "logprob_ev": "expected values from token probabilities",
@@ -66,7 +66,7 @@ class Scorer:
     @property
     def is_correlation(self) -> bool:
         """Whether scores are correlations of activations."""
-        return self.scorer not in MEASURES
+        return self.measure == CORRELATION
 
     @property
     def is_explained(self) -> bool:
@@ -74,19 +74,14 @@ class Scorer:
         return self.scorer != "intruder"
 
     @property
-    def column(self) -> str:
-        """The headline's column in the table."""
-        return MEASURES.get(self.scorer, CORRELATION)[0]
-
-    @property
-    def chance(self) -> float:
-        """The score of an explanation that says nothing."""
-        return MEASURES.get(self.scorer, CORRELATION)[1]
+    def measure(self) -> Measure:
+        """What the scores are: a column of the table, and what knowing nothing gives."""
+        return BY_SCORER[self.scorer]
 
     @property
     def has_null(self) -> bool:
         """Whether shuffled positions are a null: they change nothing where whole texts are told apart."""
-        return self.scorer not in ("detection", "embedding")
+        return self.scorer not in WHOLE_TEXTS
 
     @property
     def name(self) -> str:
@@ -105,7 +100,8 @@ class Scorer:
     def axis(self) -> str:
         """The label of the panel's axis."""
         judge = f" (judge {_short(self.judge)})" if self.is_llm else ""
-        return f"{self.name} score{judge}:\n{MEASURES.get(self.scorer, CORRELATION)[2]}"
+        chance = "" if self.is_correlation else f" (chance {self.measure.chance:g})"
+        return f"{self.name} score{judge}:\n{MEASURED[self.measure.column]}{chance}"
 
 
 def _short(model: str) -> str:
@@ -175,5 +171,7 @@ def _source(tables: Mapping[Path, pd.DataFrame]) -> tuple[str, str]:
 
 def _lacking(table: pd.DataFrame, source: str) -> int:
     """Features that were answered, but not in the way that `source` needs."""
-    reasons = table.loc[(table["source"] == source) & (table["status"] == "failed"), "reason"]
-    return int(reasons.fillna("").str.startswith(LACKS).sum())
+    failed = table[table["status"] == "failed"]
+    keys = ["site", "name", "condition", "feature"]
+    answered = table.loc[table["status"] != "failed", keys].drop_duplicates()
+    return len(failed[failed["source"] == source].merge(answered, on=keys))

@@ -11,9 +11,9 @@ from sparse_coding import methods
 from sparse_coding.core.metrics import headline
 from sparse_coding.core.metrics.soundness import DOUBTFUL
 from sparse_coding.figures.style import Look, look, method
+from sparse_coding.interp.measures import SCORED
 
 MOST_LEARNED = 9  # more rows than this cannot be read; the table has them all
-SCORED = ("ok", "pred_constant")
 RANDOM_WEIGHTS = "random-weights model"
 
 Group = Literal["learned", "baselines", "controls"]

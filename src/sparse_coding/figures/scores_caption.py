@@ -75,7 +75,7 @@ def _models(scorer: Scorer) -> list[str]:
 
 
 def _asked_for(scorer: Scorer) -> str:
-    chance = f"chance, the full line, is {scorer.chance}"
+    chance = f"chance, the full line, is {scorer.measure.chance}"
     if scorer.scorer == "intruder":
         return (
             f"Nobody explained: {scorer.judge} was shown five texts ({scorer.simulator}), with the tokens marked that "
@@ -168,7 +168,7 @@ def _left_out(scorer: Scorer, scores: Sequence[Scores]) -> str:
     if scorer.is_llm:
         parts.append(f"{count('failed')} without a usable answer")
     constant = "a constant prediction" if scorer.is_correlation else "one and the same answer to all"
-    return f"Left out: {', '.join(parts)}; {constant} counts as {scorer.chance:g} ({count('pred_constant')})."
+    return f"Left out: {', '.join(parts)}; {constant} counts as {scorer.measure.chance:g} ({count('pred_constant')})."
 
 
 def _failed(scores: Sequence[Scores]) -> list[str]:

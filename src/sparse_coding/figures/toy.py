@@ -32,7 +32,7 @@ WIDTH = (DESIGN_WIDTH - LEFT - RIGHT - 3 * GAP) / 4
 
 
 @dataclass(frozen=True)
-class Panel:
+class HeatMap:
     """A column of the table as a heat map; `log`: the colours go by its logarithm."""
 
     column: str
@@ -49,10 +49,10 @@ class Panel:
 
 
 PANELS = (
-    Panel("mmcs", "(a) MMCS with the truth", "mean max cosine similarity"),
-    Panel("dead_share", "(b) Dead features", "share of learned features"),
-    Panel("fvu", "(c) Reconstruction", "FVU (share of variance, log scale)", log=True),
-    Panel("mmcs_larger", "(d) MMCS with the next larger", "mean max cosine similarity"),
+    HeatMap("mmcs", "(a) MMCS with the truth", "mean max cosine similarity"),
+    HeatMap("dead_share", "(b) Dead features", "share of learned features"),
+    HeatMap("fvu", "(c) Reconstruction", "FVU (share of variance, log scale)", log=True),
+    HeatMap("mmcs_larger", "(d) MMCS with the next larger", "mean max cosine similarity"),
 )
 X_LABELS = {"per_feature": "L1 (per feature, log scale)", "sum": "L1 (on the sum of codes, log scale)"}
 
@@ -106,7 +106,7 @@ def figure(rows: pd.DataFrame, title: str, caption: str) -> Figure:
     return drawn
 
 
-def _draw(axes: Axes, cells: pd.DataFrame, panel: Panel, norm: Normalize) -> None:
+def _draw(axes: Axes, cells: pd.DataFrame, panel: HeatMap, norm: Normalize) -> None:
     """One heat map; cells without a value are hatched, the best of its condition has a frame."""
     table = cells.pivot(index="ratio", columns="l1", values=panel.column).sort_index().sort_index(axis=1)
     values = table.to_numpy()

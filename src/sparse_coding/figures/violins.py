@@ -41,7 +41,7 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class Violins:
     """Rows from top to bottom; heads: over the columns of numbers."""
 
     rows: Sequence[Row]
@@ -78,7 +78,7 @@ def _lines(row: Row, inches: float) -> list[str]:
     return [line for part in whole for line in layout.wrap_list(part, inches)]
 
 
-def draw(axes: Axes, panel: Panel, label_width: float, high: float) -> None:
+def draw(axes: Axes, panel: Violins, label_width: float, high: float) -> None:
     """Draw `panel` into axes that are `high` inches high, labels of at most `label_width` inches left of them."""
     rows, heights = panel.rows, panel.heights(label_width)
     places, total = _places(rows, heights)

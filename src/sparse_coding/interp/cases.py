@@ -1,67 +1,68 @@
 """One feature and the fragments that its explanation is made from and tested on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from sparse_coding.interp import fragments
 from sparse_coding.interp.explainers import Records
-from sparse_coding.interp.fragments import Mode
 from sparse_coding.interp.scores import FeatureScore
+
+Near = Bool[np.ndarray, "feature fragment"]
+
+
+@dataclass(frozen=True)
+class Fragments:
+    """The text on which features are interpreted, and the seed of all that is drawn from it.
+
+    tokens: numbers in the vocabulary.
+    """
+
+    tokens: Int[np.ndarray, "fragment token"]
+    vocabulary: Sequence[str]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A feature, by its number, and its activations on all fragments.
+
+    shuffled: the null: positions are permuted inside each fragment before anything else is done. near: where its
+    nearest features fire, the nearest first, for judges that take negatives from there.
+    """
+
+    number: int
+    activations: Float[np.ndarray, "fragment token"]
+    shuffled: bool = False
+    near: Near | None = None
+
+    @property
+    def maxima(self) -> Float[np.ndarray, " fragment"]:
+        """The highest activation on each fragment; that of the null is the same."""
+        return self.activations.max(axis=1)
+
+    def on(self, used: Int[np.ndarray, " used"] | slice, seed: int) -> Float[np.ndarray, "used token"]:
+        """The activations on some fragments, for the null on other tokens of them."""
+        truth = self.activations[used]
+        return fragments.shuffle_positions(truth, self.number, seed) if self.shuffled else truth
+
+    def unscored(self, reason: str | None = None) -> FeatureScore:
+        """Its row where it does not fire on enough fragments."""
+        fires = firing(self.maxima)
+        return FeatureScore(self.number, "too_few" if fires else "dead", fires, reason=reason if fires else None)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A feature that can be scored.
-
-    train: shown to the explainer. tested: 10 other fragments, the first `n_top` of them of the top 20.
-    """
+    """A feature that can be scored. train: what is shown to the explainer."""
 
     feature: int
     n_firing_fragments: int
     train: Records
-    tested: Records
-    n_top: int
-
-
-def simulation_case(
-    tokens: Int[np.ndarray, "fragment token"],
-    activations: Float[np.ndarray, "fragment token"],
-    feature: int,
-    seed: int,
-    mode: Mode = "nonzero",
-    shuffled: bool = False,
-) -> Case | FeatureScore:
-    """The fragments of a feature, or its row where it fires on too few.
-
-    `shuffled` is the null: positions are permuted inside each fragment before anything else is done. The result
-    depends on the arguments alone, not on the features before.
-    """
-    maxima = activations.max(axis=1)
-    chosen = fragments.select(maxima, feature, seed, mode)
-    if chosen is None:
-        return unscored(feature, maxima)
-    used = np.concatenate([chosen.train, chosen.top, chosen.random])
-    truth = activations[used]
-    if shuffled:
-        truth = fragments.shuffle_positions(truth, feature, seed)
-    n_train = len(chosen.train)
-    return Case(
-        feature=feature,
-        n_firing_fragments=firing(maxima),
-        train=Records(tokens[used[:n_train]], truth[:n_train]),
-        tested=Records(tokens[used[n_train:]], truth[n_train:]),
-        n_top=len(chosen.top),
-    )
 
 
 def firing(maxima: Float[np.ndarray, " fragment"]) -> int:
-    """On how many fragments the feature fires."""
+    """On how many fragments a feature fires."""
     return int(np.count_nonzero(maxima > 0))
-
-
-def unscored(feature: int, maxima: Float[np.ndarray, " fragment"], reason: str | None = None) -> FeatureScore:
-    """The row of a feature without enough fragments."""
-    fires = firing(maxima)
-    return FeatureScore(feature, "too_few" if fires else "dead", fires, reason=reason if fires else None)

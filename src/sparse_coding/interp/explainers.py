@@ -1,7 +1,7 @@
-"""What explains a feature: from fragments with activations to a sentence."""
+"""What an explainer sees of a feature, and what it finds."""
 
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -19,7 +19,7 @@ class Records:
 
 @runtime_checkable
 class Explanation(Protocol):
-    """What an explainer found: words for people, and whatever its simulator needs."""
+    """What an explainer found: words for people, and whatever its judge needs."""
 
     @property
     def text(self) -> str:
@@ -29,18 +29,6 @@ class Explanation(Protocol):
     @property
     def n_rules(self) -> int | None:
         """How many rules it has; None where it is not made of rules."""
-        ...
-
-
-E_co = TypeVar("E_co", bound=Explanation, covariant=True)
-
-
-@runtime_checkable
-class Explainer(Protocol[E_co]):
-    """Looks at fragments on which a feature is most active."""
-
-    def explain(self, records: Records) -> E_co:
-        """Say when the feature is active, knowing only these records."""
         ...
 
 

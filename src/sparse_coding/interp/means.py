@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from sparse_coding import methods
+from sparse_coding.interp.measures import BY_SCORER, CORRELATION, SCORED, Measure
 from sparse_coding.interp.statistics import (
     Interval,
     difference_interval,
@@ -23,21 +24,9 @@ Row = Mapping[str, Any]
 
 SEED = 0  # of every resampling: the same rows give the same lines
 PLAIN = "plain"  # the condition under which dictionaries are compared
-SCORED = ("ok", "pred_constant")
 UNFIT = ("dead", "too_few")  # nothing about them could be tested
 STATUSES = (*UNFIT, "truth_constant", "pred_constant", "failed")
 LOWEST, HIGHEST = 0.0, 1.0  # what a failed feature may have scored
-CORRELATION, ACCURACY, FOUND, RANKED = "top_and_random", "balanced_accuracy", "accuracy", "auc"
-HEADLINE = {
-    "token-rules": CORRELATION,
-    "simulation": CORRELATION,
-    "detection": ACCURACY,
-    "fuzzing": ACCURACY,
-    "intruder": FOUND,
-    "embedding": RANKED,
-}
-KNOWING_NOTHING = {CORRELATION: 0.0, ACCURACY: 0.5, FOUND: 0.2, RANKED: 0.5}
-BY_PROBABILITIES = {ACCURACY: "auc", FOUND: "expected_accuracy"}  # beside them, from the same answers
 WEAKEST = "weakest"  # what firing texts are told from where a feature is hardly ever silent
 
 # Scores that differ in any of these are not comparable, and rows that differ in any of ABOUT are not put together.
@@ -66,19 +55,19 @@ JUDGED_COLUMNS = (
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """The rows of one line, in the order of their features; score: the column that is its headline."""
+    """The rows of one line, in the order of their features."""
 
     about: Row
-    score: str
+    measure: Measure
     rows: Sequence[Row]
 
     @cached_property
     def scored(self) -> list[Row]:
-        return [row for row in self.rows if row["status"] in SCORED and row[self.score] is not None]
+        return [row for row in self.rows if row["status"] in SCORED and row[self.measure.column] is not None]
 
     @cached_property
     def values(self) -> Float[np.ndarray, " feature"]:
-        return np.array([row[self.score] for row in self.scored], np.float64)
+        return np.array([row[self.measure.column] for row in self.scored], np.float64)
 
     @cached_property
     def counts(self) -> Counter[str]:
@@ -119,20 +108,26 @@ def means(rows: Iterable[Row], resamples: int) -> list[dict[str, Any]]:
 
 
 def _part(about: Row, rows: list[Row]) -> _Part:
-    return _Part(about, HEADLINE[about["scorer"]], sorted(rows, key=lambda row: row["feature"]))
+    return _Part(about, BY_SCORER[about["scorer"]], sorted(rows, key=lambda row: row["feature"]))
 
 
 def _counted(part: _Part) -> dict[str, Any]:
     numbers = {status: part.counts[status] for status in STATUSES}
     numbers["weakest"] = sum(row.get("negatives") == WEAKEST for row in part.scored)
-    return {**part.about, "score": part.score, "sampled": len(part.rows), "scored": len(part.scored), **numbers}
+    return {
+        **part.about,
+        "score": part.measure.column,
+        "sampled": len(part.rows),
+        "scored": len(part.scored),
+        **numbers,
+    }
 
 
 def _averaged(part: _Part, resamples: int) -> dict[str, Any]:
     values = part.values
     if not len(values):
         return {}
-    unfit = np.full(sum(part.counts[status] for status in UNFIT), KNOWING_NOTHING[part.score])
+    unfit = np.full(sum(part.counts[status] for status in UNFIT), part.measure.chance)
     fires = [row["n_firing_fragments"] for row in part.scored]
     found: dict[str, Any] = {
         **_named("mean", mean_interval(values, resamples, SEED)),
@@ -141,7 +136,7 @@ def _averaged(part: _Part, resamples: int) -> dict[str, Any]:
     }
     for end, score in (("low", LOWEST), ("high", HIGHEST)):
         found[f"mean_failed_{end}"] = _mean([*values, *[score] * part.counts["failed"]])
-    return found | (_by_fragments(part) if part.score == CORRELATION else _apart(part, resamples))
+    return found | (_by_fragments(part) if part.measure == CORRELATION else _apart(part, resamples))
 
 
 def _apart(part: _Part, resamples: int) -> dict[str, Any]:
@@ -150,7 +145,7 @@ def _apart(part: _Part, resamples: int) -> dict[str, Any]:
     found: dict[str, Any] = {"mean_weakest": _mean(part.values[weak].tolist())}
     if not weak.all():
         found |= _named("mean_others", mean_interval(part.values[~weak], resamples, SEED))
-    column = BY_PROBABILITIES.get(part.score, "")
+    column = part.measure.by_probabilities or ""
     likely = np.array([row[column] for row in part.scored if row.get(column) is not None], np.float64)
     if len(likely):
         found |= _named("by_probabilities", mean_interval(likely, resamples, SEED))

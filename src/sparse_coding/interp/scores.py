@@ -37,14 +37,15 @@ class FeatureScore:
     specificity: float | None = None
 
 
+Scores = dict[str, FeatureScore]  # by source
+
+
 def simulated(
     feature: int,
     n_firing_fragments: int,
     tested: Records,
     n_top: int,
     prediction: Float[np.ndarray, "fragment token"],
-    explanation: str,
-    n_rules: int | None = None,
 ) -> FeatureScore:
     """Hold a prediction against the truth of `tested`: on its first `n_top` fragments, on the others, on all."""
     truth = tested.activations
@@ -52,8 +53,6 @@ def simulated(
         feature=feature,
         status=_status(truth, prediction),
         n_firing_fragments=n_firing_fragments,
-        explanation=explanation,
-        n_rules=n_rules,
         top=correlation(truth[:n_top], prediction[:n_top]),
         random=correlation(truth[n_top:], prediction[n_top:]),
         top_and_random=correlation(truth, prediction),

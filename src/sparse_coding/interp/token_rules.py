@@ -7,12 +7,16 @@ explanations of neurons were used before by Foote et al. 2023.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from sparse_coding.interp.cases import Fragments
 from sparse_coding.interp.explainers import Records, discretise
+from sparse_coding.interp.fragments import Mode
+from sparse_coding.interp.panel import Panel
+from sparse_coding.interp.simulation import Predictions, Simulation
 from sparse_coding.interp.token_texts import CLASSES, OUTSIDE, TokenTexts, behind
 
 LABEL = "[token rules, no LLM]"
@@ -65,11 +69,17 @@ class TokenRules:
 class TokenRulesExplainer:
     """Greedy search for at most `max_rules` rules with the least squared error on the records' levels."""
 
+    digest = None
+
     def __init__(self, vocabulary: Sequence[str], max_rules: int) -> None:
         self._texts = TokenTexts(vocabulary)
         self._max_rules = max_rules
 
-    def explain(self, records: Records) -> TokenRules:
+    def questions(self, records: Records) -> list[Any]:
+        """None: the rules are computed."""
+        return []
+
+    def explained(self, records: Records, answers: Sequence[Any] = ()) -> TokenRules:
         """Start from the median; add the rule that saves most on tokens no earlier rule took, while it pays."""
         levels = discretise(records.activations).ravel()
         default = float(np.median(levels))
@@ -90,10 +100,24 @@ class TokenRulesExplainer:
 class TokenRulesSimulator:
     """Applies a decision list: the first rule that fits gives the level."""
 
+    name = "rules"
+    sources = ("rules",)
+    digest = None
+
     def __init__(self, vocabulary: Sequence[str]) -> None:
         self._texts = TokenTexts(vocabulary)
 
-    def simulate(
+    def questions(self, explanation: TokenRules, tokens: Int[np.ndarray, "record token"]) -> list[Any]:
+        """None."""
+        return []
+
+    def predictions(
+        self, explanation: TokenRules, tokens: Int[np.ndarray, "record token"], answers: Sequence[Any] = ()
+    ) -> Predictions:
+        """See Simulator."""
+        return {"rules": self.levels(explanation, tokens)}
+
+    def levels(
         self, explanation: TokenRules, tokens: Int[np.ndarray, "record token"]
     ) -> Float[np.ndarray, "record token"]:
         """The level expected on each token."""
@@ -116,6 +140,12 @@ class TokenRulesSimulator:
                 return behind(folded, 1) == first
             case _:
                 return np.any([behind(folded, steps) == first for steps in range(1, REACH + 1)], axis=0)
+
+
+def panel(fragments: Fragments, max_rules: int, mode: Mode = "nonzero") -> Panel:
+    """Rules as explainer and as simulator, with nobody to ask."""
+    explainer = TokenRulesExplainer(fragments.vocabulary, max_rules)
+    return Panel(explainer, Simulation(fragments, TokenRulesSimulator(fragments.vocabulary), mode))
 
 
 def squared_error_saved(

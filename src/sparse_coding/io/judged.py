@@ -9,10 +9,6 @@ from sparse_coding.io import tables
 from sparse_coding.io.tables.autointerp import AUTOINTERP
 from sparse_coding.io.tables.columns import NUMBER, TEXT
 
-# `reason` where a source is not to be had: the figure tells such features from those without any usable answer.
-NO_PROBABILITIES, FEW_DIGITS = "no probabilities in the answers", "probabilities that are hardly about digits"
-LACKS = (NO_PROBABILITIES, FEW_DIGITS)  # how it begins
-
 # server: who was asked; explainer_answered, judge_answered: what they call themselves who answered.
 # shown: what the explainer saw, "nothing" where there is none. negatives: what the firing texts were told from.
 JUDGED = pa.schema(

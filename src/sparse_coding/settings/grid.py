@@ -12,7 +12,7 @@ from typing import Any
 
 from sparse_coding import methods
 from sparse_coding.settings import sites
-from sparse_coding.settings.params import Architecture, Baseline, Baselines, Nearest, Params, RandomWeights
+from sparse_coding.settings.params import WHOLE_TEXTS, Architecture, Baseline, Baselines, Nearest, Params, RandomWeights
 
 OWN_SITE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")  # what an imported site may be called: files bear the name
 OWN_SITE_WANTED = "letters, digits, `_` and `-`"
@@ -145,13 +145,40 @@ def baseline_names(baselines: Baselines) -> list[str]:
     return [*baselines.methods, *variants]
 
 
-def scored_members(params: Params, cell: Cell) -> list[str]:
-    """The members of a cell that automatic interpretation scores: all, or the nearest to the named strength."""
+@dataclass(frozen=True)
+class Interpreted:
+    """What of a site automatic interpretation scores.
+
+    cells: with the scored members alone; baselines: whether they are scored too, without their top-k variants; null:
+    the name of the member that is scored on shuffled positions too.
+    """
+
+    cells: list[Cell]
+    baselines: bool
+    null: str | None
+
+
+def interpreted(params: Params, site: str) -> Interpreted:
+    """On a control site its member; on a site of the grid the chosen members, and baselines.
+
+    The null is that of the trained twin of the control, so that controls can be compared; without one, of the first.
+    """
+    chosen = [scored(params, cell) for cell in cells(params, site)]
+    if not is_grid_site(params, site):
+        return Interpreted(chosen, baselines=False, null=None)
+    names = [name for cell in chosen for name in cell.member_names]
+    twin = control_twin(params, site)
+    null = twin[0].member_name(twin[1]) if twin else next(iter(names), None)
+    return Interpreted(chosen, baselines=True, null=None if params.autointerp.scorer in WHOLE_TEXTS else null)
+
+
+def scored(params: Params, cell: Cell) -> Cell:
+    """A cell with the members that automatic interpretation scores: all, or the nearest to the named strength."""
     wanted = params.autointerp.members
     if not isinstance(wanted, Nearest):
-        return cell.member_names
+        return cell
     nearest = min(_apart(member, wanted) for member in cell.members)
-    return [cell.member_name(member) for member in cell.members if _apart(member, wanted) == nearest]
+    return replace(cell, members=tuple(member for member in cell.members if _apart(member, wanted) == nearest))
 
 
 def control_twin(params: Params, site: str) -> tuple[Cell, Member] | None:
@@ -163,12 +190,7 @@ def control_twin(params: Params, site: str) -> tuple[Cell, Member] | None:
     wanted = params.autointerp.random_weights
     if wanted is None:
         return None
-    scored = [
-        (cell, member)
-        for cell in cells(params, site)
-        for member in cell.members
-        if cell.member_name(member) in scored_members(params, cell)
-    ]
+    pairs = [(cell, member) for cell in cells(params, site) for member in scored(params, cell).members]
 
     def distance(pair: tuple[Cell, Member]) -> tuple[float, ...]:
         cell, member = pair
@@ -177,7 +199,7 @@ def control_twin(params: Params, site: str) -> tuple[Cell, Member] | None:
         # Where several are as near, the order of the grid's lists must not decide.
         return *apart, methods.LEARNED.index(cell.architecture), cell.ratio, member.value
 
-    return min(scored, key=distance, default=None)
+    return min(pairs, key=distance, default=None)
 
 
 def _apart(member: Member, wanted: Nearest | RandomWeights) -> float:

@@ -18,9 +18,10 @@ from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from sparse_coding.errors import BadInput
+from sparse_coding.interp.cases import Feature, Fragments
 from sparse_coding.interp.codes import chosen_codes, fragment_ids
-from sparse_coding.interp.scorer import Scorer
-from sparse_coding.interp.token_rules import TokenRulesExplainer, TokenRulesSimulator
+from sparse_coding.interp.panel import Panel
+from sparse_coding.interp.token_rules import panel
 from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import open_activations
@@ -28,14 +29,7 @@ from sparse_coding.io.tables.autointerp import AUTOINTERP
 from sparse_coding.settings.slices import AutointerpSlice, Scored
 
 PLAIN, NULL = "plain", "shuffled_null"
-ASKED = {  # where a language model would stand
-    "scorer": "token-rules",
-    "explainer": "token-rules",
-    "judge": "token-rules",
-    "simulator": "rules",
-    "source": "rules",
-    "prompts": None,
-}
+RULES = "token-rules"
 
 
 def run(
@@ -56,22 +50,17 @@ def run(
     sampling, text = settings.sampling, token_files.load(tokens)
     with open_activations(activations) as file:
         fragments = file.split("fragments")
-        scorer = Scorer(
-            TokenRulesExplainer(text.vocabulary, settings.rules),
-            TokenRulesSimulator(text.vocabulary),
-            fragment_ids(activations, fragments, text),
-            sampling.seed,
-            sampling.mode,
-        )
+        ids = fragment_ids(activations, fragments, text)
+        rules = panel(Fragments(ids, text.vocabulary, sampling.seed), settings.rules, sampling.mode)
 
         def score(scored: Scored) -> str:
             path = named[scored.name]
             features, codes = chosen_codes(
                 path, fragments, file.d_act, sampling.features, sampling.seed, sampling.choice
             )
-            codes = codes.reshape(len(features), *scorer.tokens.shape)
+            codes = codes.reshape(len(features), *ids.shape)
             for condition in [PLAIN, NULL] if scored.shuffled_null else [PLAIN]:
-                rows = _rows(settings, scored, condition, scorer, features, codes)
+                rows = _rows(settings, scored, condition, rules, features, codes)
                 suffix = "" if condition == PLAIN else f".{condition}"
                 tables.write(output / f"{scored.name}{suffix}.parquet", rows, AUTOINTERP)
             return scored.name
@@ -95,7 +84,7 @@ def _rows(
     settings: AutointerpSlice,
     scored: Scored,
     condition: str,
-    scorer: Scorer,
+    rules: Panel,
     features: Int[np.ndarray, " chosen"],
     codes: Float[np.ndarray, "chosen fragment token"],
 ) -> list[tables.Row]:
@@ -103,13 +92,15 @@ def _rows(
         "site": settings.site,
         **scored.model_dump(exclude={"shuffled_null"}),
         "condition": condition,
-        **ASKED,
+        **dict.fromkeys(("scorer", "explainer", "judge"), RULES),  # where a language model would stand
+        "simulator": rules.judge.simulator,
+        "prompts": rules.digest,
         "mode": settings.sampling.mode,
         "choice": settings.sampling.choice,
         "wanted": len(features),
     }
-    scores = [
-        scorer.score(int(feature), activations, shuffled=condition == NULL)
+    return [
+        about | {"source": source} | asdict(score)
         for feature, activations in zip(features, codes, strict=True)
+        for source, score in rules.computed(Feature(int(feature), activations, condition == NULL)).items()
     ]
-    return [about | asdict(score) for score in scores]

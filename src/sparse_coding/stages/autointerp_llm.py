@@ -20,17 +20,19 @@ import torch
 from tqdm import tqdm
 
 from sparse_coding.errors import BadInput
+from sparse_coding.interp.cases import Feature, Fragments
 from sparse_coding.interp.codes import chosen_codes, fragment_ids
 from sparse_coding.interp.judge.checking import check
 from sparse_coding.interp.judge.choosing import Shown
 from sparse_coding.interp.judge.embedding import Embed
 from sparse_coding.interp.judge.forecast import forecast, resolution
 from sparse_coding.interp.judge.judged import cells
-from sparse_coding.interp.judge.judges import Panel, panel
+from sparse_coding.interp.judge.judges import panel
 from sparse_coding.interp.judge.neighbours import near
 from sparse_coding.interp.judge.publishing import Column, publishable
 from sparse_coding.interp.judge.running import Answered, Outcome, Running, Task
 from sparse_coding.interp.one_model import SEPARATOR
+from sparse_coding.interp.panel import Panel
 from sparse_coding.io import judged, tables
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import open_activations
@@ -90,8 +92,10 @@ def _prepared(
     with open_activations(activations) as file:
         fragments = file.split("fragments")
         ids = fragment_ids(activations, fragments, text)
-        how = sampling.mode, sampling.seed, *_embedder(settings)
-        asked = panel(settings.scorer, settings.llm, prompts, text.vocabulary, ids, *how)
+        of_site = Fragments(ids, text.vocabulary, sampling.seed)
+        asked = panel(settings.scorer, settings.llm, prompts, of_site, sampling.mode, *_embedder(settings))
+
+        case = asked.judge.case
 
         def columns_of(scored: Scored, path: Path) -> list[Column]:
             features, codes = chosen_codes(
@@ -103,7 +107,7 @@ def _prepared(
                 others = list(near(path, fragments, features, ids.shape[1]))
             return [
                 [
-                    Task(scored.name, condition, asked.judge.case(activation, int(feature), condition == NULL, beside))
+                    Task(scored.name, condition, case(Feature(int(feature), activation, condition == NULL, beside)))
                     for feature, activation, beside in zip(features, codes, others, strict=True)
                 ]
                 for condition in ([PLAIN, NULL] if scored.shuffled_null else [PLAIN])
@@ -184,10 +188,10 @@ def _about(settings: AutointerpLlmSlice, scored: Scored, condition: str, asked: 
         **scored.model_dump(exclude={"shuffled_null"}),
         "condition": condition,
         "scorer": settings.scorer,
-        "explainer": settings.llm.explainer if asked.explaining else NOBODY,
+        "explainer": settings.llm.explainer if asked.explainer else NOBODY,
         "judge": settings.llm.embedder if settings.scorer == "embedding" else settings.llm.judge,
         "server": settings.llm.served_by,
-        "shown": str(Shown(settings.llm.shown, settings.llm.quantiles)) if asked.explaining else "nothing",
+        "shown": str(Shown(settings.llm.shown, settings.llm.quantiles)) if asked.explainer else "nothing",
         "simulator": asked.judge.simulator,
         "mode": settings.sampling.mode,
         "choice": settings.sampling.choice,

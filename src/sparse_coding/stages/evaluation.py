@@ -48,7 +48,7 @@ AT_A_TIME = 32  # dictionaries that are measured together: a kill costs these at
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class Evaluated:
     """A dictionary in one variant, and what came of it on held-out vectors."""
 
     described: Described
@@ -81,12 +81,10 @@ def run(
         held_out = HeldOut.of(file.split("held_out"), settings.evaluation.batch_rows)
         spliced = _splicer(settings, file.mean, tokens, threads)
         for first in range(0, len(pairs), AT_A_TIME):
-            subjects = _reconstruct(settings, file, held_out, pairs[first : first + AT_A_TIME], threads)
-            rows = [
-                _row(settings, subject, result) for subject, result in zip(subjects, spliced(subjects), strict=True)
-            ]
+            found = _reconstruct(settings, file, held_out, pairs[first : first + AT_A_TIME], threads)
+            rows = [_row(settings, evaluated, result) for evaluated, result in zip(found, spliced(found), strict=True)]
             for described, _ in pairs[first : first + AT_A_TIME]:
-                _write(output, settings.site, described.name, subjects, rows)
+                _write(output, settings.site, described.name, found, rows)
                 done(described.name)
 
 
@@ -105,16 +103,16 @@ def _reconstruct(
     held_out: "HeldOut",
     pairs: list[tuple[Described, Path]],
     threads: int,
-) -> list[Subject]:
+) -> list[Evaluated]:
     """Steps 1 and 2: the variants of some dictionaries, in order; a dictionary a thread."""
     measure = partial(_variants, settings.evaluation, file, held_out)
-    subjects: list[Subject] = []
+    found: list[Evaluated] = []
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         measured = pool.map(measure, *zip(*pairs, strict=True))
         label = f"evaluation {settings.site}: reconstruction"
         for variants in tqdm(measured, total=len(pairs), desc=label, unit="dictionary"):
-            subjects += variants
-    return subjects
+            found += variants
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +146,7 @@ class HeldOut:
 
 def _variants(
     settings: Evaluation, file: ActivationsFile, held_out: HeldOut, described: Described, path: Path
-) -> list[Subject]:
+) -> list[Evaluated]:
     dictionary = dictionary_files.load(path)
     if dictionary.d_act != file.d_act:
         raise BadInput(path, f"atoms of {dictionary.d_act} dimensions", f"{file.d_act}, as in {file.path}")
@@ -156,12 +154,12 @@ def _variants(
     if methods.is_learned(described.kind) and settings.gain_refit_rows is not None:
         rows = spread(file.split("train"), settings.gain_refit_rows, settings.batch_rows)
         gains.append(gain_refit(dictionary, rows))
-    subjects = []
+    found = []
     for gain, measured in zip(gains, held_out.measure(dictionary, gains), strict=True):
         variant = dictionary if gain is None else dictionary.with_gain(gain)
         name = "plain" if gain is None else "gain_refit"
-        subjects.append(Subject(described, path, name, variant, gain, measured))
-    return subjects
+        found.append(Evaluated(described, path, name, variant, gain, measured))
+    return found
 
 
 def spread(split: Split, rows: int, batch_rows: int) -> Iterator[Tensor]:
@@ -181,10 +179,10 @@ def _batches(split: Split, start: int, stop: int, rows: int) -> Iterator[Tensor]
 
 def _splicer(
     settings: EvaluationSlice, mean: Tensor, tokens: Path | None, threads: int
-) -> Callable[[list[Subject]], list[dict[str, Any]]]:
-    """Step 3: what gives the columns of what the model loses with each subject; none where there is no model."""
+) -> Callable[[list[Evaluated]], list[dict[str, Any]]]:
+    """Step 3: what gives the columns of what the model loses with each; none where there is no model."""
     if settings.model is None:
-        return lambda subjects: [{} for _ in subjects]
+        return lambda found: [{} for _ in found]
     if tokens is None:
         raise BadInput("--tokens", "none", "the token file that the activations were made from")
     corpus, model = token_file.load(tokens), LanguageModel.load(settings.model)
@@ -192,20 +190,20 @@ def _splicer(
     if (width := model.widths([site])[site]) != len(mean):
         raise BadInput(f"model {model.name}", f"{width} dimensions", f"{len(mean)}, as in the activations")
     columns = losses.measured(model, site, corpus, mean, settings.evaluation, threads)
-    return lambda subjects: columns([subject.dictionary.reconstruct for subject in subjects])
+    return lambda found: columns([evaluated.dictionary.reconstruct for evaluated in found])
 
 
-def _row(settings: EvaluationSlice, subject: Subject, spliced: dict[str, Any]) -> dict[str, Any]:
+def _row(settings: EvaluationSlice, evaluated: Evaluated, spliced: dict[str, Any]) -> dict[str, Any]:
     """A row of the evaluation table; where it says that the dictionary is broken, so does a line on stderr.
 
     What was not measured is None. Raises BadInput for a column that the table does not have.
     """
-    found, dictionary, share = subject.reconstruction, subject.dictionary, settings.evaluation.alive_share
+    found, dictionary, share = evaluated.reconstruction, evaluated.dictionary, settings.evaluation.alive_share
     row = {
-        **subject.described.model_dump(),
+        **evaluated.described.model_dump(),
         "site": settings.site,
-        "variant": subject.variant,
-        "path": subject.path.as_posix(),
+        "variant": evaluated.variant,
+        "path": evaluated.path.as_posix(),
         "n_feat": dictionary.n_feat,
         "d_act": dictionary.d_act,
         **found.l0.columns("l0"),
@@ -220,28 +218,28 @@ def _row(settings: EvaluationSlice, subject: Subject, spliced: dict[str, Any]) -
     }
     if wrong := broken(row):
         row["broken"] = "; ".join(wrong)
-        named = f"{settings.site}: {row['name']} ({subject.variant})"
+        named = f"{settings.site}: {row['name']} ({evaluated.variant})"
         print(f"warning: {named} is broken: {row['broken']}", file=sys.stderr)
     # Such as the loss of a token to which the model gives no probability at all.
     without = [name for name, value in row.items() if isinstance(value, float) and not math.isfinite(value)]
     if without:
         print(f"evaluation {settings.site}: {row['name']}: no finite {', '.join(without)}: left empty", file=sys.stderr)
     whole = dict.fromkeys(EVALUATION.names) | row | dict.fromkeys(without)
-    tables.check(f"evaluation {settings.site}: {row['name']} ({subject.variant})", whole, EVALUATION)
+    tables.check(f"evaluation {settings.site}: {row['name']} ({evaluated.variant})", whole, EVALUATION)
     return whole
 
 
-def _write(output: Path, site: str, name: str, subjects: list[Subject], rows: list[dict[str, Any]]) -> None:
+def _write(output: Path, site: str, name: str, found: list[Evaluated], rows: list[dict[str, Any]]) -> None:
     """Step 4, for one dictionary: its rows, the firing frequencies of its plain variant, its gains."""
-    for subject in subjects:
-        if subject.described.name != name:
+    for evaluated in found:
+        if evaluated.described.name != name:
             continue
-        if subject.gain is not None:
-            gain_files.save(output / "gains" / f"{name}.safetensors", subject.gain, subject.path)
+        if evaluated.gain is not None:
+            gain_files.save(output / "gains" / f"{name}.safetensors", evaluated.gain, evaluated.path)
         else:
             frequencies = [
                 {"site": site, "name": name, "feature": feature, "frequency": frequency}
-                for feature, frequency in enumerate(subject.reconstruction.frequency.tolist())
+                for feature, frequency in enumerate(evaluated.reconstruction.frequency.tolist())
             ]
             tables.write(output / "rows" / f"{name}.frequency.parquet", frequencies, FREQUENCY)
     tables.write_json(output / "rows" / f"{name}.json", [row for row in rows if row["name"] == name])

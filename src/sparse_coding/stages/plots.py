@@ -58,7 +58,7 @@ def run(
 
     interval = partial(mean_interval, resamples=settings.bootstrap, seed=BOOTSTRAP_SEED)
     lines = curves.curves(evaluated)
-    score_rows = scores.rows(scored, next(iter(controls), None), evaluated, scorer.column, interval)
+    score_rows = scores.rows(scored, next(iter(controls), None), evaluated, scorer.measure.column, interval)
     learned = [row.name for row in score_rows if row.group == "learned"]
     frequency_rows = frequencies.rows(fired, evaluated, learned)
     subject = _subject(settings, evaluated, scorer, scored)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparse_coding.interp import fragments
+from sparse_coding.interp.cases import Feature
 from sparse_coding.interp.explainers import Records
+from sparse_coding.interp.judge import choosing
 from sparse_coding.interp.judge.classifying import ClassifiedCase, classified, classified_case
 from sparse_coding.interp.judge.explaining import shown
 from sparse_coding.interp.judge.marks import in_pieces, with_marks
@@ -19,6 +20,7 @@ from sparse_coding.llm.answers import Unusable
 from tests.interp import planted
 
 TOKENS = planted.tokens()
+TEXT = planted.fragments(TOKENS)
 SPARSE = planted.activations("token", TOKENS)
 
 
@@ -54,7 +56,7 @@ def test_no_text_can_hold_a_mark(before, inside, after):
 
 @pytest.mark.parametrize("kind", ["detection", "fuzzing"])
 def test_examples_are_of_both_kinds_and_none_was_shown(kind):
-    case = classified_case(kind, TOKENS, SPARSE, planted.VOCABULARY, 7, 0, 10)
+    case = classified_case(kind, TEXT, Feature(7, SPARSE), 10)
     assert isinstance(case, ClassifiedCase)
     assert case.truth.sum() == 10 == (~case.truth).sum()
     shown = {"".join(planted.VOCABULARY[token] for token in row) for row in case.train.tokens}
@@ -74,28 +76,28 @@ def _row_of(text):
 def test_fuzzing_marks_as_many_wrong_tokens_as_there_are_right_ones():
     row = np.zeros(64, np.float32)
     row[[3, 9]] = 1
-    wrong = fragments.wrong_marks(row, 2, feature=1, fragment=5, seed=0)
+    wrong = choosing.wrong_marks(row, 2, feature=1, fragment=5, seed=0)
     assert len(set(wrong)) == 2
     assert not {3, 9} & set(wrong)
-    assert np.array_equal(wrong, fragments.wrong_marks(row, 2, feature=1, fragment=5, seed=0))
-    assert len(fragments.wrong_marks(np.ones(4, np.float32), 2, 0, 0, 0)) == 0
+    assert np.array_equal(wrong, choosing.wrong_marks(row, 2, feature=1, fragment=5, seed=0))
+    assert len(choosing.wrong_marks(np.ones(4, np.float32), 2, 0, 0, 0)) == 0
 
 
 def test_what_fires_everywhere_cannot_be_detected_and_says_why():
     dense = np.ones(TOKENS.shape, np.float32)
-    row = classified_case("detection", TOKENS, dense, planted.VOCABULARY, 0, 0, 10)
+    row = classified_case("detection", TEXT, Feature(0, dense), 10)
     assert isinstance(row, FeatureScore)
     assert (row.status, row.n_firing_fragments) == ("too_few", 400)
     assert "no 10 fragments of each kind" in row.reason
-    dead = classified_case("fuzzing", TOKENS, 0 * dense, planted.VOCABULARY, 0, 0, 10)
+    dead = classified_case("fuzzing", TEXT, Feature(0, 0 * dense), 10)
     assert (dead.status, dead.reason) == ("dead", None)
 
 
 @settings(max_examples=50)
 @given(st.lists(st.booleans(), min_size=20, max_size=20))
 def test_balanced_accuracy(said):
-    case = classified_case("detection", TOKENS, SPARSE, planted.VOCABULARY, 7, 0, 10)
-    row = classified(case, np.array(said), "")
+    case = classified_case("detection", TEXT, Feature(7, SPARSE), 10)
+    row = classified(case, np.array(said))
     right = np.array(said) == case.truth
     assert row.balanced_accuracy == pytest.approx((right[case.truth].mean() + right[~case.truth].mean()) / 2)
     assert (row.status == "pred_constant") == (len(set(said)) == 1)

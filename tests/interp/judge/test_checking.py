@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from sparse_coding.errors import BadInput
+from sparse_coding.interp.cases import Feature, Fragments
 from sparse_coding.interp.judge import checking
 from sparse_coding.interp.judge.checking import Found, check
 from sparse_coding.interp.judge.forecast import forecast
-from sparse_coding.interp.judge.judges import Panel, panel
+from sparse_coding.interp.judge.judges import panel
 from sparse_coding.interp.judge.running import Running, Task
+from sparse_coding.interp.panel import Panel
 from sparse_coding.llm.cache import Cache
 from sparse_coding.llm.client import Client
 from sparse_coding.llm.ledger import Ledger
@@ -40,13 +42,13 @@ class Run:
         tokens[:30] = 3  # feature 0 fires here, and is the one with the longest questions
         tokens[30:60, 2], tokens[60:90, 2] = 1, 2
         tokens[:, 4] = 4 + np.arange(FRAGMENTS)  # no two are the same
-        self.panel: Panel = panel(scorer, own.llm, ROOT / "prompts", WORDS, tokens, "nonzero", 0)
+        self.panel: Panel = panel(scorer, own.llm, ROOT / "prompts", Fragments(tokens, WORDS, 0), "nonzero")
         self.tasks = [self._task(feature) for feature in range(features)]
 
     def _task(self, feature: int) -> Task:
         active = np.zeros((FRAGMENTS, LENGTH), np.float32)
         active[feature * 30 : feature * 30 + 30, 2] = np.linspace(1, 2, 30)
-        return Task("d", "plain", self.panel.judge.case(active, feature, False))
+        return Task("d", "plain", self.panel.judge.case(Feature(feature, active)))
 
     def check(self) -> Found:
         async def checked() -> Found:

@@ -5,14 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparse_coding.interp import fragments
-from sparse_coding.interp.cases import simulation_case
+from sparse_coding.interp.cases import Feature
 from sparse_coding.interp.judge import choosing, neighbours
 from sparse_coding.interp.judge.choosing import ORIGINAL, Shown
 from sparse_coding.interp.judge.classifying import ClassifiedCase, classified, classified_case
+from sparse_coding.interp.token_rules import panel
 from tests.interp import planted
 
 TOKENS = planted.tokens()
+TEXT = planted.fragments(TOKENS)
 N = 10
 CHOICES = [ORIGINAL, Shown(10), Shown(40, 10), Shown(7, 3)]
 DENSE = np.random.default_rng(3).normal(2, 1, TOKENS.shape).clip(0.1).astype(np.float32)
@@ -39,15 +40,23 @@ def test_what_is_tested_was_not_shown_and_does_not_hang_on_what_is_shown(n, firi
 
 
 def test_five_of_the_top_are_those_of_before():
+    """Written out as before anything else could be shown: other draws would make all that was asked new questions."""
     maxima = SPARSE.max(axis=1)
-    before = fragments.select_silent(maxima, 7, 0, N)
-    now = choosing.whole_texts(maxima, 7, 0, N, ORIGINAL)
-    for name in ("train", "positive", "negative"):
-        assert list(getattr(before, name)) == list(getattr(now, name))
-    before = fragments.select_firing(maxima, SPARSE.min(axis=1), 7, 0, N)
-    now = choosing.marked_texts(SPARSE, 7, 0, N, ORIGINAL)
-    assert [*before.train, *before.positive, *before.negative] == [*now.train, *now.positive, *now.negative]
-    case = simulation_case(TOKENS, SPARSE, 7, 0)
+    ranks = np.argsort(-maxima, kind="stable")
+    firing = ranks[maxima[ranks] > 0]
+    top, others = firing[:20:4], np.array([fragment for fragment in firing if fragment not in firing[:20:4]])
+    draws = np.random.default_rng((0, 3, 7))
+    found = choosing.whole_texts(maxima, 7, 0, N, ORIGINAL)
+    assert list(found.train) == list(top)
+    assert list(found.positive) == list(others[np.linspace(0, len(others) - 1, N).round().astype(int)])
+    assert list(found.negative) == list(draws.choice(np.flatnonzero(maxima <= 0), N, replace=False))
+    found = choosing.marked_texts(SPARSE, 7, 0, N, ORIGINAL)
+    dealt = np.random.default_rng((0, 3, 7)).permutation(
+        others[np.linspace(0, len(others) - 1, 2 * N).round().astype(int)]
+    )
+    assert (found.negatives, list(found.train)) == ("silent", list(top))
+    assert [*found.positive, *found.negative] == list(dealt)
+    case = panel(TEXT, 3).judge.case(Feature(7, SPARSE))
     assert np.array_equal(case.train.tokens, TOKENS[ORIGINAL.choose(maxima, np.array([], np.int64), 7, 0)])
 
 
@@ -70,11 +79,11 @@ def test_a_dense_feature_is_told_apart_by_its_strongest_and_weakest_fragments():
     assert chosen.negatives == "weakest"
     assert set(chosen.positive) <= set(order[:100]) - set(order[:20:4])
     assert set(chosen.negative) <= set(order[-100:])
-    case = classified_case("detection", TOKENS, DENSE, planted.VOCABULARY, 4, 0, N)
+    case = classified_case("detection", TEXT, Feature(4, DENSE), N)
     assert isinstance(case, ClassifiedCase)
-    assert (case.negatives, classified(case, case.truth, "").balanced_accuracy) == ("weakest", 1)
+    assert (case.negatives, classified(case, case.truth).balanced_accuracy) == ("weakest", 1)
     guesses = np.random.default_rng(0).random((400, 2 * N)) < 0.5
-    by_chance = [classified(case, said, "").balanced_accuracy for said in guesses]
+    by_chance = [classified(case, said).balanced_accuracy for said in guesses]
     assert abs(np.mean(by_chance) - 0.5) < 3 * np.std(by_chance) / 20
 
 
@@ -89,7 +98,7 @@ def test_a_feature_that_is_silent_often_enough_is_not_dense():
 
 
 def test_marks_of_a_dense_feature_are_its_strongest_tokens_or_weak_ones():
-    case = classified_case("fuzzing", TOKENS, DENSE, planted.VOCABULARY, 4, 0, N)
+    case = classified_case("fuzzing", TEXT, Feature(4, DENSE), N)
     assert case.negatives == "weakest"
     rows = {"".join(planted.VOCABULARY[token] for token in row): number for number, row in enumerate(TOKENS)}
     for pieces, positive in zip(case.texts, case.truth, strict=True):

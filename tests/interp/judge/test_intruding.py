@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from sparse_coding.interp.cases import Feature
 from sparse_coding.interp.judge.classifying import classified_case
 from sparse_coding.interp.judge.embedding import embedded
 from sparse_coding.interp.judge.intruding import IntruderCase, found, intruder_case
@@ -16,6 +17,7 @@ from tests.interp import planted
 from tests.model_mind import Mind
 
 TOKENS = planted.tokens()
+TEXT = planted.fragments(TOKENS)
 SPARSE = planted.activations("token", TOKENS)
 WORD = planted.VOCABULARY[planted.RARE]
 
@@ -27,7 +29,7 @@ def answer(text, **probabilities):
 
 
 def test_the_four_are_marked_where_they_fire_and_the_intruder_elsewhere():
-    case = intruder_case(TOKENS, SPARSE, planted.VOCABULARY, 7, 0, 20)
+    case = intruder_case(TEXT, Feature(7, SPARSE), 20)
     assert isinstance(case, IntruderCase)
     for texts, place in zip(case.questions, case.places, strict=True):
         marks = [set(pieces[1::2]) for pieces in texts]
@@ -36,9 +38,9 @@ def test_the_four_are_marked_where_they_fire_and_the_intruder_elsewhere():
         ]
         assert len(texts[place]) in {len(pieces) for number, pieces in enumerate(texts) if number != place}
         assert WORD + " " not in "".join(texts[place]) + " "
-    null = intruder_case(TOKENS, SPARSE, planted.VOCABULARY, 7, 0, 20, shuffled=True)
+    null = intruder_case(TEXT, Feature(7, SPARSE, shuffled=True), 20)
     assert sum(WORD in pieces[1::2] for texts in null.questions for pieces in texts) < 20
-    assert intruder_case(TOKENS, 0 * SPARSE, planted.VOCABULARY, 7, 0, 20).status == "dead"
+    assert intruder_case(TEXT, Feature(7, 0 * SPARSE), 20).status == "dead"
 
 
 def test_an_answer_names_one_of_five_with_its_probability():
@@ -97,7 +99,7 @@ def test_embeddings_that_know_rank_all_and_those_that_do_not_are_at_chance():
         vectors = random.normal(size=(len(texts), 8))
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
-    cases = [classified_case("detection", TOKENS, SPARSE, planted.VOCABULARY, number, 0, 20) for number in range(60)]
+    cases = [classified_case("detection", TEXT, Feature(number, SPARSE), 20) for number in range(60)]
     known = [embedded(case, WORD, knows).auc for case in cases[:5]]
     assert min(known) > 0.97  # two such tokens in a row, or with a sign, are one word
     by_chance = [embedded(case, WORD, guesses).auc for case in cases]

@@ -7,8 +7,8 @@ import pytest
 
 from sparse_coding.interp.explainers import Records
 from sparse_coding.interp.judge import prompts
-from sparse_coding.interp.judge.explaining import PLACES, Explaining
-from sparse_coding.interp.judge.questions import Style, usable
+from sparse_coding.interp.judge.explaining import PLACES, Explaining, Words
+from sparse_coding.interp.judge.questions import Asked, Style, together
 from sparse_coding.interp.judge.simulating import Chat, Echo, PerToken
 from tests.llm.asking import Desk
 from tests.model_server import ModelServer
@@ -28,34 +28,40 @@ STYLE = Style(0.0, 1, 0, True)
 WAYS = {"simulate": Chat, "per_token": PerToken, "echo": Echo}
 
 
+def asked(name, places):
+    return Asked(prompts.load(ROOT / "prompts", name, places), STYLE, "m")
+
+
 @pytest.mark.parametrize("name", WAYS)
 def test_they_are_read_as_tokens(tmp_path, name):
     kind = WAYS[name]
-    judge = kind(prompts.load(ROOT / "prompts", name, kind.places), STYLE, "m", VOCABULARY)
+    simulator, said = kind(asked(name, kind.places), VOCABULARY), Words('words "cat"')
 
     async def predicted(desk):
         async with desk.client() as client:
-            return await judge.predict(client, 'words "cat"', TOKENS)
+            answers = await together(client, simulator.questions(said, TOKENS))
+            return simulator.predictions(said, TOKENS, answers)
 
     with ModelServer() as server:
         found = asyncio.run(predicted(Desk(tmp_path, server.url)))
-    assert found.keys() == set(judge.sources)
+    assert found.keys() == set(simulator.sources)
     for values in found.values():
         assert values is not None
         assert np.corrcoef(values.ravel(), TRUTH.ravel())[0, 1] > 0.99
 
 
 def test_the_explainer_sees_one_line_each(tmp_path):
-    explaining = Explaining(prompts.load(ROOT / "prompts", "explain", PLACES), STYLE, "m", VOCABULARY, 60)
-    request = explaining.request(Records(TOKENS, TRUTH))
+    records = Records(TOKENS, TRUTH)
+    explainer = Explaining(asked("explain", PLACES), VOCABULARY, 60)
+    questions = explainer.questions(records)
 
     async def explained(desk):
         async with desk.client() as client:
-            return await usable(client, request, explaining.parse)
+            return explainer.explained(records, await together(client, questions)).text
 
     with ModelServer() as server:
         assert asyncio.run(explained(Desk(tmp_path, server.url))) == 'words "cat"'
-    shown = request.body["messages"][-1]["content"]
+    shown = questions[0].request.body["messages"][-1]["content"]
     assert shown.split("\n<end>\n")[0].count("\n") == len(VOCABULARY)
     assert "<|" not in shown
     assert all(letter.isprintable() or letter in "\n\t" for letter in shown)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from sparse_coding.errors import BadInput
 from sparse_coding.interp.judge import prompts
-from sparse_coding.interp.judge.classifying import Classifying
+from sparse_coding.interp.judge.classifying import Classification
 from sparse_coding.interp.judge.explaining import PLACES
-from sparse_coding.interp.judge.intruding import Intruding
+from sparse_coding.interp.judge.intruding import Intrusion
 from sparse_coding.interp.judge.simulating import Chat, Echo, PerToken
 from tests.workspace import ROOT
 
@@ -20,9 +20,9 @@ OURS = {
     "simulate": Chat.places,
     "per_token": PerToken.places,
     "echo": Echo.places,
-    "detect": Classifying.places,
-    "fuzz": Classifying.places,
-    "intruder": Intruding.places,
+    "detect": Classification.places,
+    "fuzz": Classification.places,
+    "intruder": Intrusion.places,
 }
 ANYTHING = st.text(st.characters(codec=None))
 

@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 
 from sparse_coding.forecast.probing.probe import seconds_of
-from sparse_coding.interp.scorer import Scorer
-from sparse_coding.interp.token_rules import TokenRulesExplainer, TokenRulesSimulator
+from sparse_coding.interp.cases import Feature, Fragments
+from sparse_coding.interp.token_rules import TokenRulesSimulator, panel
 
 FRAGMENTS = 400
 
@@ -16,12 +16,12 @@ def _words(n: int) -> list[str]:
 
 
 @cache
-def _scorer(vocabulary: int, fragment_tokens: int, rules: int) -> Scorer:
+def _fragments(vocabulary: int, fragment_tokens: int) -> Fragments:
     words = _words(vocabulary)
     frequencies = 1 / np.arange(1, vocabulary + 1)
     draws = np.random.default_rng(0)
     ids = draws.choice(vocabulary, (FRAGMENTS, fragment_tokens), p=frequencies / frequencies.sum())
-    return Scorer(TokenRulesExplainer(words, rules), TokenRulesSimulator(words), ids, 0)
+    return Fragments(ids, words, 0)
 
 
 @cache
@@ -34,11 +34,11 @@ def vocabulary_read(vocabulary: int) -> float:
 @cache
 def feature(vocabulary: int, fragment_tokens: int, rules: int) -> float:
     """Seconds to explain and score a feature that fires on a token or two and on chance."""
-    scorer = _scorer(vocabulary, fragment_tokens, rules)
-    draws = np.random.default_rng(1)
-    fires = np.isin(scorer.tokens, [3, 17, 40]) | (draws.random(scorer.tokens.shape) < 0.01)
-    activations = (fires * draws.random(scorer.tokens.shape)).astype(np.float32)
-    return seconds_of(lambda: scorer.score(0, activations), least=0.2)
+    fragments = _fragments(vocabulary, fragment_tokens)
+    scorer, tokens, draws = panel(fragments, rules), fragments.tokens, np.random.default_rng(1)
+    fires = np.isin(tokens, [3, 17, 40]) | (draws.random(tokens.shape) < 0.01)
+    made_up = Feature(0, (fires * draws.random(tokens.shape)).astype(np.float32))
+    return seconds_of(lambda: scorer.computed(made_up), least=0.2)
 
 
 @cache

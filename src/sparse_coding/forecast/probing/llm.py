@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from sparse_coding.errors import BadInput
+from sparse_coding.interp.cases import Feature, Fragments
 from sparse_coding.interp.judge.checking import Found, check
 from sparse_coding.interp.judge.forecast import forecast, resolution
-from sparse_coding.interp.judge.judges import Judge, Panel, panel
+from sparse_coding.interp.judge.judges import panel
 from sparse_coding.interp.judge.running import Task
+from sparse_coding.interp.panel import Judge, Panel
 from sparse_coding.llm.cache import Cache
 from sparse_coding.llm.client import Client
 from sparse_coding.llm.ledger import Price
@@ -69,8 +71,8 @@ def _sites(params: Params) -> list[str]:
 
 def _panel(settings: AutointerpLlmSlice, fragment_tokens: int) -> Panel:
     """As if all text were one word."""
-    tokens, sampling = np.zeros((FRAGMENTS, fragment_tokens), np.int64), settings.sampling
-    return panel(settings.scorer, settings.llm, Path(outside.PROMPTS), [WORD], tokens, sampling.mode, sampling.seed)
+    text = Fragments(np.zeros((FRAGMENTS, fragment_tokens), np.int64), [WORD], settings.sampling.seed)
+    return panel(settings.scorer, settings.llm, Path(outside.PROMPTS), text, settings.sampling.mode)
 
 
 def _of_site(settings: AutointerpLlmSlice, fragment_tokens: int, bytes_per_token: Mapping[str, float]) -> str:
@@ -90,4 +92,4 @@ def _usual(judge: Judge, fragment_tokens: int) -> Task:
     """A feature that fires on a token of every second fragment."""
     activations = np.zeros((FRAGMENTS, fragment_tokens), np.float32)
     activations[::2, fragment_tokens // 2] = np.linspace(1, 2, len(activations[::2]))
-    return Task("", "", judge.case(activations, 0, False))
+    return Task("", "", judge.case(Feature(0, activations)))

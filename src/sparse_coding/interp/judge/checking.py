@@ -15,9 +15,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from sparse_coding.errors import BadInput, Paused, Unanswered
+from sparse_coding.interp.explainers import Explanation
 from sparse_coding.interp.judge.forecast import BYTES_PER_TOKEN, EXPLANATION, bytes_of
-from sparse_coding.interp.judge.judges import Panel
+from sparse_coding.interp.judge.questions import Question
 from sparse_coding.interp.judge.running import Task
+from sparse_coding.interp.panel import Panel
 from sparse_coding.llm.answers import Unusable
 from sparse_coding.llm.client import Answer, Client
 from sparse_coding.llm.faults import CallFailed
@@ -91,55 +93,59 @@ class _Check:
         self.place = client.reach.base_url
         self.is_reached = False
         self.refusal = ""
-        self.explainer: list[str] = []  # the model that explains, or none
-        self.judge: list[str] = []
+        self.models: list[str] = []  # of the explainer and of the judge, as far as they are asked
 
     async def all(self, alive: Sequence[Task]) -> None:
         """Explainer, then judge, as far as there are both."""
-        judge = self.panel.judge
         judged = self._longest_judged(alive)
-        usual = judge.requests(EXPLANATION, alive[judged].case)
-        self.judge = [usual[0].model] if usual else []
+        case = alive[judged].case
+        self.models = [each.request.model for each in self._explaining(alive[judged])[:1]]
+        self.models += [request.model for request in self._judging(alive[judged])[:1]]
         said = await self._explained(alive, judged)
-        questions = sorted(judge.requests(said, alive[judged].case, self.client.known), key=bytes_of, reverse=True)
-        for question in questions[:QUESTIONS]:
-            answer = await self._answer(question)
+        asked = [question.asked(self.client.known) for question in self.panel.judge.questions(said, case)]
+        requests = sorted(asked, key=bytes_of, reverse=True)
+        for request in requests[:QUESTIONS]:
+            answer = await self._answer(request)
             if answer is not None:
-                return self._form(question, answer)
-        if questions:
-            raise self._unfit(questions[0].model)
+                return self._form(request, answer)
+        if requests:
+            raise self._unfit(requests[0].model)
 
-    async def _explained(self, alive: Sequence[Task], judged: int) -> str:
+    def _explaining(self, task: Task) -> list[Question]:
+        return self.panel.explainer.questions(task.case.train) if self.panel.explainer else []
+
+    def _judging(self, task: Task) -> list[Request]:
+        """The judge's questions about an explanation of usual length."""
+        return [question.request for question in self.panel.judge.questions(EXPLANATION, task.case)]
+
+    async def _explained(self, alive: Sequence[Task], judged: int) -> Explanation:
         """What the explainer says about the feature at `judged`, once the longest question to it was answered."""
-        explain = self.panel.explaining
-        if explain is None:
-            return ""
-        self.explainer = [explain.model]
+        if self.panel.explainer is None:
+            return EXPLANATION
 
-        def question(place: int) -> Request:
-            return explain.request(alive[place].case.train)
+        def question(place: int) -> Question:
+            return self._explaining(alive[place])[0]
 
-        longest = max(range(len(alive)), key=lambda place: bytes_of(question(place)))
+        longest = max(range(len(alive)), key=lambda place: bytes_of(question(place).request))
         places = [longest, *([judged] if judged != longest else [])]
-        answers = {place: await self._answer(question(place)) for place in places}
+        answers = {place: await self._answer(question(place).request) for place in places}
         spare = [place for place in range(len(alive)) if place not in answers][: QUESTIONS - len(answers)]
-        if not any(answers.values()) and not any([await self._answer(question(place)) for place in spare]):
-            raise self._unfit(explain.model)
+        if not any(answers.values()) and not any([await self._answer(question(place).request) for place in spare]):
+            raise self._unfit(question(judged).request.model)
         answer = answers[judged]
         if answer is None:
             return EXPLANATION
         try:
-            return explain.parse(answer)
+            return self.panel.explainer.explained(alive[judged].case.train, [question(judged).parse(answer)])
         except Unusable as unusable:
-            self._note(f"an answer of {explain.model} that cannot be used ({unusable})")
+            self._note(f"an answer of {question(judged).request.model} that cannot be used ({unusable})")
             return EXPLANATION
 
     def _longest_judged(self, alive: Sequence[Task]) -> int:
         """The feature about which the judge is asked most at a time."""
-        requests = self.panel.judge.requests
-        step = -(-len(alive) * len(requests(EXPLANATION, alive[0].case)) // LOOKED_AT)
+        step = -(-len(alive) * len(self._judging(alive[0])) // LOOKED_AT)
         places = range(0, len(alive), max(step, 1))
-        return max(places, key=lambda place: max(map(bytes_of, requests(EXPLANATION, alive[place].case)), default=0))
+        return max(places, key=lambda place: max(map(bytes_of, self._judging(alive[place])), default=0))
 
     async def _answer(self, request: Request) -> Answer | None:
         """The answer; None where the question is refused for what it says. Raises BadInput where all would be."""
@@ -175,8 +181,7 @@ class _Check:
             return
         self.is_reached = True
         models = await listed(self.client)
-        asked = dict.fromkeys([*self.explainer, *self.judge])
-        for model in [model for model in asked if models and not has(models, model)]:
+        for model in [model for model in dict.fromkeys(self.models) if models and not has(models, model)]:
             self._note(f"{model} is none of the models that it lists ({_some(models or [])}); another may answer")
 
     async def _patiently(self, request: Request) -> Answer:

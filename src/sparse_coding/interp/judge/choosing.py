@@ -4,12 +4,13 @@ What is tested does not hang on what is shown: it is chosen first, and the expla
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
-from sparse_coding.interp.fragments import N_TOP, STRIDE, TRAIN_START, select_firing, select_silent
+from sparse_coding.interp.cases import Near
+from sparse_coding.interp.fragments import N_TOP, STRIDE, TRAIN_START, ranked
 
 N_TRAIN = N_TOP // STRIDE  # fragments that are always left to the explainer
 QUARTER = 4  # of a dense feature the strongest and the weakest so-manieth part are told apart
@@ -21,10 +22,9 @@ GROUPS = 5  # quantiles that the four come from in turn, as in delphi
 # fires almost everywhere, and they are those on which it is weakest, held against those on which it is strongest.
 Negatives = Literal["silent", "nearest", "weakest"]
 Maxima = Float[np.ndarray, " fragment"]
-Near = Bool[np.ndarray, "feature fragment"]
 
 # Streams of random numbers, on from those of interp.fragments.
-_SHOWN, _WEAKEST, _NEAREST, _INTRUDERS, _WEAK_MARKS = range(5, 10)
+_EXAMPLES, _MARKS, _SHOWN, _WEAKEST, _NEAREST, _INTRUDERS, _WEAK_MARKS = range(3, 10)
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,6 @@ class Shown:
 
     n: int = N_TRAIN
     quantiles: int | None = None
-
-    @property
-    def is_original(self) -> bool:
-        """Whether it is what Bills et al. 2023 show."""
-        return self == ORIGINAL
 
     def __str__(self) -> str:
         if self.quantiles is None:
@@ -69,7 +64,7 @@ ORIGINAL = Shown()
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Examples:
     """Indices of fragments: `train` is shown; `positive` and `negative` are to be told apart."""
 
     train: Int[np.ndarray, " shown"]
@@ -90,55 +85,68 @@ class Intruded:
 
 def whole_texts(
     maxima: Maxima, feature: int, seed: int, n: int, shown: Shown, near: Near | None = None
-) -> Chosen | None:
+) -> Examples | None:
     """Detection: `n` fragments of each kind; None where there are too few, or no two kinds.
 
     Firing ones are evenly spaced over the ranks of their maxima. Where the feature is silent in fewer than `n`, `n` of
     the strongest quarter of all fragments are held against `n` of the weakest. near: where its nearest features fire,
     the nearest first; None: silent fragments are drawn uniformly.
     """
-    found = select_silent(maxima, feature, seed, n)
+    ranks, firing = ranked(maxima)
+    others, silent = _beside_top(ranks[:firing]), ranks[firing:]
     negatives: Negatives = "silent"
-    if found is None:
-        quarters = _quarters(maxima, n)
-        if quarters is None or _n_silent(maxima) >= n:
-            return None
-        strong, weak = quarters
-        draws = np.random.default_rng((seed, _WEAKEST, feature))
-        left = _without(strong, strong[:N_TOP:STRIDE])
-        positive, negative, negatives = _evenly(left, n), draws.choice(np.sort(weak), n, replace=False), "weakest"
-    else:
-        positive, negative = found.positive, found.negative
+    if firing >= N_TOP and len(others) >= n and len(silent) >= n:
+        draws = np.random.default_rng((seed, _EXAMPLES, feature))
+        positive, negative = _evenly(others, n), draws.choice(np.sort(silent), n, replace=False)
         hard = None if near is None else _nearest(maxima, near, feature, seed, n)
         if hard is not None:
             negative, negatives = hard, "nearest"
+    else:
+        quarters = _quarters(maxima, n)
+        if quarters is None or len(silent) >= n:
+            return None
+        strong, weak = quarters
+        draws = np.random.default_rng((seed, _WEAKEST, feature))
+        positive, negative = _evenly(_beside_top(strong), n), draws.choice(np.sort(weak), n, replace=False)
+        negatives = "weakest"
     train = shown.choose(maxima, np.concatenate([positive, negative]), feature, seed)
-    return Chosen(train, positive, negative, negatives)
+    return Examples(train, positive, negative, negatives)
 
 
 def marked_texts(
     activations: Float[np.ndarray, "fragment token"], feature: int, seed: int, n: int, shown: Shown
-) -> Chosen | None:
+) -> Examples | None:
     """Fuzzing: `n` fragments to be marked rightly and `n` wrongly, all firing; None where there are too few.
 
     `silent`: they have tokens on which the feature is silent, for the wrong marks. `weakest`: fewer than 2 `n` have,
     though it fires on enough; then its activation varies on them.
     """
     maxima = activations.max(axis=1)
-    found = select_firing(maxima, activations.min(axis=1), feature, seed, n)
-    negatives: Negatives = "silent"
-    if found is not None:
-        positive, negative = found.positive, found.negative
-    else:
-        ranks, firing = ranked(maxima)
-        others = _without(ranks[:firing], ranks[:N_TOP:STRIDE])
-        others = others[np.median(activations[others], axis=1) < maxima[others]]
-        if firing < N_TOP or len(others) < 2 * n:
-            return None
-        dealt = np.random.default_rng((seed, _WEAKEST, feature)).permutation(_evenly(others, 2 * n))
-        positive, negative, negatives = dealt[:n], dealt[n:], "weakest"
-    train = shown.choose(maxima, np.concatenate([positive, negative]), feature, seed)
-    return Chosen(train, positive, negative, negatives)
+    ranks, firing = ranked(maxima)
+    if firing < N_TOP:
+        return None
+    others, negatives, stream = _beside_top(ranks[:firing]), cast(Negatives, "silent"), _EXAMPLES
+    pool = others[activations[others].min(axis=1) <= 0]
+    if len(pool) < 2 * n:
+        pool, negatives, stream = others[np.median(activations[others], axis=1) < maxima[others]], "weakest", _WEAKEST
+    if len(pool) < 2 * n:
+        return None
+    dealt = np.random.default_rng((seed, stream, feature)).permutation(_evenly(pool, 2 * n))
+    return Examples(shown.choose(maxima, dealt, feature, seed), dealt[:n], dealt[n:], negatives)
+
+
+def wrong_marks(
+    activations: Float[np.ndarray, " token"], n: int, feature: int, fragment: int, seed: int
+) -> Int[np.ndarray, " marks"]:
+    """At most `n` tokens on which the feature is silent, drawn at random and sorted."""
+    silent = np.flatnonzero(activations <= 0)
+    draws = np.random.default_rng((seed, _MARKS, feature, fragment))
+    return np.sort(draws.choice(silent, min(n, len(silent)), replace=False))
+
+
+def in_random_order(n: int, feature: int, seed: int) -> Int[np.ndarray, " n"]:
+    """The order in which examples are asked about."""
+    return np.random.default_rng((seed, _EXAMPLES, feature, 1)).permutation(n)
 
 
 def strongest_tokens(activations: Float[np.ndarray, " token"]) -> Int[np.ndarray, " marks"]:
@@ -186,11 +194,6 @@ def intruded(maxima: Maxima, feature: int, seed: int, n: int, near: Near | None 
     )
 
 
-def ranked(maxima: Maxima) -> tuple[Int[np.ndarray, " fragment"], int]:
-    """Fragments by falling maximum, equal ones by number; and on how many the feature fires."""
-    return np.argsort(-maxima, kind="stable"), int(np.count_nonzero(maxima > 0))
-
-
 def _nearest(maxima: Maxima, near: Near, feature: int, seed: int, n: int) -> Int[np.ndarray, " examples"] | None:
     """`n` fragments in which the feature is silent and its nearest fire, of each of them in turn; None: too few."""
     draws = np.random.default_rng((seed, _NEAREST, feature))
@@ -212,8 +215,9 @@ def _quarters(maxima: Maxima, n: int) -> tuple[Int[np.ndarray, " strong"], Int[n
     return ranks[:size], ranks[-size:]
 
 
-def _n_silent(maxima: Maxima) -> int:
-    return int(np.count_nonzero(maxima <= 0))
+def _beside_top(ranks: Int[np.ndarray, " ranks"]) -> Int[np.ndarray, " others"]:
+    """Without those that Bills et al. 2023 show, which stay with the explainer."""
+    return _without(ranks, ranks[:N_TOP:STRIDE])
 
 
 def _without(values: Int[np.ndarray, " values"], others: Int[np.ndarray, " others"]) -> Int[np.ndarray, " left"]:

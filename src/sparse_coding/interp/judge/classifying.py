@@ -4,94 +4,79 @@ Detection and fuzzing, after Paulo et al. 2024, with their gaps closed: no text 
 explainer, both kinds are equally many, and in fuzzing they differ in their marks alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
-from sparse_coding.interp import fragments
-from sparse_coding.interp.cases import firing, unscored
-from sparse_coding.interp.explainers import Records
+from sparse_coding.interp.cases import Case, Feature, Fragments, firing
+from sparse_coding.interp.explainers import Explanation, Records
 from sparse_coding.interp.judge import choosing
-from sparse_coding.interp.judge.choosing import ORIGINAL, Near, Negatives, Shown
+from sparse_coding.interp.judge.choosing import ORIGINAL, Negatives, Shown
 from sparse_coding.interp.judge.judged import JudgedScore
 from sparse_coding.interp.judge.marks import MARKED, in_pieces, listed
-from sparse_coding.interp.judge.prompts import Prompt, quoted
-from sparse_coding.interp.judge.questions import Style, together, whole_numbers
+from sparse_coding.interp.judge.prompts import quoted
+from sparse_coding.interp.judge.questions import Asked, Question, whole_numbers
 from sparse_coding.interp.judge.ranking import auc
 from sparse_coding.interp.judge.simulating import ROOM, VALUE_TOKENS
-from sparse_coding.interp.scores import FeatureScore
+from sparse_coding.interp.scores import FeatureScore, Scores
 from sparse_coding.llm.answers import digits_of, expected_values
-from sparse_coding.llm.client import Answer, Client
+from sparse_coding.llm.client import Answer
 from sparse_coding.llm.request import Request
 
 Kind = Literal["detection", "fuzzing"]
-Known = Callable[[Request], Answer | None]
 
 
 @dataclass(frozen=True)
-class ClassifiedCase:
-    """A feature and the texts to be told apart, in the order in which they are asked about."""
+class ClassifiedCase(Case):
+    """Texts to be told apart, in the order in which they are asked about."""
 
-    feature: int
-    n_firing_fragments: int
-    train: Records
     texts: tuple[tuple[str, ...], ...]  # pieces: outside a mark, inside, outside, ...
     truth: Bool[np.ndarray, " text"]
-    negatives: Negatives = "silent"
+    negatives: Negatives
 
 
 def classified_case(
-    kind: Kind,
-    tokens: Int[np.ndarray, "fragment token"],
-    activations: Float[np.ndarray, "fragment token"],
-    vocabulary: Sequence[str],
-    feature: int,
-    seed: int,
-    n: int,
-    shuffled: bool = False,
-    shown: Shown = ORIGINAL,
-    near: Near | None = None,
+    kind: Kind, text: Fragments, feature: Feature, n: int, shown: Shown = ORIGINAL
 ) -> ClassifiedCase | FeatureScore:
     """`n` texts of each kind for a feature, or its row where there are too few.
 
     detection: the feature fires in them, or does not. fuzzing: it fires in all; marked are the tokens on which it is
     above MARKED of its highest there, or as many on which it is silent. Where a feature is hardly ever silent, and for
-    `near`, see interp.judge.choosing. `shuffled` is the null, as for simulations.
+    its nearest, see interp.judge.choosing.
     """
-    if shuffled:
-        activations = fragments.shuffle_positions(activations, feature, seed)
-    maxima = activations.max(axis=1)
+    seed, number, maxima = text.seed, feature.number, feature.maxima
+    activations = feature.on(slice(None), seed)
     if kind == "detection":
-        chosen = choosing.whole_texts(maxima, feature, seed, n, shown, near)
+        chosen = choosing.whole_texts(maxima, number, seed, n, shown, feature.near)
     else:
-        chosen = choosing.marked_texts(activations, feature, seed, n, shown)
+        chosen = choosing.marked_texts(activations, number, seed, n, shown)
     if chosen is None:
-        return unscored(feature, maxima, f"no {n} fragments of each kind beside those of the explainer")
+        return feature.unscored(f"no {n} fragments of each kind beside those of the explainer")
     rows = np.concatenate([chosen.positive, chosen.negative])
     truth = np.arange(len(rows)) < n
 
     def pieces(row: int, positive: bool) -> tuple[str, ...]:
-        texts = [vocabulary[token] for token in tokens[row]]
+        texts = [text.vocabulary[token] for token in text.tokens[row]]
         if kind == "detection":
             return ("".join(texts),)
         if chosen.negatives == "weakest":
             marked = choosing.strongest_tokens(activations[row])
             if not positive:
-                marked = choosing.weak_tokens(activations[row], len(marked), feature, row, seed)
+                marked = choosing.weak_tokens(activations[row], len(marked), number, row, seed)
         else:
             marked = np.flatnonzero(activations[row] > MARKED * maxima[row])
             if not positive:
-                marked = fragments.wrong_marks(activations[row], len(marked), feature, row, seed)
+                marked = choosing.wrong_marks(activations[row], len(marked), number, row, seed)
         return in_pieces(texts, set(marked.tolist()))
 
-    order = fragments.in_random_order(len(rows), feature, seed)
+    order = choosing.in_random_order(len(rows), number, seed)
     return ClassifiedCase(
-        feature=feature,
+        feature=number,
         n_firing_fragments=firing(maxima),
-        train=Records(tokens[chosen.train], activations[chosen.train]),
+        train=Records(text.tokens[chosen.train], activations[chosen.train]),
         texts=tuple(pieces(int(rows[at]), bool(truth[at])) for at in order),
         truth=truth[order],
         negatives=chosen.negatives,
@@ -99,54 +84,60 @@ def classified_case(
 
 
 @dataclass(frozen=True)
-class Classifying:
-    """A model that tells texts apart, `per_call` in one question."""
+class Classification:
+    """The judge that tells texts, or marked pieces, apart: `n` of each kind, `per_call` in one question."""
 
-    prompt: Prompt
-    style: Style
-    model: str
+    scorer: Kind
+    fragments: Fragments
+    n: int
+    shown: Shown
+    simulator: str
+    asked: Asked
     per_call: int
     places = frozenset({"feature", "examples"})
     sources = ("answers",)
 
-    def requests(self, explanation: str, case: ClassifiedCase, known: Known | None = None) -> list[Request]:
-        """All that is asked about one feature, with probabilities.
+    @property
+    def digest(self) -> str:
+        """See Judge."""
+        return self.asked.digest
 
-        known: kept answers. Where one is kept of the same question without probabilities, as earlier versions asked,
-        that question stands here: nothing is paid for twice.
-        """
-        feature = quoted(explanation)
-        return [self._request(feature, part, known) for part in self._parts(case)]
+    def case(self, feature: Feature) -> ClassifiedCase | FeatureScore:
+        """See Judge."""
+        return classified_case(self.scorer, self.fragments, feature, self.n, self.shown)
 
-    def _request(self, feature: str, part: Sequence[tuple[str, ...]], known: Known | None) -> Request:
-        messages = self.prompt.filled(feature=feature, examples=listed(part))
-        asked = self.model, messages, VALUE_TOKENS * len(part) + ROOM, whole_numbers(len(part), 1)
-        best = self.style.chat(*asked, logprobs=True)
-        if known is None or not self.style.logprobs or known(best) is not None:
-            return best
-        plain = self.style.chat(*asked)
-        return best if known(plain) is None else plain
+    def questions(self, explanation: Explanation, case: ClassifiedCase) -> list[Question]:
+        """With probabilities; earlier versions asked without."""
+        starts = range(0, len(case.texts), self.per_call)
+        return [self._question(quoted(explanation.text), case.texts[at : at + self.per_call]) for at in starts]
 
-    async def score(self, client: Client, explanation: str, case: ClassifiedCase) -> JudgedScore:
-        """Hold the answers against the truth. Raises as `usable`."""
+    def _question(self, feature: str, texts: Sequence[tuple[str, ...]]) -> Question:
+        n, examples = len(texts), listed(texts)
 
-        def parse(n: int) -> Callable[[Answer], tuple[np.ndarray, np.ndarray | None]]:
-            return lambda answer: (digits_of(answer, n, 1), expected_values(answer, n))
+        def request(logprobs: bool) -> Request:
+            most, schema = VALUE_TOKENS * n + ROOM, whole_numbers(n, 1)
+            return self.asked.chat({"feature": feature, "examples": examples}, most, schema, logprobs)
 
-        requests = self.requests(explanation, case, client.known)
-        asked = ((request, parse(len(part))) for request, part in zip(requests, self._parts(case), strict=True))
-        said, expected = zip(*await together(client, asked), strict=True)
+        def parse(answer: Answer) -> tuple[np.ndarray, np.ndarray | None]:
+            return digits_of(answer, n, 1), expected_values(answer, n)
+
+        return Question(request(logprobs=True), parse, older=request(logprobs=False))
+
+    def scores(
+        self,
+        explanation: Explanation,
+        case: ClassifiedCase,
+        answers: Sequence[tuple[np.ndarray, np.ndarray | None]],
+    ) -> Scores:
+        """See Judge."""
+        said, expected = zip(*answers, strict=True)
         ranks = None if any(values is None for values in expected) else np.concatenate(expected)
-        return classified(case, np.concatenate(said).astype(bool), explanation, ranks)
-
-    def _parts(self, case: ClassifiedCase) -> list[tuple[tuple[str, ...], ...]]:
-        return [case.texts[start : start + self.per_call] for start in range(0, len(case.texts), self.per_call)]
+        return {self.sources[0]: classified(case, np.concatenate(said).astype(bool), ranks)}
 
 
 def classified(
     case: ClassifiedCase,
     said: Bool[np.ndarray, " text"],
-    explanation: str,
     expected: Float[np.ndarray, " text"] | None = None,
 ) -> JudgedScore:
     """balanced_accuracy = (sensitivity + specificity) / 2; 0.5 is what knowing nothing gives, however one answers.
@@ -159,7 +150,6 @@ def classified(
         feature=case.feature,
         status="pred_constant" if len(set(said.tolist())) == 1 else "ok",
         n_firing_fragments=case.n_firing_fragments,
-        explanation=explanation,
         balanced_accuracy=(sensitivity + specificity) / 2,
         sensitivity=sensitivity,
         specificity=specificity,

@@ -6,17 +6,19 @@ cosines rank the texts.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from sparse_coding.interp.judge.choosing import Near, Shown
-from sparse_coding.interp.judge.classifying import ClassifiedCase, Known, classified_case
-from sparse_coding.interp.judge.judged import JudgedScore, Scores
+from sparse_coding.interp.cases import Feature, Fragments
+from sparse_coding.interp.explainers import Explanation
+from sparse_coding.interp.judge.choosing import Shown
+from sparse_coding.interp.judge.classifying import ClassifiedCase, classified_case
+from sparse_coding.interp.judge.judged import JudgedScore
+from sparse_coding.interp.judge.questions import Question
 from sparse_coding.interp.judge.ranking import auc
-from sparse_coding.interp.scores import FeatureScore
-from sparse_coding.llm.client import Client
-from sparse_coding.llm.request import Request
+from sparse_coding.interp.scores import FeatureScore, Scores
 
 Embed = Callable[[Sequence[str]], Float[np.ndarray, "text dimension"]]  # unit rows
 
@@ -29,7 +31,6 @@ def embedded(case: ClassifiedCase, explanation: str, embed: Embed) -> JudgedScor
         feature=case.feature,
         status="pred_constant" if np.ptp(similar) == 0 else "ok",
         n_firing_fragments=case.n_firing_fragments,
-        explanation=explanation,
         negatives=case.negatives,
         auc=auc(similar, case.truth),
     )
@@ -37,34 +38,25 @@ def embedded(case: ClassifiedCase, explanation: str, embed: Embed) -> JudgedScor
 
 @dataclass(frozen=True)
 class Embedding:
-    """Rank texts by their likeness to the explanation; embed: None where nothing is to be scored."""
+    """Rank the texts of detection by their likeness to the explanation; embed: None where nothing is to be scored."""
 
-    embed: Embed | None
-    digest: str
-    vocabulary: Sequence[str]
-    tokens: Int[np.ndarray, "fragment token"]
-    seed: int
-    examples: int
+    fragments: Fragments
+    n: int
     shown: Shown
     simulator: str
-    sources: tuple[str, ...] = ("cosines",)
+    embed: Embed | None
+    digest: str
+    sources = ("cosines",)
 
-    def case(
-        self,
-        activations: Float[np.ndarray, "fragment token"],
-        feature: int,
-        shuffled: bool,
-        near: Near | None = None,
-    ) -> ClassifiedCase | FeatureScore:
-        """See Judge. The texts are those of detection."""
-        texts = self.tokens, activations, self.vocabulary
-        return classified_case("detection", *texts, feature, self.seed, self.examples, shuffled, self.shown, near)
+    def case(self, feature: Feature) -> ClassifiedCase | FeatureScore:
+        """See Judge."""
+        return classified_case("detection", self.fragments, feature, self.n, self.shown)
 
-    def requests(self, explanation: str, case: ClassifiedCase, known: Known | None = None) -> list[Request]:
-        """See Judge: none."""
+    def questions(self, explanation: Explanation, case: ClassifiedCase) -> list[Question]:
+        """None: the vectors are computed."""
         return []
 
-    async def score(self, client: Client, explanation: str, case: ClassifiedCase) -> Scores:
+    def scores(self, explanation: Explanation, case: ClassifiedCase, answers: Sequence[Any]) -> Scores:
         """See Judge."""
         assert self.embed is not None
-        return {self.sources[0]: embedded(case, explanation, self.embed)}
+        return {self.sources[0]: embedded(case, explanation.text, self.embed)}

@@ -6,35 +6,43 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparse_coding.interp.explainers import Records, discretise
-from sparse_coding.interp.judge.prompts import Prompt, quoted
-from sparse_coding.interp.judge.questions import Style
+from sparse_coding.interp.judge.prompts import quoted
+from sparse_coding.interp.judge.questions import Asked, Question
 from sparse_coding.llm.answers import sentence_of
-from sparse_coding.llm.client import Answer
-from sparse_coding.llm.request import Request
 
 SPARSE = 0.2  # share of levels that are not 0, below which those are listed once more by themselves
 PLACES = frozenset({"records"})
 
 
 @dataclass(frozen=True)
+class Words:
+    """An explanation in words."""
+
+    text: str
+    n_rules: None = None
+
+
+@dataclass(frozen=True)
 class Explaining:
     """A model that explains; tokens: most of an explanation."""
 
-    prompt: Prompt
-    style: Style
-    model: str
+    asked: Asked
     vocabulary: Sequence[str]
     tokens: int
 
-    def request(self, records: Records) -> Request:
-        """What it is asked about these records."""
-        messages = self.prompt.filled(records=shown(records, self.vocabulary))
-        return self.style.chat(self.model, messages, self.tokens)
+    @property
+    def digest(self) -> str:
+        """See Explainer."""
+        return self.asked.digest
+
+    def questions(self, records: Records) -> list[Question]:
+        """One."""
+        return [Question(self.asked.chat({"records": shown(records, self.vocabulary)}, self.tokens), sentence_of)]
 
     @staticmethod
-    def parse(answer: Answer) -> str:
-        """The explanation. Raises Unusable where there is none."""
-        return sentence_of(answer)
+    def explained(records: Records, answers: Sequence[str]) -> Words:
+        """What it said."""
+        return Words(answers[0])
 
 
 def shown(records: Records, vocabulary: Sequence[str]) -> str:

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from sparse_coding.interp.judge.judges import Panel
+from sparse_coding.interp.explainers import Explanation
+from sparse_coding.interp.judge.explaining import Words
 from sparse_coding.interp.judge.questions import ATTEMPTS
 from sparse_coding.interp.judge.running import Task
+from sparse_coding.interp.panel import Panel
 from sparse_coding.interp.statistics import features_needed, half_width
 from sparse_coding.llm.answers import Cut, Unusable
 from sparse_coding.llm.client import Answer
@@ -14,7 +16,7 @@ from sparse_coding.llm.ledger import Price
 from sparse_coding.llm.request import Request
 
 BYTES_PER_TOKEN = 3.0  # of such prompts, numbered or tabbed lists of short JSON strings, before the model was seen
-EXPLANATION = "words of this kind, most of all at the end of what is said about them"  # of a usual length
+EXPLANATION = Words("words of this kind, most of all at the end of what is said about them")  # of a usual length
 LOOKED_AT = 8  # features whose questions are written out; the others are taken to be like them
 LOOKED_UP = 32  # features with an explanation whose other questions are looked up
 USUAL_SD, DIFFERENCE = 0.25, 0.1  # of scores over features; between two dictionaries
@@ -75,9 +77,9 @@ def forecast(
     # An explanation that is known may be another scorer's or for another judge: its questions are looked up.
     explained = [(task, said) for task, (_, said) in zip(alive, found, strict=True) if said is not None]
     looked_up = _evenly(explained, LOOKED_UP)
-    later = [panel.judge.requests(said, task.case, known) for task, said in looked_up]
-    to_come = [request for requests in later for request in requests if known(request) is None]
-    judged = [panel.judge.requests(EXPLANATION, task.case) for task in alive[:LOOKED_AT]]
+    later = [each.asked(known) for task, said in looked_up for each in panel.judge.questions(said, task.case)]
+    to_come = [request for request in later if known(request) is None]
+    judged = [[each.request for each in panel.judge.questions(EXPLANATION, task.case)] for task in alive[:LOOKED_AT]]
     each = sum(map(len, judged)) / max(len(judged), 1)
 
     total = Forecast(len(alive), 0, 0, 0.0, 0.0, 0.0, 0.0)
@@ -86,7 +88,7 @@ def forecast(
         for request in requests:
             size = seen.get(request.model, BYTES_PER_TOKEN)
             total = total.plus(request, weight, price(request.model), size)
-    explained_by = int(panel.explaining is not None)  # calls of a feature
+    explained_by = int(panel.explainer is not None)  # calls of a feature
     calls = round(len(alive) * (explained_by + each))
     return replace(total, calls=calls, known=calls - round(len(new) * (1 + each) + len(to_come) * share))
 
@@ -99,22 +101,22 @@ def bytes_of(request: Request) -> int:
 
 def _explained(
     panel: Panel, task: Task, known: Callable[[Request], Answer | None]
-) -> tuple[Request | None, str | None]:
+) -> tuple[Request | None, Explanation | None]:
     """What is still to be asked for an explanation, and the one that is known; neither where it failed.
 
     An explanation that nobody needs is known, and empty.
     """
-    if panel.explaining is None:
-        return None, ""
-    request = panel.explaining.request(task.case.train)
+    if panel.explainer is None:
+        return None, Words("")
+    (question,) = panel.explainer.questions(task.case.train)
     was_cut = False
     for attempt in range(ATTEMPTS):
-        asked = request.again(attempt, was_cut)
+        asked = question.request.again(attempt, was_cut)
         answer = known(asked)
         if answer is None:
             return asked, None
         try:
-            return None, panel.explaining.parse(answer)
+            return None, panel.explainer.explained(task.case.train, [question.parse(answer)])
         except Unusable as error:
             was_cut = isinstance(error, Cut)
     return None, None

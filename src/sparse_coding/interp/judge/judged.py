@@ -7,8 +7,6 @@ from typing import Any
 from sparse_coding.interp.judge.choosing import Negatives
 from sparse_coding.interp.scores import FeatureScore
 
-Scores = dict[str, FeatureScore]  # by source
-
 
 @dataclass(frozen=True)
 class JudgedScore(FeatureScore):

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 
 from sparse_coding.errors import Paused, Unanswered
-from sparse_coding.interp.judge.judged import Scores
 from sparse_coding.interp.judge.running import Outcome, Task
+from sparse_coding.interp.scores import Scores
 
 Column = list[Task]  # the features of one dictionary under one condition
 MOST_FAILED, CAPS = "autointerp.llm.most_failed", "autointerp.llm.connection"

@@ -1,11 +1,11 @@
 """From a filled prompt to a request, and to an answer that can be used."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sparse_coding.interp.judge.prompts import Message
+from sparse_coding.interp.judge.prompts import Message, Prompt
 from sparse_coding.llm import heard
 from sparse_coding.llm.answers import Cut, Unusable
 from sparse_coding.llm.client import Answer, Client
@@ -57,6 +57,26 @@ class Style:
         return {**self.extra, "model": model, "temperature": self.temperature, "seed": self.seed, "max_tokens": most}
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A model, and the words in which it is asked."""
+
+    prompt: Prompt
+    style: Style
+    model: str
+
+    @property
+    def digest(self) -> str:
+        """Of the prompt."""
+        return self.prompt.digest
+
+    def chat(
+        self, values: Mapping[str, str], tokens: int, schema: dict[str, Any] | None = None, logprobs: bool = False
+    ) -> Request:
+        """The prompt with `values` in its places; the rest as Style.chat."""
+        return self.style.chat(self.model, self.prompt.filled(**values), tokens, schema, logprobs)
+
+
 def whole_numbers(n: int, highest: int) -> dict[str, Any]:
     """The schema of {"0": d, ..., "n-1": d}: with all keys required, a server that holds to it cannot miscount."""
     keys = [str(number) for number in range(n)]
@@ -67,6 +87,25 @@ def whole_numbers(n: int, highest: int) -> dict[str, Any]:
         "required": keys,
         "additionalProperties": False,
     }
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a language model is asked. parse: raises Unusable for an answer that cannot be used.
+
+    older: the question as earlier versions asked it. Where an answer to that is kept and none to `request`, it serves:
+    nothing is paid for twice.
+    """
+
+    request: Request
+    parse: Callable[[Answer], Any]
+    older: Request | None = None
+
+    def asked(self, known: Callable[[Request], Answer | None]) -> Request:
+        """The form in which it is asked; known: kept answers."""
+        if self.older is None or known(self.request) is not None or known(self.older) is None:
+            return self.request
+        return self.older
 
 
 async def usable(client: Client, request: Request, parse: Callable[[Answer], Parsed]) -> Parsed:
@@ -100,32 +139,30 @@ async def usable(client: Client, request: Request, parse: Callable[[Answer], Par
         raise
 
 
-async def together(client: Client, asked: Iterable[tuple[Request, Callable[[Answer], Parsed]]]) -> list[Parsed]:
+async def together(client: Client, questions: Sequence[Question]) -> list[Any]:
     """What `usable` finds for each, in order; all of them are needed.
 
     Where one has no usable answer, those after it that were not begun yet are not sent: they could save nothing.
     Those before it are, so that the error does not hang on who answers first. It is raised when all have ended: what
     was sent is paid for, and is to be kept.
     """
-    pairs = list(asked)
-    useless = len(pairs)  # the first place whose answer cannot be used
+    useless = len(questions)  # the first place whose answer cannot be used
     begun = asyncio.Semaphore(client.reach.in_flight)  # or a second attempt would wait until all others were sent
 
-    async def one(place: int, request: Request, parse: Callable[[Answer], Parsed]) -> Parsed:
+    async def one(place: int, question: Question) -> Any:
         nonlocal useless
         async with begun:
             if place > useless:
                 raise CallFailed("not asked", "words")
             try:
-                return await usable(client, request, parse)
+                return await usable(client, question.asked(client.known), question.parse)
             except CallFailed as failed:
                 if failed.by != "server":  # an answer that did not come may come at the end of the run
                     useless = min(useless, place)
                 raise
 
-    tasks = (one(place, request, parse) for place, (request, parse) in enumerate(pairs))
-    results = await asyncio.gather(*tasks, return_exceptions=True)
+    results = await asyncio.gather(*map(one, range(len(questions)), questions), return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result
-    return results  # type: ignore[return-value]
+    return results

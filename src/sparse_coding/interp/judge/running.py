@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sparse_coding.errors import Paused, Unanswered
-from sparse_coding.interp.judge.judged import Scores
-from sparse_coding.interp.judge.judges import Panel
-from sparse_coding.interp.judge.questions import usable
-from sparse_coding.interp.scores import FeatureScore
+from sparse_coding.interp.explainers import Explanation
+from sparse_coding.interp.judge.questions import together
+from sparse_coding.interp.panel import Panel
+from sparse_coding.interp.scores import FeatureScore, Scores
 from sparse_coding.llm import heard
 from sparse_coding.llm.client import Client
 from sparse_coding.llm.faults import CallFailed
@@ -109,19 +109,20 @@ class Running:
                 raise
 
     async def _one(self, index: int) -> None:
-        task, explanation = self.tasks[index], None
-        if task.calls_nobody:
-            self._finish(index, dict.fromkeys(self.panel.judge.sources, task.case))
+        case, explanation = self.tasks[index].case, None
+        if self.tasks[index].calls_nobody:
+            self._finish(index, dict.fromkeys(self.panel.judge.sources, case))
             return
-        explaining, judge = self.panel.explaining, self.panel.judge
+        explainer, judge = self.panel.explainer, self.panel.judge
         explained, judged = self.answered[index] = set(), set()
         try:
-            if explaining is not None:
+            if explainer is not None:
                 with heard.listening(explained):
-                    explanation = await usable(self.client, explaining.request(task.case.train), explaining.parse)
+                    said = await together(self.client, explainer.questions(case.train))
+                explanation = explainer.explained(case.train, said)
             with heard.listening(judged):
-                scores = await judge.score(self.client, explanation or "", task.case)
-            self._finish(index, scores)
+                answers = await together(self.client, judge.questions(explanation, case))
+            self._finish(index, self.panel.scores(explanation, case, answers))
             self._in_a_row.clear()
         except CallFailed as failed:
             if failed.by == "words":
@@ -133,10 +134,11 @@ class Running:
                 found = f"{MOST_IN_A_ROW} features in a row without an answer that can be used ({failed.reason})"
                 raise Unanswered(self.client.reach.base_url, found, f"a model that answers; then {AGAIN}") from None
 
-    def _failed(self, index: int, reason: str, explanation: str | None) -> Scores:
+    def _failed(self, index: int, reason: str, explanation: Explanation | None) -> Scores:
         case = self.tasks[index].case
-        row = FeatureScore(case.feature, "failed", case.n_firing_fragments, reason)
-        return dict.fromkeys(self.panel.judge.sources, replace(row, explanation=explanation))
+        said = None if explanation is None else explanation.text
+        row = FeatureScore(case.feature, "failed", case.n_firing_fragments, reason, said)
+        return dict.fromkeys(self.panel.judge.sources, row)
 
     def _finish(self, index: int, scores: Scores) -> None:
         self.scores[index] = scores

@@ -3,18 +3,18 @@
 Three ways to ask. Their scores are not comparable: each is a source of its own in the table.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from sparse_coding.interp.judge.prompts import Prompt, numbered, quoted
-from sparse_coding.interp.judge.questions import Style, together, whole_numbers
-from sparse_coding.io.judged import FEW_DIGITS, NO_PROBABILITIES
+from sparse_coding.interp.explainers import Explanation
+from sparse_coding.interp.judge.prompts import numbered, quoted
+from sparse_coding.interp.judge.questions import Asked, Question, whole_numbers
+from sparse_coding.interp.simulation import Predictions
 from sparse_coding.llm.answers import (
     LEAST_MASS,
     Likely,
@@ -28,73 +28,57 @@ from sparse_coding.llm.answers import (
     object_of,
     text_of,
 )
-from sparse_coding.llm.client import Answer, Client
-from sparse_coding.llm.request import Request
+from sparse_coding.llm.client import Answer
 
 HIGHEST = 9  # one digit is one token for every tokenizer; "10" is not, and a correlation knows no scale
 VALUE_TOKENS, ROOM = 8, 32  # most tokens of `"63":9,`, also when it is spread out; around the object
 UNKNOWN = "unknown"
-
-Values = Float[np.ndarray, "fragment token"]
-Predictions = dict[str, Values | str]  # by source; a text: why there are none
-
-
-@runtime_checkable
-class Simulating(Protocol):
-    """A way to ask."""
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """What its predictions are made of, the best first."""
-        ...
-
-    @property
-    def prompt(self) -> Prompt:
-        """Its words."""
-        ...
-
-    def requests(self, explanation: str, tokens: Int[np.ndarray, "fragment token"]) -> list[Request]:
-        """All that is asked about one feature."""
-        ...
-
-    async def predict(self, client: Client, explanation: str, tokens: Int[np.ndarray, "fragment token"]) -> Predictions:
-        """The expected activation on each token, 0 to 9, by source. Raises as `usable`."""
-        ...
+NO_PROBABILITIES, FEW_DIGITS = "no probabilities in the answers", "probabilities that are hardly about digits"
 
 
 @dataclass(frozen=True)
-class Chat:
-    """A call a fragment: the tokens as a numbered list, the answer an object with a digit for each."""
+class _Simulator:
+    """What the three have in common: whom they ask, and what the numbers of tokens mean."""
 
-    prompt: Prompt
-    style: Style
-    model: str
+    asked: Asked
     vocabulary: Sequence[str]
-    places = frozenset({"feature", "tokens"})
+
+    @property
+    def digest(self) -> str:
+        """See Simulator."""
+        return self.asked.digest
+
+    def texts(self, tokens: Int[np.ndarray, " token"]) -> list[str]:
+        """Of the tokens of a fragment."""
+        return [self.vocabulary[token] for token in tokens]
+
+
+class _Written(_Simulator):
+    """A model that writes digits."""
 
     @property
     def sources(self) -> tuple[str, ...]:
         """Expected values where probabilities are asked for, and always what the model wrote."""
-        return ("logprob_ev", "sampled") if self.style.logprobs else ("sampled",)
+        return ("logprob_ev", "sampled") if self.asked.style.logprobs else ("sampled",)
 
-    def requests(self, explanation: str, tokens: Int[np.ndarray, "fragment token"]) -> list[Request]:
+    def by_source(self, rows: Iterable[tuple[np.ndarray, np.ndarray | str]]) -> Predictions:
+        """rows: of each fragment, what was written and what was expected, or why that is not known."""
+        written, expected = zip(*rows, strict=True)
+        found: Predictions = {"sampled": np.stack(written)}
+        why = next((row for row in expected if isinstance(row, str)), None)
+        found["logprob_ev"] = np.stack(expected) if why is None else why
+        return {source: found[source] for source in self.sources}
+
+
+class Chat(_Written):
+    """A call a fragment: the tokens as a numbered list, the answer an object with a digit for each."""
+
+    name, file, places = "chat", "simulate", frozenset({"feature", "tokens"})
+
+    def questions(self, explanation: Explanation, tokens: Int[np.ndarray, "fragment token"]) -> list[Question]:
         """One a fragment."""
         n = tokens.shape[1]
-        schema = whole_numbers(n, HIGHEST)
-        return [
-            self.style.chat(
-                self.model,
-                self.prompt.filled(feature=quoted(explanation), tokens=numbered(_texts(self.vocabulary, row))),
-                VALUE_TOKENS * n + ROOM,
-                schema,
-                logprobs=True,
-            )
-            for row in tokens
-        ]
-
-    async def predict(self, client: Client, explanation: str, tokens: Int[np.ndarray, "fragment token"]) -> Predictions:
-        """See Simulating."""
-        n = tokens.shape[1]
+        feature, most, schema = quoted(explanation.text), VALUE_TOKENS * n + ROOM, whole_numbers(n, HIGHEST)
 
         def parse(answer: Answer) -> tuple[np.ndarray, np.ndarray | str]:
             written, expected = digits_of(answer, n, HIGHEST).astype(float), expected_values(answer, n)
@@ -103,82 +87,75 @@ class Chat:
             mass = digit_mass(answer, n)
             return written, NO_PROBABILITIES if mass is None else _little(mass)
 
-        asked = ((request, parse) for request in self.requests(explanation, tokens))
-        return _by_source(self.sources, await together(client, asked))
-
-
-@dataclass(frozen=True)
-class PerToken:
-    """A call a token: it sees what stands before the token and answers with one digit."""
-
-    prompt: Prompt
-    style: Style
-    model: str
-    vocabulary: Sequence[str]
-    places = frozenset({"feature", "before", "token"})
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """As Chat."""
-        return ("logprob_ev", "sampled") if self.style.logprobs else ("sampled",)
-
-    def requests(self, explanation: str, tokens: Int[np.ndarray, "fragment token"]) -> list[Request]:
-        """One a token, fragment by fragment."""
-        feature = quoted(explanation)
+        lists = (numbered(self.texts(row)) for row in tokens)
         return [
-            self.style.chat(
-                self.model,
-                self.prompt.filled(feature=feature, before=quoted("".join(texts[:at])), token=quoted(text)),
-                1,
-                logprobs=True,
-            )
-            for row in tokens
-            for texts in [_texts(self.vocabulary, row)]
-            for at, text in enumerate(texts)
+            Question(self.asked.chat({"feature": feature, "tokens": each}, most, schema, logprobs=True), parse)
+            for each in lists
         ]
 
-    async def predict(self, client: Client, explanation: str, tokens: Int[np.ndarray, "fragment token"]) -> Predictions:
-        """See Simulating."""
-        asked = ((request, _one_digit) for request in self.requests(explanation, tokens))
-        values = np.array(await together(client, asked), np.float64).reshape(*tokens.shape, 3)
-        came, masses = np.isfinite(values[:, :, 2]).all(), values[:, :, 2]
-        why = _little(float(np.median(masses))) if came else NO_PROBABILITIES
-        rows = [(row[:, 0], row[:, 1] if np.isfinite(row[:, 1]).all() else why) for row in values]
-        return _by_source(self.sources, rows)
+    def predictions(
+        self,
+        explanation: Explanation,
+        tokens: Int[np.ndarray, "fragment token"],
+        answers: Sequence[tuple[np.ndarray, np.ndarray | str]],
+    ) -> Predictions:
+        """See Simulator: 0 to 9."""
+        return self.by_source(answers)
 
 
-@dataclass(frozen=True)
-class Echo:
+class PerToken(_Written):
+    """A call a token: it sees what stands before the token and answers with one digit."""
+
+    name, file, places = "per_token", "per_token", frozenset({"feature", "before", "token"})
+
+    def questions(self, explanation: Explanation, tokens: Int[np.ndarray, "fragment token"]) -> list[Question]:
+        """One a token, fragment by fragment."""
+        feature = quoted(explanation.text)
+
+        def question(before: Sequence[str], text: str) -> Question:
+            values = {"feature": feature, "before": quoted("".join(before)), "token": quoted(text)}
+            return Question(self.asked.chat(values, 1, logprobs=True), _one_digit)
+
+        rows = map(self.texts, tokens)
+        return [question(texts[:at], text) for texts in rows for at, text in enumerate(texts)]
+
+    def predictions(
+        self,
+        explanation: Explanation,
+        tokens: Int[np.ndarray, "fragment token"],
+        answers: Sequence[tuple[float, float, float]],
+    ) -> Predictions:
+        """See Simulator: 0 to 9."""
+        values = np.array(answers, np.float64).reshape(*tokens.shape, 3)
+        masses = values[:, :, 2]
+        why = _little(float(np.median(masses))) if np.isfinite(masses).all() else NO_PROBABILITIES
+        return self.by_source((row[:, 0], row[:, 1] if np.isfinite(row[:, 1]).all() else why) for row in values)
+
+
+class Echo(_Simulator):
     """A call a fragment, for servers that echo a prompt with probabilities (vLLM), as in Bills et al. 2023.
 
     Every token is followed by `unknown`; nothing is generated. What the model would have put there tells the value.
     """
 
-    prompt: Prompt
-    style: Style
-    model: str
-    vocabulary: Sequence[str]
-    places = frozenset({"feature", "tokens"})
-    sources: tuple[str, ...] = ("echo",)
+    name, file, places = "echo", "echo", frozenset({"feature", "tokens"})
+    sources = ("echo",)
 
-    def requests(self, explanation: str, tokens: Int[np.ndarray, "fragment token"]) -> list[Request]:
+    def questions(self, explanation: Explanation, tokens: Int[np.ndarray, "fragment token"]) -> list[Question]:
         """One a fragment."""
-        feature = quoted(explanation)
-        filled = (self.prompt.filled(feature=feature, tokens=self._lines(row)) for row in tokens)
-        return [self.style.echo(self.model, messages[0]["content"]) for messages in filled]
+        feature, found = quoted(explanation.text), []
+        for row in tokens:
+            lines = "\n".join(f"{quoted(text)}\t{UNKNOWN}" for text in self.texts(row))
+            prompt = self.asked.prompt.filled(feature=feature, tokens=lines)[0]["content"]
+            parse = partial(values_at, places=unknown_places(prompt, len(row)))
+            found.append(Question(self.asked.style.echo(self.asked.model, prompt), parse))
+        return found
 
-    async def predict(self, client: Client, explanation: str, tokens: Int[np.ndarray, "fragment token"]) -> Predictions:
-        """See Simulating."""
-
-        def parse(request: Request) -> Callable[[Answer], np.ndarray]:
-            return partial(values_at, places=unknown_places(request.body["prompt"], tokens.shape[1]))
-
-        asked = ((request, parse(request)) for request in self.requests(explanation, tokens))
-        rows = await together(client, asked)
-        return {"echo": np.stack(rows)}
-
-    def _lines(self, tokens: Int[np.ndarray, " token"]) -> str:
-        return "\n".join(f"{quoted(text)}\t{UNKNOWN}" for text in _texts(self.vocabulary, tokens))
+    def predictions(
+        self, explanation: Explanation, tokens: Int[np.ndarray, "fragment token"], answers: Sequence[np.ndarray]
+    ) -> Predictions:
+        """See Simulator: 0 to 9."""
+        return {"echo": np.stack(answers)}
 
 
 def unknown_places(prompt: str, n: int) -> list[int]:
@@ -215,10 +192,6 @@ def values_at(answer: Answer, places: Sequence[int]) -> Float[np.ndarray, " plac
     return np.array(values)
 
 
-def _texts(vocabulary: Sequence[str], tokens: Int[np.ndarray, " token"]) -> list[str]:
-    return [vocabulary[token] for token in tokens]
-
-
 def _one_digit(answer: Answer) -> tuple[float, float, float]:
     """The digit that was written, the expected one, and the probability of digits (both NaN without probabilities)."""
     text = text_of(answer).strip()
@@ -235,11 +208,3 @@ def _one_digit(answer: Answer) -> tuple[float, float, float]:
 def _little(mass: float) -> str:
     found = f"{mass:.2f} for them (median); wanted {LEAST_MASS}" if mass < LEAST_MASS else "those of some of the values"
     return f"{FEW_DIGITS}: {found}"
-
-
-def _by_source(sources: tuple[str, ...], rows: Iterable[tuple[np.ndarray, np.ndarray | str]]) -> Predictions:
-    written, expected = zip(*rows, strict=True)
-    found: Predictions = {"sampled": np.stack(written)}
-    why = next((row for row in expected if isinstance(row, str)), None)
-    found["logprob_ev"] = np.stack(expected) if why is None else why
-    return {source: found[source] for source in sources}

@@ -12,7 +12,7 @@ from sparse_coding.lm.corpora.streaming import texts
 
 
 @dataclass(frozen=True)
-class Loaded:
+class HubPart:
     """A split as `load_dataset` gives it: a `Dataset`, or an `IterableDataset` where it is streamed. See `parts.Part`.
 
     What is loaded whole comes from the library's cache, which knows a repository by its commit.
@@ -45,7 +45,7 @@ def parts(source: Source, streaming: bool) -> dict[str, Part]:
         corpus = load_dataset(**arguments, streaming=streaming)
     except Exception as error:  # network, hub and reader have exceptions of their own
         raise refusal(source, arguments, error) from error
-    return {str(name): Loaded(rows, source.text_field, source.place) for name, rows in corpus.items()}
+    return {str(name): HubPart(rows, source.text_field, source.place) for name, rows in corpus.items()}
 
 
 def _arguments(source: Source) -> dict[str, Any]:

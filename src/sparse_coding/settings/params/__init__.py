@@ -13,6 +13,7 @@ from sparse_coding.settings.params.dictionaries import Dictionaries, Own, Traini
 from sparse_coding.settings.params.interpretation import (
     MOST_FAILED,
     SET_HERE,
+    WHOLE_TEXTS,
     Autointerp,
     Caps,
     Connection,
@@ -47,6 +48,7 @@ from sparse_coding.settings.params.transformer import Transformer
 __all__ = [
     "MOST_FAILED",
     "SET_HERE",
+    "WHOLE_TEXTS",
     "Activations",
     "Architecture",
     "Autointerp",

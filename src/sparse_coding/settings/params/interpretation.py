@@ -12,6 +12,8 @@ from sparse_coding.settings.params.section import Architecture, Count, NonNegati
 _CHAT = {"model", "messages", "max_tokens", "temperature", "seed", "response_format", "logprobs", "top_logprobs"}
 SET_HERE = frozenset({*_CHAT, "max_completion_tokens", "prompt", "echo", "stream", "stream_options", "n", "best_of"})
 _PORTS = {"http": 80, "https": 443}
+# To these scorers other positions in a fragment are the same, and there is no null: knowing nothing gives 0.5.
+WHOLE_TEXTS = ("detection", "embedding")
 MOST_FAILED = 0.05  # with more, what is missing may matter as much as what was found
 
 

@@ -75,8 +75,8 @@ def split(section: Section) -> tuple[dict[str, Any], dict[str, Any]]:
     return deciding, free
 
 
-def describe_members(cell: Cell, names: list[str] | None = None) -> list[Described]:
-    """Rows for the members of a cell; only those in `names` where it is given."""
+def describe_members(cell: Cell) -> list[Described]:
+    """Rows for the members of a cell."""
     return [
         Described(
             name=name,
@@ -88,7 +88,6 @@ def describe_members(cell: Cell, names: list[str] | None = None) -> list[Describ
             seed=member.seed,
         )
         for name, member in zip(cell.member_names, cell.members, strict=True)
-        if names is None or name in names
     ]
 
 
@@ -194,24 +193,10 @@ def autointerp(params: Params, site: str) -> AutointerpSlice | AutointerpLlmSlic
 
 
 def _interpreted(params: Params, site: str) -> dict[str, Scored]:
-    """On a grid site: the chosen members, one of them with the null, and baselines. On a control site: its member."""
-    trained = [
-        row for cell in grid.cells(params, site) for row in describe_members(cell, grid.scored_members(params, cell))
-    ]
-    null, others = None, []
-    if grid.is_grid_site(params, site):
-        null, others = _shuffled_null(params, site, trained), describe_baselines(params, topk=False)
-    if params.autointerp.scorer in ("detection", "embedding"):
-        null = None  # other positions in a fragment are the same to them; knowing nothing gives 0.5
-    return {row.name: Scored(**row.model_dump(), shuffled_null=row.name == null) for row in (*trained, *others)}
-
-
-def _shuffled_null(params: Params, site: str, trained: list[Described]) -> str | None:
-    """The trained twin of the random-weights control, so that the controls can be compared; without one the first."""
-    if twin := grid.control_twin(params, site):
-        cell, member = twin
-        return cell.member_name(member)
-    return trained[0].name if trained else None
+    found = grid.interpreted(params, site)
+    rows = [row for cell in found.cells for row in describe_members(cell)]
+    rows += describe_baselines(params, topk=False) if found.baselines else []
+    return {row.name: Scored(**row.model_dump(), shuffled_null=row.name == found.null) for row in rows}
 
 
 def tables(names: list[str]) -> TablesSlice:
