@@ -85,8 +85,9 @@ def _activations(job: Job, name: str, sizes: Sizes) -> list[float]:
 
 
 def dictionary_bytes(n_feat: int, d_act: int, kind: str) -> int:
-    """A trained dictionary: one matrix or two, bias and gain, centre."""
-    return FLOAT * (methods.of(kind).matrices * n_feat * d_act + 2 * n_feat + d_act) + HEADER
+    """A trained dictionary: its matrices, what it has a number a feature of, the centre."""
+    about = methods.of(kind)
+    return FLOAT * (about.matrices * n_feat * d_act + about.vectors * n_feat + d_act) + HEADER
 
 
 def _dictionaries(job: Job, name: str, sizes: Sizes) -> list[float]:

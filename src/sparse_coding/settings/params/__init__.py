@@ -176,10 +176,6 @@ class Evaluation(Section):
         unit="vectors",
     )
 
-    def refits(self, ratio: float | None) -> bool:
-        """Whether a dictionary has its gains refitted: trained ones do, which have a ratio."""
-        return ratio is not None and self.gain_refit_rows is not None
-
     alive_share: Share = setting(
         1e-4, "A feature is alive if it fires on more held-out vectors than this.", unit="share"
     )
