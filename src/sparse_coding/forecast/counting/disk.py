@@ -9,6 +9,7 @@ import math
 from sparse_coding import methods
 from sparse_coding.forecast.counting.shapes import BYTES
 from sparse_coding.forecast.counting.vectors import Rows, Sizes
+from sparse_coding.portions.storing import COLUMNS, PAGE
 from sparse_coding.settings import slices
 from sparse_coding.settings.jobs import Job
 from sparse_coding.settings.params import Params
@@ -24,7 +25,6 @@ from sparse_coding.settings.slices.toy import ToySlice
 
 BLOCK = 4096  # of the file system
 FLOAT, INT, CHECKSUM = 4, 4, 8
-PAGE = 4096  # datasets of activations begin at one
 STAMP, LONG_STAMP, HEADER, LOG_LINE, ROW = 3900, 4800, 1200, 140, 1100
 FREQUENCY, FREQUENCY_HEAD = 10.5, 1350  # a feature of a frequency table
 TABLE_COLUMN_ROW, SCORE, SCORE_HEAD = 450, 53, 8000  # a row of an evaluation table; a scored feature
@@ -74,7 +74,7 @@ def activations_bytes(rows: Rows, d_act: int, bytes_each: int, block_rows: int) 
     """An activations file: vectors, three columns and checksums of each split, the mean."""
     total = 3 * PAGE + FLOAT * d_act
     for n in (rows.train, rows.held_out, rows.fragments):
-        parts = [n * d_act * bytes_each, *3 * [n * INT], math.ceil(n / block_rows) * CHECKSUM]
+        parts = [n * d_act * bytes_each, *len(COLUMNS) * [n * INT], math.ceil(n / block_rows) * CHECKSUM]
         total += sum(math.ceil(part / PAGE) * PAGE if part >= PAGE else part for part in parts)
     return total
 

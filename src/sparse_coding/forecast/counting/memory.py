@@ -8,6 +8,12 @@ from sparse_coding import methods, sites
 from sparse_coding.forecast.counting import corpus
 from sparse_coding.forecast.counting.shapes import BYTES
 from sparse_coding.forecast.counting.vectors import Sizes
+from sparse_coding.portions.baselines import READ_ROWS, nmf_rows
+from sparse_coding.portions.encoding import ENCODE_ROWS, SCREENED_ROWS
+from sparse_coding.portions.measuring import AT_A_TIME, MEASURE_ROWS
+from sparse_coding.portions.storing import PORTION_ROWS
+from sparse_coding.portions.toy import BLOCK, ENCODED
+from sparse_coding.portions.training import AHEAD, CHUNK_ROWS, DENSEST, STEPS_A_TURN
 from sparse_coding.settings.jobs import Job
 from sparse_coding.settings.params import Transformer
 from sparse_coding.settings.slices import (
@@ -36,10 +42,9 @@ LOOPS = 33 * MIB
 TEXT_KEPT = 4  # bytes a byte of text that was read and hashed
 PRETRAINED_ON, NGRAMS = 15, 57  # bytes a token: ids and blocks of them; n-grams of five orders while they are counted
 TOKEN_LOADED, TOKEN_PACKED = 13, 25  # bytes a token: ids, documents, and a copy while they are checked or packed
-ROWS_AHEAD, TURN, CHUNK = 32, 32, 256  # batches of the stream; those of a turn and of the one before; rows of a chunk
-PATTERN, SCREEN = 1.6, 4  # bytes a code: positive ones by row; scores of all
-MEASURED_ROWS, ENCODED_ROWS, READ_ROWS = 1024, 4096, 8192
-AT_A_TIME = 32  # dictionaries that are evaluated together
+TURN = 2 * STEPS_A_TURN  # batches of a turn and of the one before
+PATTERN, SCREEN = 8 * DENSEST, 4  # bytes a code: positive ones by row, as number and index; scores of all
+RANKED = 24  # bytes a code: all of the first batch in their order, where a share of them is to be positive
 HEAP = 100 * MIB  # that a thread keeps of what it freed (docs/decisions.md: memory of threads)
 SQUARES = 6  # matrices [n_feat, n_feat] of float64 that the gain refit holds at its peak
 ICA_COPIES = 38  # bytes a number of ICA's sample
@@ -89,7 +94,10 @@ def _activations(own: ActivationsSlice, sizes: Sizes, threads: int) -> float:
 
 
 def _import(own: ImportSlice, sizes: Sizes, threads: int) -> float:
-    return BASE["import"] + 4 * READ_ROWS * FLOAT * sizes.width(own.site)
+    """A portion, which of its numbers are finite, and as it is stored; the blocks of the writer."""
+    width, stored = sizes.width(own.site), BYTES[own.activations.dtype]
+    portion = min(PORTION_ROWS, sizes.rows(own.site).train) * (FLOAT + 1 + (stored if stored != FLOAT else 0))
+    return BASE["import"] + width * (portion + own.activations.block_rows * (4 * stored + 2 * FLOAT))
 
 
 def _dictionaries(own: DictionariesSlice, sizes: Sizes, threads: int) -> float:
@@ -98,21 +106,23 @@ def _dictionaries(own: DictionariesSlice, sizes: Sizes, threads: int) -> float:
     n_feat, about = sizes.features(own.site, own.architecture, own.ratio), methods.of(own.architecture)
     one = FLOAT * n_feat * width * about.matrices
     together = min(len(own.members), training.side_by_side)
-    stream = (max(training.buffer_rows, training.batch) + CHUNK) * width * BYTES[sizes.params.activations.dtype]
-    stream += (ROWS_AHEAD + TURN) * training.batch * width * FLOAT
-    steps = min(threads, together) * workspace(training.batch, n_feat, width, about.strength)
+    stream = (max(training.buffer_rows, training.batch) + CHUNK_ROWS) * width * BYTES[sizes.params.activations.dtype]
+    stream += (AHEAD + TURN) * training.batch * width * FLOAT
+    is_ranked = getattr(own.own, "initial_density", None) is not None
+    steps = min(threads, together) * workspace(training.batch, n_feat, width, about.strength, is_ranked)
     return BASE["dictionaries"] + LOOPS + 3 * one * together + stream + steps
 
 
-def workspace(batch: int, n_feat: int, d_act: int, strength: methods.Strength | None) -> float:
+def workspace(batch: int, n_feat: int, d_act: int, strength: methods.Strength | None, is_ranked: bool) -> float:
     """Scratch of one thread: pattern, scores and rounded factors of a sparse step; the codes of a dense one.
 
-    A wished L0 (thresholds) takes a second pattern, and pre-activations beside the codes.
+    A wished L0 (thresholds) takes a second pattern, and pre-activations beside the codes. Before all of these comes the
+    order of the first codes, where there is one.
     """
     codes = batch * n_feat
     patterns = PATTERN * (2 if strength == "l0" else 1)
     sparse = (patterns + SCREEN) * codes + n_feat * d_act + batch * d_act * (FLOAT + 1)
-    return sparse + (1 if strength == "l1" else 2) * FLOAT * codes
+    return max(sparse + (1 if strength == "l1" else 2) * FLOAT * codes, RANKED * codes if is_ranked else 0)
 
 
 def _baselines(own: BaselinesSlice, sizes: Sizes, threads: int) -> float:
@@ -122,7 +132,7 @@ def _baselines(own: BaselinesSlice, sizes: Sizes, threads: int) -> float:
     for member in own.members.values():
         sample = min(member.rows or rows, rows)
         if methods.of(member.method).solved:  # a block of the sample after another
-            held.append(NMF_COPIES * min(max(2048, 16 * width), sample) * width)
+            held.append(NMF_COPIES * min(nmf_rows(width), sample) * width)
         elif member.iterations is not None:
             held.append(ICA_COPIES * sample * width)
     return BASE["baselines"] + max(held)
@@ -137,8 +147,8 @@ def _evaluation(own: EvaluationSlice, sizes: Sizes, threads: int) -> float:
     held = max(sum(loaded[first : first + AT_A_TIME]) for first in range(0, len(loaded), AT_A_TIME))
     refits = sorted((DOUBLE * SQUARES * n**2 for n, refitted, _ in shapes if refitted), reverse=True)
     largest = max(n for n, _, _ in shapes)
-    measuring = sum(refits[:threads]) + threads * MEASURED_ROWS * (5 * FLOAT * largest + 6 * DOUBLE * width)
-    base = BASE["evaluation"] + LOOPS + held + threads * HEAP
+    measuring = sum(refits[:threads]) + threads * MEASURE_ROWS * (5 * FLOAT * largest + 6 * DOUBLE * width)
+    base = BASE["evaluation"] + LOOPS + held
     if own.model is None:
         return base - BASE["evaluation"] + BASE["baselines"] + measuring
     batch = own.evaluation.batch_blocks * sizes.params.dataset.context
@@ -146,7 +156,8 @@ def _evaluation(own: EvaluationSlice, sizes: Sizes, threads: int) -> float:
     kept = FLOAT * batch * (site.layer + 1) * 2 * sizes.model.d_model
     spliced = LOGITS * FLOAT * batch * sizes.model.vocabulary + 2 * FLOAT * batch * largest + kept + _pass(sizes, batch)
     busy = min(threads, -(-own.evaluation.splice_blocks // own.evaluation.batch_blocks))
-    return base + _weights(sizes) + TOKEN_LOADED * sizes.tokens + max(measuring, busy * spliced)
+    splicing = busy * (spliced + min(HEAP, spliced))
+    return base + _weights(sizes) + TOKEN_LOADED * sizes.tokens + max(measuring, splicing)
 
 
 def _loaded_matrices(kind: str) -> int:
@@ -161,8 +172,8 @@ def _autointerp(own: AutointerpSlice | AutointerpLlmSlice, sizes: Sizes, threads
     shapes = [sizes.features(own.site, row.kind, row.ratio) for row in own.members.values()]
     features = [min(own.sampling.features, n) for n in shapes]
     codes = sum(sorted((FLOAT * n * rows for n in features), reverse=True)[:threads])
-    encoding = ENCODED_ROWS * FLOAT * (2 * width + max(features)) + 4 * FLOAT * max(shapes) * width
-    screened = PATTERN * 1024 * max(shapes)
+    encoding = ENCODE_ROWS * FLOAT * (2 * width + max(features)) + 4 * FLOAT * max(shapes) * width
+    screened = PATTERN * SCREENED_ROWS * max(shapes)
     heaps = (min(threads, len(shapes)) - 1) * HEAP
     return BASE["autointerp"] + LOOPS + codes + heaps + threads * (encoding + screened) + TOKEN_LOADED * sizes.tokens
 
@@ -186,10 +197,11 @@ def _toy(own: ToySlice, sizes: Sizes, threads: int) -> float:
     n_feat = max(1, round(own.ratio * training.true_features))
     one = FLOAT * n_feat * training.d_act * methods.of(training.architecture).matrices
     steps = min(threads, len(own.members)) * workspace(
-        training.batch, n_feat, training.d_act, methods.of(training.architecture).strength
-    )
-    drawn = (TURN + 1) * training.batch * training.d_act * FLOAT + 1024 * training.true_features * 3 * DOUBLE
-    held_out = training.held_out * training.d_act * 2 * FLOAT + 2048 * n_feat * 4 * FLOAT
+        training.batch, n_feat, training.d_act, methods.of(training.architecture).strength,
+        training.initial_density is not None,
+    )  # fmt: skip
+    drawn = (TURN + 1) * training.batch * training.d_act * FLOAT + BLOCK * training.true_features * 3 * DOUBLE
+    held_out = training.held_out * training.d_act * 2 * FLOAT + ENCODED * n_feat * 4 * FLOAT
     return BASE["toy"] + LOOPS + 3 * one * len(own.members) + drawn + max(steps, held_out)
 
 

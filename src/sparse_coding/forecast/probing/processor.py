@@ -10,6 +10,7 @@ from sparse_coding.forecast.probing import evaluating, fitting, interpreting, pr
 from sparse_coding.forecast.probing.assumed import UNKNOWN, settled_l0
 from sparse_coding.forecast.probing.network import Network
 from sparse_coding.io.activations.layout import TORCH_DTYPES
+from sparse_coding.portions.measuring import AT_A_TIME
 from sparse_coding.settings import jobs
 from sparse_coding.settings.jobs import Job
 from sparse_coding.settings.outside import EMBEDDED_CORPUS
@@ -123,7 +124,7 @@ class Costs:
         if own.model is None:
             return total
         total += subjects * INTERVALS[1] * evaluating.interval(own.evaluation.splice_blocks)
-        parts = -(-len(own.members) // 32)
+        parts = -(-len(own.members) // AT_A_TIME)
         above = self.sizes.model.layers - sites.parse(own.site).layer - 1
         tokens = min(own.evaluation.splice_blocks * self.sizes.params.dataset.context, rows.held_out)
         network = self.network
