@@ -18,7 +18,7 @@ from sparse_coding.forecast.counting.vectors import Rows, Sizes
 from sparse_coding.io import dictionaries
 from sparse_coding.io.activations import ActivationsWriter, Header
 from sparse_coding.lm.model import LanguageModel
-from sparse_coding.settings import jobs, outside, slices
+from sparse_coding.settings import outside, slices
 from sparse_coding.settings.params import Model, Params, own_section
 from sparse_coding.sites import LOCATIONS, Site
 from tests.tiny_model import make_tiny_model
@@ -52,9 +52,7 @@ def test_features_and_tables_follow_from_settings_and_from_no_name(tmp_path):
     assert wanted.items() <= features.items()
     assert sizes.features("mine", "jumprelu", 4) == 48
     assert [sizes.refits(kind) for kind in ("tied", "jumprelu", "pca")] == [True, True, False]
-    known = jobs.of_params(params)
-    table = known["evaluation_tables_mine"]
-    assert disk._evaluation(table, "mine", sizes)[1] == disk.FREQUENCY * sum(features.values()) + disk.FREQUENCY_HEAD
+    assert disk._of_site(sizes, "mine") == (sum(features.values()), 2 + len(features))  # two of them are refitted
 
 
 @pytest.mark.parametrize(("dtype", "size"), [("float16", 2), ("float32", 4)])

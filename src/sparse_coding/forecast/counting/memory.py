@@ -35,8 +35,8 @@ FLOAT, DOUBLE = 4, 8
 LIBRARIES = 250 * MIB  # mapped code, once for all jobs
 # Python with what a step imports, measured; loops: what numba adds with the first compiled loop.
 BASE = {name: size * MIB for name, size in {
-    "dataset": 289, "activations": 375, "dictionaries": 177, "baselines": 263, "evaluation": 375, "autointerp": 183,
-    "plots": 198, "toy": 190, "transformer": 315, "tables": 75, "summary": 38, "import": 180,
+    "dataset": 289, "activations": 375, "dictionaries": 177, "baselines": 247, "evaluation": 347, "autointerp": 183,
+    "plots": 149, "toy": 190, "transformer": 315, "tables": 75, "summary": 38, "import": 180,
 }.items()}  # fmt: skip
 LOOPS = 33 * MIB
 TEXT_KEPT = 4  # bytes a byte of text that was read and hashed
@@ -45,10 +45,12 @@ TOKEN_LOADED, TOKEN_PACKED = 13, 25  # bytes a token: ids, documents, and a copy
 TURN = 2 * STEPS_A_TURN  # batches of a turn and of the one before
 PATTERN, SCREEN = 8 * DENSEST, 4  # bytes a code: positive ones by row, as number and index; scores of all
 RANKED = 24  # bytes a code: all of the first batch in their order, where a share of them is to be positive
-HEAP = 100 * MIB  # that a thread keeps of what it freed (docs/decisions.md: memory of threads)
+# What a thread keeps of what it freed (docs/decisions.md: memory of threads): at most, and however little it does; half
+# of the most after so many passes; of measuring, when splicing begins.
+HEAP, LEAST_HEAP, PASSES, LEFT = 100 * MIB, 30 * MIB, 20, 0.6
 SQUARES = 6  # matrices [n_feat, n_feat] of float64 that the gain refit holds at its peak
-ICA_COPIES = 38  # bytes a number of ICA's sample
-NMF_COPIES = 48
+ICA_COPIES, NMF_COPIES = 30, 80  # bytes a number of ICA's sample, of the block of NMF
+CANVAS, INCHES2, WIDTH = 10, 110, 12.0  # bytes a dot of a figure; square inches of one of that width
 HIDDEN = 14  # widths of the residual stream that a pass holds for a token, beside those of the MLP
 LOGITS = 4  # clean ones, their log-probabilities and probabilities, spliced ones
 
@@ -59,7 +61,12 @@ def of_job(job: Job, sizes: Sizes, threads: int) -> int:
     for kind, peak in _PEAKS:
         if isinstance(own, kind):
             return round(peak(own, sizes, threads))
-    return BASE["plots"] if job.stage == "plots" or job.name == "toy_figure" else BASE["summary"]
+    return _figure(sizes) if job.stage == "plots" or job.name == "toy_figure" else BASE["summary"]
+
+
+def _figure(sizes: Sizes) -> int:
+    own = sizes.params.plots
+    return BASE["plots"] + round(CANVAS * INCHES2 * (own.width / WIDTH * own.dpi) ** 2)
 
 
 def _weights(sizes: Sizes, random: bool = False) -> int:
@@ -126,20 +133,22 @@ def workspace(batch: int, n_feat: int, d_act: int, strength: methods.Strength | 
 
 
 def _baselines(own: BaselinesSlice, sizes: Sizes, threads: int) -> float:
-    """One method after another: the largest of them."""
+    """One method after another: PCA, or the largest of the others beside what is left of it."""
     width, rows = sizes.width(own.site), sizes.rows(own.site).train
-    held = [READ_ROWS * width * (FLOAT + 2 * DOUBLE) + 4 * DOUBLE * width**2]
+    read = READ_ROWS * width * (FLOAT + 2 * DOUBLE) + 4 * DOUBLE * width**2
+    held = [read]
     for member in own.members.values():
         sample = min(member.rows or rows, rows)
         if methods.of(member.method).solved:  # a block of the sample after another
-            held.append(NMF_COPIES * min(nmf_rows(width), sample) * width)
+            block = sample / max(1, sample // nmf_rows(width))
+            held.append(LEFT * read + NMF_COPIES * block * width)
         elif member.iterations is not None:
-            held.append(ICA_COPIES * sample * width)
+            held.append(LEFT * read + ICA_COPIES * sample * width)
     return BASE["baselines"] + max(held)
 
 
 def _evaluation(own: EvaluationSlice, sizes: Sizes, threads: int) -> float:
-    """The dictionaries of a part, and the larger of: measuring (a gain refit a thread), splicing (logits a thread)."""
+    """The dictionaries of a part, and the larger of: measuring (a gain refit a thread), splicing, with what is left."""
     width = sizes.width(own.site)
     rows = own.members.values()
     shapes = [(sizes.features(own.site, row.kind, row.ratio), sizes.refits(row.kind), row.kind) for row in rows]
@@ -151,13 +160,21 @@ def _evaluation(own: EvaluationSlice, sizes: Sizes, threads: int) -> float:
     base = BASE["evaluation"] + LOOPS + held
     if own.model is None:
         return base - BASE["evaluation"] + BASE["baselines"] + measuring
-    batch = own.evaluation.batch_blocks * sizes.params.dataset.context
-    site = sites.parse(own.site)
-    kept = FLOAT * batch * (site.layer + 1) * 2 * sizes.model.d_model
-    spliced = LOGITS * FLOAT * batch * sizes.model.vocabulary + 2 * FLOAT * batch * largest + kept + _pass(sizes, batch)
-    busy = min(threads, -(-own.evaluation.splice_blocks // own.evaluation.batch_blocks))
-    splicing = busy * (spliced + min(HEAP, spliced))
+    left = min(LEFT * measuring, threads * HEAP)
+    variants = sum(1 + refitted for _, refitted, _ in shapes)
+    splicing = left + _splicing(own, sizes, largest, variants, threads)
     return base + _weights(sizes) + TOKEN_LOADED * sizes.tokens + max(measuring, splicing)
+
+
+def _splicing(own: EvaluationSlice, sizes: Sizes, n_feat: int, variants: int, threads: int) -> float:
+    """Logits and codes of a batch a thread, and what its heap keeps: the more, the more passes it has done."""
+    batch, site = own.evaluation.batch_blocks * sizes.params.dataset.context, sites.parse(own.site)
+    kept = FLOAT * batch * (site.layer + 1) * 2 * sizes.model.d_model
+    spliced = LOGITS * FLOAT * batch * sizes.model.vocabulary + 2 * FLOAT * batch * n_feat + kept + _pass(sizes, batch)
+    batches = -(-own.evaluation.splice_blocks // own.evaluation.batch_blocks)
+    busy = min(threads, batches)
+    passes = batches * variants / busy
+    return busy * (spliced + min(HEAP, 2 * spliced) * passes / (passes + PASSES))
 
 
 def _loaded_matrices(kind: str) -> int:
@@ -167,14 +184,15 @@ def _loaded_matrices(kind: str) -> int:
 
 
 def _autointerp(own: AutointerpSlice | AutointerpLlmSlice, sizes: Sizes, threads: int) -> float:
-    """The codes of sampled features on all fragments, a dictionary a thread."""
+    """The codes of sampled features on all fragments, a dictionary a thread; what the heaps of others than one keep."""
     rows, width = sizes.rows(own.site).fragments, sizes.width(own.site)
     shapes = [sizes.features(own.site, row.kind, row.ratio) for row in own.members.values()]
     features = [min(own.sampling.features, n) for n in shapes]
     codes = sum(sorted((FLOAT * n * rows for n in features), reverse=True)[:threads])
     encoding = ENCODE_ROWS * FLOAT * (2 * width + max(features)) + 4 * FLOAT * max(shapes) * width
     screened = PATTERN * SCREENED_ROWS * max(shapes)
-    heaps = (min(threads, len(shapes)) - 1) * HEAP
+    busy = min(threads, len(shapes))
+    heaps = (busy - 1) * min(HEAP, LEAST_HEAP + codes / busy + encoding + screened)
     return BASE["autointerp"] + LOOPS + codes + heaps + threads * (encoding + screened) + TOKEN_LOADED * sizes.tokens
 
 
