@@ -156,7 +156,7 @@ def _evaluation(job: Job, name: str, sizes: Sizes) -> Files:
         return {"summary.csv": SUMMARY * lines, "points.csv": POINTS * lines, "metrics.json": METRICS * lines}
     assert isinstance(own, EvaluationSlice)
     about = own.members[name]
-    n_feat, refits = sizes.features(own.site, about.kind, about.ratio), sizes.refits(about.kind)
+    n_feat, refits = sizes.features(own.site, about.kind, about.ratio), sizes.params.evaluation.refits(about.kind)
     told = min(n_feat, sizes.rows(own.site).held_out / APART)
     rows = {"json": ROW * (1 + refits), "frequency.parquet": FREQUENCY_HEAD + FREQUENCY[0] * n_feat + DISTINCT * told}
     return rows | ({"gains.safetensors": FLOAT * n_feat + 250} if refits else {})
@@ -166,7 +166,7 @@ def _of_site(sizes: Sizes, site: str) -> tuple[int, int]:
     """Features of all dictionaries of a site, and rows of its table."""
     members = slices.evaluation(sizes.params, site).members.values()
     features = sum(sizes.features(site, each.kind, each.ratio) for each in members)
-    return features, sum(1 + sizes.refits(each.kind) for each in members)
+    return features, sum(1 + sizes.params.evaluation.refits(each.kind) for each in members)
 
 
 def _lines(sizes: Sizes, site: str) -> float:

@@ -151,7 +151,10 @@ def _evaluation(own: EvaluationSlice, sizes: Sizes, threads: int) -> float:
     """The dictionaries of a part, and the larger of: measuring (a gain refit a thread), splicing, with what is left."""
     width = sizes.width(own.site)
     rows = own.members.values()
-    shapes = [(sizes.features(own.site, row.kind, row.ratio), sizes.refits(row.kind), row.kind) for row in rows]
+    shapes = [
+        (sizes.features(own.site, row.kind, row.ratio), sizes.params.evaluation.refits(row.kind), row.kind)
+        for row in rows
+    ]
     loaded = [FLOAT * n * width * _loaded_matrices(kind) for n, _, kind in shapes]
     held = max(sum(loaded[first : first + AT_A_TIME]) for first in range(0, len(loaded), AT_A_TIME))
     refits = sorted((DOUBLE * SQUARES * n**2 for n, refitted, _ in shapes if refitted), reverse=True)

@@ -112,7 +112,7 @@ class Costs:
         total, rebuilt, subjects = 0.0, 0.0, 0
         for row in own.members.values():
             n_feat, iterations = self.sizes.features(own.site, row.kind, row.ratio), self._iterations(row.kind)
-            refitted = self.sizes.refits(row.kind)
+            refitted = self.sizes.params.evaluation.refits(row.kind)
             variants = 2 if refitted else 1
             total += rows.held_out * evaluating.measured(n_feat, width, row.k, iterations, variants)
             if refitted:

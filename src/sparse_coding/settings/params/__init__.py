@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from sparse_coding import methods
 from sparse_coding.settings.params.dataset import Dataset
 from sparse_coding.settings.params.dictionaries import Dictionaries, Own, Training, own_section
 from sparse_coding.settings.params.interpretation import (
@@ -175,6 +176,10 @@ class Evaluation(Section):
         "Training vectors to fit the gain refit on, at most; null: no refit, which takes n_feat^2 of memory.",
         unit="vectors",
     )
+
+    def refits(self, kind: str) -> bool:
+        """Whether a dictionary of this kind has its gains refitted: learned ones do."""
+        return methods.is_learned(kind) and self.gain_refit_rows is not None
 
     alive_share: Share = setting(
         1e-4, "A feature is alive if it fires on more held-out vectors than this.", unit="share"
