@@ -5,6 +5,7 @@ whole blocks of the file system.
 """
 
 import math
+from collections.abc import Mapping
 
 from sparse_coding import methods
 from sparse_coding.forecast.counting.shapes import BYTES
@@ -48,7 +49,7 @@ VOCABULARY_ENTRY = 9
 SOURCE_READ = 45 * BLOCK  # what is remembered of the code, and of decisions: once
 JOB_FILES = 3 * BLOCK  # its orders, log, benchmark, lock
 REMEMBERED = 7 * BLOCK  # of one artifact: hashes, what Snakemake notes of each file
-Files = dict[str, float]  # bytes, by how their names end
+Files = Mapping[str, float]  # bytes, by how their names end
 
 
 def of_member(job: Job, name: str, sizes: Sizes) -> int:
@@ -158,8 +159,9 @@ def _evaluation(job: Job, name: str, sizes: Sizes) -> Files:
     about = own.members[name]
     n_feat, refits = sizes.features(own.site, about.kind, about.ratio), sizes.params.evaluation.refits(about.kind)
     told = min(n_feat, sizes.rows(own.site).held_out / APART)
-    rows = {"json": ROW * (1 + refits), "frequency.parquet": FREQUENCY_HEAD + FREQUENCY[0] * n_feat + DISTINCT * told}
-    return rows | ({"gains.safetensors": FLOAT * n_feat + 250} if refits else {})
+    frequencies = FREQUENCY_HEAD + FREQUENCY[0] * n_feat + DISTINCT * told
+    gains = {"gains.safetensors": FLOAT * n_feat + 250} if refits else {}
+    return {"json": ROW * (1 + refits), "frequency.parquet": frequencies, **gains}
 
 
 def _of_site(sizes: Sizes, site: str) -> tuple[int, int]:
@@ -184,7 +186,7 @@ def _autointerp(job: Job, name: str, sizes: Sizes) -> Files:
     factor = 1 if isinstance(own, AutointerpSlice) else 4  # what models say is longer
     one = factor * SCORE * features + SCORE_HEAD
     has_null = name in members and members[name].shuffled_null
-    return {"parquet": one} | ({"shuffled_null.parquet": one} if has_null else {})
+    return {"parquet": one, **({"shuffled_null.parquet": one} if has_null else {})}
 
 
 def _plots(job: Job, name: str, sizes: Sizes) -> Files:

@@ -136,7 +136,7 @@ def _baselines(own: BaselinesSlice, sizes: Sizes, threads: int) -> float:
     """One method after another: PCA, or the largest of the others beside what is left of it."""
     width, rows = sizes.width(own.site), sizes.rows(own.site).train
     read = READ_ROWS * width * (FLOAT + 2 * DOUBLE) + 4 * DOUBLE * width**2
-    held = [read]
+    held: list[float] = [read]
     for member in own.members.values():
         sample = min(member.rows or rows, rows)
         if methods.of(member.method).solved:  # a block of the sample after another

@@ -23,6 +23,7 @@ from sparse_coding.settings.slices import (
     DictionariesSlice,
     EvaluationSlice,
     ImportSlice,
+    SummarySlice,
     TablesSlice,
 )  # fmt: skip
 from sparse_coding.settings.slices.toy import ToySlice
@@ -30,7 +31,16 @@ from sparse_coding.settings.slices.toy import ToySlice
 WRITTEN = 4  # passes over a stored vector beside its hashes: kept rows, conversion, check, mean norm
 DRAWN = 40e-9  # seconds of a random number and a code of the toy's truth
 INTERVALS = (2, 3)  # of a dictionary over documents, and over blocks
+OTHER_STARTS = ((TablesSlice, "tables"), (SummarySlice, "summary"), (ImportSlice, "import"))
 ABLATIONS, CLEAN = 2, 3  # conditions beside the dictionaries; passes until the clean one is at hand
+
+
+def _start_of(job: Job) -> str:
+    """Which start a job has: without a model, evaluation starts as baselines do."""
+    own = job.settings
+    if isinstance(own, EvaluationSlice) and own.model is None:
+        return "baselines"
+    return next((start for kind, start in OTHER_STARTS if isinstance(own, kind)), job.stage)
 
 
 class Costs:
@@ -43,8 +53,7 @@ class Costs:
     def of_job(self, job: Job) -> float:
         """Processor seconds of a job. Raises BadInput as `Sizes`."""
         with one_thread():
-            kind = "tables" if isinstance(job.settings, TablesSlice) else job.stage
-            fixed = starting.SECONDS.get("summary" if job.name == "evaluation_summary" else kind, 1.0)
+            fixed = starting.SECONDS.get(_start_of(job), 1.0)
             own = {known: work for known, work in self._kinds() if isinstance(job.settings, known)}
             work = next(iter(own.values()))(job.settings) if own else 0.0
             hashed = starting.hashed() * disk.of_job(job, self.sizes)
