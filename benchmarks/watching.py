@@ -12,13 +12,19 @@ from pathlib import Path
 
 TICK = os.sysconf("SC_CLK_TCK")
 PERIOD = 0.02  # seconds
+MEMORY = ("RssAnon", "RssShmem", "RssFile", "VmHWM")
 
 
 @dataclass
 class Taken:
-    """memory: most bytes that a job held as its own; seconds: processor time, by process, with finished children."""
+    """memory: most bytes that a job held as its own; seconds: processor time, by process, with finished children.
+
+    A peak that falls between two looks shows in the most that the kernel saw resident, of which as much is taken away
+    as was ever seen mapped from files.
+    """
 
     memory: int = 0
+    mapped: int = 0
     by_process: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -48,10 +54,12 @@ def _look(process: str, folder: Path, found: dict[str, Taken]) -> None:
             return
         order = next(word for word in words if word.endswith(".json"))
         status = (place / "status").read_text()
-        own = sum(int(re.search(rf"{name}:\s+(\d+)", status)[1]) for name in ("RssAnon", "RssShmem"))  # type: ignore[index]
+        said = dict(re.findall(r"^(\w+):\s+(\d+) kB$", status, re.MULTILINE))
+        anonymous, shared, mapped, most = (1024 * int(said[name]) for name in MEMORY)
         times = (place / "stat").read_text().rsplit(")", 1)[1].split()[11:15]
-    except (OSError, StopIteration, TypeError):
+    except (OSError, StopIteration, KeyError):
         return  # it ended meanwhile
     taken = found.setdefault(re.sub(r"-[0-9a-f]{12}\.json$", "", Path(order).name), Taken())
-    taken.memory = max(taken.memory, own * 1024)
+    taken.mapped = max(taken.mapped, mapped)
+    taken.memory = max(taken.memory, anonymous + shared, most - taken.mapped)
     taken.by_process[process] = sum(map(int, times)) / TICK

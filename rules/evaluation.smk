@@ -21,7 +21,7 @@ for site in PARAMS.grid.sites:
             name: [
                 f"rows/{name}.json",
                 f"rows/{name}.frequency.parquet",
-                *([f"gains/{name}.safetensors"] if settings.evaluation.refits(described.ratio) else []),
+                *([f"gains/{name}.safetensors"] if settings.evaluation.refits(described.kind) else []),
             ]
             for name, described in settings.members.items()
         },

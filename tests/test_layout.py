@@ -40,7 +40,8 @@ VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "base", "tools"
 LONGEST_FILE, LONGEST_FUNCTION = 300, 60
 
 # Rooms from the ground up, and what each may import beside itself: the import of a file above it would be a circle.
-GROUND = {"errors", "atomic", "methods"}
+NUMBERS = "portions"  # a package of them, in which modules know nothing
+GROUND = {"errors", "atomic", "methods", NUMBERS}
 ROOMS: dict[str, set[str]] = {
     "files": set(),
     "workflow": set(),
@@ -169,12 +170,17 @@ def test_the_rooms_stand_in_their_order():
         seen.add(name)
     folders = {file.parent for file in FILES if len(file.relative_to(SOURCE).parts) > 1}
     rooms = {room_of(".".join(folder.relative_to(SOURCE).parts)) for folder in folders}
-    assert rooms == {*ROOMS, "forecast"} - {"load"}
+    assert rooms == {*ROOMS, "forecast", NUMBERS} - {"load"}
 
 
 def test_at_the_top_stands_what_a_user_imports_and_what_all_rooms_share():
     top = {file.stem for file in SOURCE.glob("*.py")}
-    assert top == {"__init__", "__main__", "load", "ending_quietly", *GROUND}
+    assert top == {"__init__", "__main__", "load", "ending_quietly", *GROUND} - {NUMBERS}
+
+
+def test_numbers_that_rooms_share_know_nothing():
+    for file in (SOURCE / NUMBERS).glob("*.py"):
+        assert not set(imported(file)), file
 
 
 def test_the_workflow_knows_nothing_of_sparse_coding():

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from sparse_coding.errors import BadInput
 
 Strength = Literal["l1", "k", "l0"]  # the lists of `grid` that make members of one cell
+COUNTING: tuple[Strength, ...] = ("k", "l0")  # codes of a vector, so that there are no more of them than features
 STRENGTHS: dict[Strength, str] = {"l1": "L1", "k": "k", "l0": "L0 target"}  # as figures name them
 # As tables name them: there `l0` is the measured one.
 COLUMNS: dict[Strength, str] = {"l1": "l1", "k": "k", "l0": "l0_target"}
@@ -15,7 +16,8 @@ COLUMNS: dict[Strength, str] = {"l1": "l1", "k": "k", "l0": "l0_target"}
 class Method:
     """One kind. strength: what its members differ in; None for a baseline, which has one.
 
-    matrices: of [n_feat, d_act], in its file. colour, marker, dashes: in figures. source: who described it first.
+    matrices, vectors: of [n_feat, d_act] and of [n_feat] (bias, gain, threshold), in its file. colour, marker, dashes:
+    in figures. source: who described it first.
     signed: a baseline that holds each direction as +d and -d, so that it has top-k variants. solved: one whose codes
     are found by non-negative least squares.
     """
@@ -28,6 +30,7 @@ class Method:
     marker: str
     source: str
     dashes: Any = "-"
+    vectors: int = 2
     signed: bool = False
     solved: bool = False
 
@@ -52,7 +55,7 @@ _ROWS = (
     Method("tied", "tied", "l1", 1, "#0072B2", "o", "Cunningham et al. 2023"),
     Method("untied", "untied", "l1", 2, "#009E73", "s", "Bricken et al. 2023"),
     Method("topk", "TopK", "k", 2, "#D55E00", "^", "Gao et al. 2024"),
-    Method("jumprelu", "JumpReLU", "l0", 2, "#CC79A7", "d", "Rajamanoharan et al. 2024"),
+    Method("jumprelu", "JumpReLU", "l0", 2, "#CC79A7", "d", "Rajamanoharan et al. 2024", vectors=3),
     Method("pca", "PCA", None, 1, "#111111", "D", "Pearson 1901", (0, (5, 2)), signed=True),
     Method("ica", "ICA", None, 2, "#555555", "X", "Hyvärinen & Oja 2000", (0, (5, 2, 1, 2)), signed=True),
     Method("nmf", "NMF", None, 1, "#777777", "P", "Lee & Seung 1999", solved=True),

@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from sparse_coding.core.baselines import ica, neuron_basis, nmf, original, pca, random
+from sparse_coding.portions.baselines import nmf_rows
 
 D = 8
 
@@ -29,7 +30,7 @@ def correlated(n_rows=4000, d_act=D, seed=0, dtype=torch.float64):
 def fit_nmf(x, iterations=100, encode_iterations=100):
     """In blocks as the stage gives them."""
     mixed = x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))]
-    blocks = mixed.tensor_split(max(1, len(x) // nmf.block_rows(x.shape[1])))
+    blocks = mixed.tensor_split(max(1, len(x) // nmf_rows(x.shape[1])))
     return nmf.fit(lambda: blocks, iterations=iterations, encode_iterations=encode_iterations)
 
 

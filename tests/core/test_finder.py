@@ -33,7 +33,7 @@ def test_some_codes_are_those_of_all(seed, n_feat, d_act, n_rows, k, at_once):
     x = torch.randn(n_rows, d_act, generator=generator)
     features = torch.randperm(n_feat, generator=generator)[: n_feat // 2 + 1]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finder, "AT_ONCE", at_once)
+        patch.setattr(finder, "SCREENED_ROWS", at_once)
         codes = dictionary.encode_features(x, features)
     wanted = dictionary.encode(x)[:, features]
     torch.testing.assert_close(codes, wanted, rtol=1e-5, atol=1e-5)

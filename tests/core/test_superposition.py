@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sparse_coding.core import superposition
-from sparse_coding.core.superposition import BLOCK, HELD_OUT, TRAIN, Vectors, truth
+from sparse_coding.core.superposition import HELD_OUT, TRAIN, Vectors, truth
+from sparse_coding.portions.toy import BLOCK
 
 BLOCKS = 100
 

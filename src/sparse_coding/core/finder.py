@@ -13,12 +13,12 @@ from sparse_coding.kernels import bounds, screen, thresholds
 from sparse_coding.kernels.bounds import Rounded, Screened
 from sparse_coding.kernels.pattern import Pattern
 from sparse_coding.kernels.thresholds import Borders
+from sparse_coding.portions.encoding import SCREENED_ROWS
 
 # A feature that the screen lets pass in vain costs an exact product. With int8, float32's dearer screen is saved: it
 # pays as long as no more than this share of all features passes in vain (measured; it moves no result).
 WORTH_INT8 = 0.15
 ROUNDS_WITHOUT_INT8 = 64
-AT_ONCE = 1024  # rows
 
 
 @dataclass
@@ -129,7 +129,7 @@ def largest_codes(
     # Also where no gradient is recorded, numpy takes no tensor that wants one.
     weights = encoder.detach().contiguous().numpy(), bias.detach().contiguous().numpy()
     by, found = Screen.fastest(), []
-    for part in x.detach().contiguous().split(AT_ONCE):
+    for part in x.detach().contiguous().split(SCREENED_ROWS):
         finder = Finder(len(part), x.shape[1], len(bias), len(part) * k)
         given = finder.find(part.numpy(), *weights, k, by)
         if given is None or not bounds.are_finite(given):

@@ -22,7 +22,8 @@ from scipy.sparse import csr_array
 from scipy.special import ndtri
 from torch import Tensor
 
-BLOCK = 1024  # vectors of one random state
+from sparse_coding.portions.toy import BLOCK
+
 TRUTH, LOADINGS, TRAIN, HELD_OUT, WEIGHTS = range(5)  # streams of one seed
 
 

@@ -13,8 +13,7 @@ from sparse_coding.interp.fragments import Choice, choose_features
 from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io.activations import Split
 from sparse_coding.io.tokens import Tokens
-
-ENCODE_ROWS = 4096  # vectors encoded at a time
+from sparse_coding.portions.encoding import ENCODE_ROWS
 
 
 def fragment_ids(path: Path, fragments: Split, text: Tokens) -> Int[np.ndarray, "fragment token"]:

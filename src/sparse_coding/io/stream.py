@@ -16,9 +16,7 @@ from torch import Tensor
 
 from sparse_coding.errors import BadInput
 from sparse_coding.io.activations import Split
-
-CHUNK_ROWS = 256
-AHEAD = 32  # at 60 batches a second half a second, in which a buffer is filled
+from sparse_coding.portions.training import AHEAD, CHUNK_ROWS
 
 
 def batches(

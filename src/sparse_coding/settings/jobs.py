@@ -46,8 +46,10 @@ def every(params: Params) -> Iterator[Job]:
 
 
 def wanted(params: Params) -> dict[str, Job]:
-    """Those that the target `all` needs."""
-    return {name: job for name, job in of_params(params).items() if not job.apart}
+    """Those that the target `all` needs: no model that nothing reads."""
+    known = of_params(params)
+    read = {need for job in known.values() for need in job.needs}
+    return {name: job for name, job in known.items() if not job.apart and (job.stage != "transformer" or name in read)}
 
 
 def _model(params: Params) -> Iterator[Job]:

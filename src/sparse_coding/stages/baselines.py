@@ -24,10 +24,9 @@ from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries
 from sparse_coding.io.activations import ActivationsFile, Split, open_activations
+from sparse_coding.portions.baselines import READ_ROWS, nmf_rows
 from sparse_coding.settings.params import Baseline
 from sparse_coding.settings.slices import BaselineMember, BaselinesSlice
-
-READ_ROWS = 8192
 
 Fitted = tuple[Dictionary, dict[str, Any]]  # and how it was made: what its file says beside name and site
 
@@ -109,7 +108,7 @@ def _ica(member: BaselineMember, file: ActivationsFile) -> Fitted:
 def _nmf(member: BaselineMember, file: ActivationsFile) -> Fitted:
     train, seed, iterations = file.split("train"), member.seed or 0, member.iterations or 1
     sample = _sample(train.n_rows, member.rows or train.n_rows, seed)
-    blocks = partial(_mixed_blocks, train, sample, nmf.block_rows(file.d_act), seed)
+    blocks = partial(_mixed_blocks, train, sample, nmf_rows(file.d_act), seed)
     dictionary = nmf.fit(blocks, iterations=iterations, encode_iterations=member.encode_iterations or 1)
     return dictionary, {"seed": seed, "fit_rows": len(sample), "iterations": iterations}
 

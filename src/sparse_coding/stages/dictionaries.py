@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from sparse_coding import methods
 from sparse_coding.atomic import write_text
 from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
@@ -52,7 +53,7 @@ def run(
 
     `done` hears the name of each member that is written; partly: where one in training is kept, None: nowhere. Members
     that diverge take nothing from the others: these are finished first, then NotFinite is raised for the first of them.
-    Raises BadInput, before any is trained, where grid.k asks for more codes than there are features.
+    Raises BadInput, before any is trained, where grid.k or grid.l0 asks for more codes than there are features.
     """
     failures: list[NotFinite] = []
     names, size = list(settings.members), settings.training.side_by_side
@@ -61,7 +62,7 @@ def run(
         open_activations(activations) as file,
         tqdm(total=settings.training.steps * len(names), desc=label, unit="step") as progress,
     ):
-        _check_k(settings, file)
+        _check_codes(settings, file)
         mean, scale = (file.mean, file.mean_norm) if settings.training.normalise else (0 * file.mean, 1.0)
 
         at = {name: partly(name) for name in names} if partly is not None else {}
@@ -94,12 +95,12 @@ def run(
         raise failures[0]
 
 
-def _check_k(settings: DictionariesSlice, file: ActivationsFile) -> None:
+def _check_codes(settings: DictionariesSlice, file: ActivationsFile) -> None:
     n_feat = round(settings.ratio * file.d_act)
     for member in settings.members.values():
-        if member.k is not None and member.k > n_feat:
+        if member.strength in methods.COUNTING and member.value > n_feat:
             cell = f"{settings.architecture}_r{settings.ratio:g} of {settings.site}"
-            raise BadInput("grid.k", str(member.k), f"at most {n_feat}, the features of {cell}")
+            raise BadInput(f"grid.{member.strength}", f"{member.value:g}", f"at most {n_feat}, the features of {cell}")
 
 
 def _train(

@@ -38,13 +38,12 @@ from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.io.tables.frequency import FREQUENCY
 from sparse_coding.lm import losses
 from sparse_coding.lm.model import LanguageModel
+from sparse_coding.portions.measuring import AT_A_TIME, MEASURE_ROWS
 from sparse_coding.settings import sites
 from sparse_coding.settings.params import Evaluation
 from sparse_coding.settings.slices import Described, EvaluationSlice
 
 RUN_ROWS = 256  # the gain refit reads runs of this many vectors from all over the training split
-MEASURE_ROWS = 1024  # vectors measured at a time: their codes stay in the cache of the processor
-AT_A_TIME = 32  # dictionaries that are measured together: a kill costs these at most, the clean pass is made for each
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,11 +26,11 @@ from sparse_coding.errors import BadInput
 from sparse_coding.files import vector_files
 from sparse_coding.files.lfs import refuse_pointer
 from sparse_coding.io.activations import ActivationsWriter, Header, SplitName
+from sparse_coding.portions.storing import PORTION_ROWS
 from sparse_coding.settings.slices import ImportSlice
 
 NO_TOKEN = -1
 NO_MODEL = ""
-PORTION_ROWS = 65_536
 _WANTED = "a two-dimensional array of floating-point numbers, [row, d_act]"
 _WANTED_PT = "one tensor [row, d_act] of floating-point numbers, written by torch.save"
 _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)

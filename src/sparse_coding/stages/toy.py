@@ -25,9 +25,8 @@ from sparse_coding.core.training import processor
 from sparse_coding.core.training.trainee import Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, tables
+from sparse_coding.portions.toy import ENCODED
 from sparse_coding.settings.slices.toy import ToySlice
-
-ENCODED = 2048  # held-out vectors at a time: they change no result
 
 
 def run(settings: ToySlice, *, output: Path, threads: int, done: Callable[[str], object] = lambda name: None) -> None:

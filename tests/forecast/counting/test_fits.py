@@ -102,6 +102,17 @@ def test_k_above_the_features_of_a_cell_is_refused_with_the_cells(folder):
     fits.check(some(grid={"architectures": ["tied"], "ratios": [1], "k": [500]}))  # for topk alone
 
 
+def test_a_wished_l0_above_the_features_of_a_cell_is_refused_as_k_is(folder):
+    jump = {"architectures": ["tied", "jumprelu"], "ratios": [1, 2]}
+    fits.check(some(grid={**jump, "l0": [0.5, 12]}))
+    refused(
+        r"^params\.yaml: grid\.l0: found 12\.5, 30; wanted at most 12, the features of jumprelu_r1 of layer1_residual; "
+        r"at most 24, the features of jumprelu_r2 of layer1_residual \(grid\.only can leave cells out\)$",
+        grid={**jump, "l0": [4, 12.5, 30]},
+    )
+    fits.check(some(grid={"architectures": ["tied"], "ratios": [1], "l0": [500]}))  # for jumprelu alone
+
+
 def test_what_a_config_lists_or_leaves_out_is_not_held_against_anything(folder):
     write_config(folder, hidden_size=[12, 24], max_position_embeddings=None)
     fits.check(some(grid={"architectures": ["topk"], "k": [999]}, dataset={"context": 9999}))
@@ -148,11 +159,14 @@ def imported(folder: Path, **own: Any) -> dict[str, Any]:
 
 
 def test_what_stage_dictionaries_cannot_know_before_it_says_before_training(folder):
-    params = Params.model_validate(imported(folder))
+    own = imported(folder)
+    own["grid"] |= {"architectures": ["topk", "jumprelu"], "l0": [8, 24.5]}
+    params = Params.model_validate(own)
     import_activations.run(slices.import_activations(params, "narrow"), folder=folder / "vectors", output=folder)
-    settings = slices.dictionaries(params, grid.cells(params, "narrow")[0])
-    with pytest.raises(BadInput, match=r"^grid\.k: found 25; wanted at most 24, the features of topk_r2 of narrow$"):
-        dictionaries.run(settings, activations=folder / "narrow.h5", output=folder / "out", threads=1)
+    for cell, found in zip(grid.cells(params, "narrow"), (r"grid\.k: found 25", r"grid\.l0: found 24\.5"), strict=True):
+        settings = slices.dictionaries(params, cell)
+        with pytest.raises(BadInput, match=rf"^{found}; wanted at most 24, the features of {cell.name} of narrow$"):
+            dictionaries.run(settings, activations=folder / "narrow.h5", output=folder / "out", threads=1)
     assert not (folder / "out").exists()
 
 

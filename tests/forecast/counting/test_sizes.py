@@ -9,6 +9,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoConfig
 
+from sparse_coding import methods
+from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.errors import BadInput
 from sparse_coding.forecast.counting import disk, imported, safetensors_head, shapes
@@ -16,23 +18,23 @@ from sparse_coding.forecast.counting.vectors import Rows, Sizes
 from sparse_coding.io import dictionaries
 from sparse_coding.io.activations import ActivationsWriter, Header
 from sparse_coding.lm.model import LanguageModel
-from sparse_coding.settings import jobs, outside, slices
-from sparse_coding.settings.params import Model, Params
+from sparse_coding.settings import outside, slices
+from sparse_coding.settings.params import Model, Params, own_section
 from sparse_coding.settings.sites import LOCATIONS, Site
-from tests.architectures import BY_NAME
 from tests.tiny_model import make_tiny_model
 
 KILOBYTE = 1000
 
 
-@pytest.mark.parametrize("architecture", ["tied", "untied", "topk"])
+@pytest.mark.parametrize("architecture", methods.LEARNED)
 def test_a_dictionary(architecture, tmp_path):
-    module = BY_NAME[architecture]
-    made = module.init(96, 32, torch.Generator().manual_seed(0))
+    """So many features that a vector of numbers for them is more than what a header may be off."""
+    module = build(architecture, own_section(architecture)().model_dump(mode="json"))
+    made = module.init(960, 32, torch.Generator().manual_seed(0))
     made |= {name: matrix + 0.1 for name, matrix in made.items() if name == "encoder"}  # as training parts them
     penalty = Penalty(l1=0.1, k=4)
     dictionaries.save(tmp_path / "d.safetensors", module.fold(made, {}, torch.zeros(32), 1.0, penalty), {"site": "s"})
-    wanted = disk.dictionary_bytes(96, 32, architecture)
+    wanted = disk.dictionary_bytes(960, 32, architecture)
     assert (tmp_path / "d.safetensors").stat().st_size == pytest.approx(wanted, abs=KILOBYTE)
 
 
@@ -49,10 +51,8 @@ def test_features_and_tables_follow_from_settings_and_from_no_name(tmp_path):
     wanted = {"tied_r0.5_l1-0.002_s0": 6, "topk_r4_k2_s0": 48, "nmf": 12, "pca": 24, "pca_top3": 24, "random": 24}
     assert wanted.items() <= features.items()
     assert sizes.features("mine", "jumprelu", 4) == 48
-    assert [sizes.refits(kind) for kind in ("tied", "jumprelu", "pca")] == [True, True, False]
-    known = jobs.of_params(params)
-    table = known["evaluation_tables_mine"]
-    assert disk._evaluation(table, "mine", sizes)[1] == disk.FREQUENCY * sum(features.values()) + disk.FREQUENCY_HEAD
+    assert [sizes.params.evaluation.refits(kind) for kind in ("tied", "jumprelu", "pca")] == [True, True, False]
+    assert disk._of_site(sizes, "mine") == (sum(features.values()), 2 + len(features))  # two of them are refitted
 
 
 @pytest.mark.parametrize(("dtype", "size"), [("float16", 2), ("float32", 4)])

@@ -16,18 +16,12 @@ CODE_STEPS, ATOM_STEPS = 2, 5  # of one iteration
 CAREFUL, FURTHER = 2, 0.8  # after the first iterations of a visit, atoms move further than the steps say
 LEAST = 1e-6  # of the largest code's size
 KEPT = 0.5  # what is left of the sums over earlier blocks, a visit later
-ROWS_A_DIMENSION, LEAST_ROWS = 16, 2048
-
-
-def block_rows(d_act: int) -> int:
-    """How many rows a block should have: enough to say all entries of the atoms."""
-    return max(LEAST_ROWS, ROWS_A_DIMENSION * d_act)
 
 
 def fit(blocks: Blocks, *, iterations: int, encode_iterations: int) -> Dictionary:
     """As many non-negative atoms as dimensions (or rows of a block, if fewer), above the minimum of each dimension.
 
-    `blocks()` gives all rows, in blocks of about `block_rows` in random order, the same at each call; one block and
+    `blocks()` gives all rows, in blocks of about `nmf_rows` in random order, the same at each call; one block and
     its codes are in memory at a time. Each row takes part in `iterations` iterations, rounded up to whole visits. The
     minimum is that of the rows. A vector below it needs no care: non-negative least squares finds the nearest point
     that the atoms reach. Atoms that came out zero are dropped.

@@ -14,8 +14,7 @@ from torch import Tensor
 from sparse_coding.core.training.keeping import NEVER, Keeping
 from sparse_coding.core.training.steps.workspace import Workspaces
 from sparse_coding.core.training.trainee import NotFinite, Trainee
-
-STEPS_A_TURN = 16  # a member's weights and moments stay in the cache for so many batches
+from sparse_coding.portions.training import STEPS_A_TURN
 
 
 def train(

@@ -13,8 +13,9 @@ from sparse_coding.core.finder import Screen
 from sparse_coding.core.training.adam import Adam
 from sparse_coding.core.training.steps import dense, general, sparse
 from sparse_coding.core.training.steps.seen import Seen
-from sparse_coding.core.training.steps.workspace import DENSEST, Workspaces
+from sparse_coding.core.training.steps.workspace import Workspaces
 from sparse_coding.errors import BadInput
+from sparse_coding.portions.training import DENSEST
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,12 @@ whole blocks of the file system.
 """
 
 import math
+from collections.abc import Mapping
 
 from sparse_coding import methods
 from sparse_coding.forecast.counting.shapes import BYTES
 from sparse_coding.forecast.counting.vectors import Rows, Sizes
+from sparse_coding.portions.storing import COLUMNS, PAGE
 from sparse_coding.settings import slices
 from sparse_coding.settings.jobs import Job
 from sparse_coding.settings.params import Params
@@ -18,28 +20,46 @@ from sparse_coding.settings.slices import (
     BaselinesSlice,
     DictionariesSlice,
     EvaluationSlice,
+    SummarySlice,
     TablesSlice,
 )
 from sparse_coding.settings.slices.toy import ToySlice
 
 BLOCK = 4096  # of the file system
 FLOAT, INT, CHECKSUM = 4, 4, 8
-PAGE = 4096  # datasets of activations begin at one
-STAMP, LONG_STAMP, HEADER, LOG_LINE, ROW = 3900, 4800, 1200, 140, 1100
-FREQUENCY, FREQUENCY_HEAD = 10.5, 1350  # a feature of a frequency table
-TABLE_COLUMN_ROW, SCORE, SCORE_HEAD = 450, 53, 8000  # a row of an evaluation table; a scored feature
-CAPTION, FIGURE_INCHES2, DOT = 2000, 110, 0.18  # a figure: bytes a dot
+HEADER, LOG_LINE, ROW = 1200, 134, 1330
+STAMP = {"dataset": 2700, "activations": 2900, "dictionaries": 5500, "evaluation": 5500, "autointerp": 4800}
+OTHER_STAMP, OF_MODEL = 3900, 1100  # of the latter is what stamps tell of a model and its tokens
+GATHERING, GATHERED = 1350, 110  # the stamp of a table, and a dictionary in it
+# A frequency table: its head, a feature, and a number as often as it is another one. Of so many held-out vectors, as
+# many numbers are told apart, in one table and in that of a site.
+FREQUENCY_HEAD, FREQUENCY, DISTINCT, APART, ALL_APART = 1350, (3.0, 1.2), 7.5, 16, 2.5
+TABLE_HEAD, TABLE_ROW = 13_300, 176  # of evaluation
+SUMMARY, POINTS, METRICS = 560, 100, 212  # a row of each
+WITHOUT_MODEL = 0.5  # of such a row, where nothing is spliced
+SCORE, SCORE_HEAD = 53, 8000  # a scored feature; gathered, and a dictionary beside them
+GATHERED_SCORE, GATHERED_NAME, MEAN, MEANS_HEAD = 44, 200, 480, 700
+CAPTION, FIGURE, SUBJECT = (
+    2000,
+    1700,
+    520,
+)  # a figure: bytes a dot per inch, and for the square root of its dictionaries
+TOY_SUBJECTS = 20  # as many dictionaries' worth of bytes
 VOCABULARY_ENTRY = 9
-_LONG = ("dictionaries", "evaluation", "autointerp")  # whose stamps tell of more upstream
-JOB_FILES = 8 * BLOCK  # its order, log, benchmark, lock
-REMEMBERED = 5 * BLOCK  # of one artifact: hashes, what Snakemake notes of each file
+SOURCE_READ = 45 * BLOCK  # what is remembered of the code, and of decisions: once
+JOB_FILES = 3 * BLOCK  # its orders, log, benchmark, lock
+REMEMBERED = 7 * BLOCK  # of one artifact: hashes, what Snakemake notes of each file
+Files = Mapping[str, float]  # bytes, by how their names end
 
 
 def of_member(job: Job, name: str, sizes: Sizes) -> int:
     """Bytes below results/ of one artifact of a job. Raises BadInput where its width cannot be known."""
-    files = _FILES[job.stage](job, name, sizes)
-    stamp = LONG_STAMP if name in getattr(job.settings, "members", ()) and job.stage in _LONG else STAMP
-    return sum(_on_disk(size) for size in (*files, stamp))
+    return sum(on_disk(size) for size in files_of(job, name, sizes).values())
+
+
+def files_of(job: Job, name: str, sizes: Sizes) -> Files:
+    """Bytes of each file of an artifact, its stamp too. Raises as `of_member`."""
+    return {**_FILES[job.stage](job, name, sizes), "stamp": _stamp(job, sizes)}
 
 
 def of_job(job: Job, sizes: Sizes, members: tuple[str, ...] | None = None) -> int:
@@ -55,97 +75,133 @@ def in_work(job: Job, params: Params, sizes: Sizes) -> int:
     return kept
 
 
-def _on_disk(size: float) -> int:
+def _stamp(job: Job, sizes: Sizes) -> int:
+    own = job.settings
+    if isinstance(own, TablesSlice | SummarySlice):
+        return GATHERING + GATHERED * len(getattr(own, "names", ()))
+    has_model = getattr(own, "site", None) not in sizes.params.activations.imported
+    return STAMP.get(job.stage, OTHER_STAMP) - (0 if has_model else OF_MODEL)
+
+
+def on_disk(size: float) -> int:
+    """What a file takes of its file system."""
     return math.ceil(size / BLOCK) * BLOCK
 
 
-def _model(job: Job, name: str, sizes: Sizes) -> list[float]:
-    return [FLOAT * sizes.model.parameters, 64 * sizes.model.vocabulary, 150_000]
+def _model(job: Job, name: str, sizes: Sizes) -> Files:
+    return {
+        "safetensors": FLOAT * sizes.model.parameters,
+        "tokenizer.json": 64 * sizes.model.vocabulary,
+        "rest": 150_000,
+    }
 
 
-def _dataset(job: Job, name: str, sizes: Sizes) -> list[float]:
+def _dataset(job: Job, name: str, sizes: Sizes) -> Files:
     own = sizes.params.dataset
     blocks = sizes.blocks(own.train_tokens) + sizes.blocks(own.held_out_tokens)
     fragments = own.fragments * (sizes.fragment_length + 1)
-    return [INT * (2 * blocks * own.context + fragments) + VOCABULARY_ENTRY * sizes.model.vocabulary + 20_000]
+    return {"h5": INT * (2 * blocks * own.context + fragments) + VOCABULARY_ENTRY * sizes.model.vocabulary + 20_000}
 
 
 def activations_bytes(rows: Rows, d_act: int, bytes_each: int, block_rows: int) -> int:
     """An activations file: vectors, three columns and checksums of each split, the mean."""
     total = 3 * PAGE + FLOAT * d_act
     for n in (rows.train, rows.held_out, rows.fragments):
-        parts = [n * d_act * bytes_each, *3 * [n * INT], math.ceil(n / block_rows) * CHECKSUM]
+        parts = [n * d_act * bytes_each, *len(COLUMNS) * [n * INT], math.ceil(n / block_rows) * CHECKSUM]
         total += sum(math.ceil(part / PAGE) * PAGE if part >= PAGE else part for part in parts)
     return total
 
 
-def _activations(job: Job, name: str, sizes: Sizes) -> list[float]:
+def _activations(job: Job, name: str, sizes: Sizes) -> Files:
     own = sizes.params.activations
-    return [activations_bytes(sizes.rows(name), sizes.width(name), BYTES[own.dtype], own.block_rows)]
+    return {"h5": activations_bytes(sizes.rows(name), sizes.width(name), BYTES[own.dtype], own.block_rows)}
 
 
 def dictionary_bytes(n_feat: int, d_act: int, kind: str) -> int:
-    """A trained dictionary: one matrix or two, bias and gain, centre."""
-    return FLOAT * (methods.of(kind).matrices * n_feat * d_act + 2 * n_feat + d_act) + HEADER
+    """A trained dictionary: its matrices, what it has a number a feature of, the centre."""
+    about = methods.of(kind)
+    return FLOAT * (about.matrices * n_feat * d_act + about.vectors * n_feat + d_act) + HEADER
 
 
-def _dictionaries(job: Job, name: str, sizes: Sizes) -> list[float]:
+def _dictionaries(job: Job, name: str, sizes: Sizes) -> Files:
+    """The log has a line each `log_steps`, and of the last step."""
     own = job.settings
     assert isinstance(own, DictionariesSlice)
-    lines = own.training.steps // own.training.log_steps + 2
+    last, every = own.training.steps - 1, own.training.log_steps
+    lines = last // every + 1 + (last % every > 0)
     n_feat = sizes.features(own.site, own.architecture, own.ratio)
-    return [dictionary_bytes(n_feat, sizes.width(own.site), own.architecture), LOG_LINE * lines]
+    size = dictionary_bytes(n_feat, sizes.width(own.site), own.architecture)
+    return {"safetensors": size, "log.jsonl": LOG_LINE * lines}
 
 
-def _baselines(job: Job, name: str, sizes: Sizes) -> list[float]:
+def _baselines(job: Job, name: str, sizes: Sizes) -> Files:
     """A basis is stored once, without signs."""
     own = job.settings
     assert isinstance(own, BaselinesSlice)
     width = sizes.width(own.site)
     matrices = methods.of(own.members[name].method).matrices
-    return [FLOAT * (matrices * width * width + 5 * width) + HEADER]
+    return {"safetensors": FLOAT * (matrices * width * width + 5 * width) + HEADER}
 
 
-def _evaluation(job: Job, name: str, sizes: Sizes) -> list[float]:
+def _evaluation(job: Job, name: str, sizes: Sizes) -> Files:
     own = job.settings
     if isinstance(own, TablesSlice):
         site = job.name.removeprefix("evaluation_tables_")
-        members = slices.evaluation(sizes.params, site).members
-        features = sum(sizes.features(site, members[each].kind, members[each].ratio) for each in own.names)
-        return [TABLE_COLUMN_ROW * len(own.names) + 12_000, FREQUENCY * features + FREQUENCY_HEAD]
-    if not isinstance(own, EvaluationSlice):
-        return [2300 * _subjects(sizes), 900 * _subjects(sizes), 400 * _subjects(sizes)]
+        features, rows = _of_site(sizes, site)
+        most = sizes.rows(site).held_out / ALL_APART
+        told = features * most / (features + most)
+        gathered = FREQUENCY_HEAD + FREQUENCY[1] * features + DISTINCT * told
+        return {"table.parquet": TABLE_HEAD + TABLE_ROW * rows, "frequency.parquet": gathered}
+    if isinstance(own, SummarySlice):
+        lines = sum(_lines(sizes, site) for site in sizes.params.grid.sites)
+        return {"summary.csv": SUMMARY * lines, "points.csv": POINTS * lines, "metrics.json": METRICS * lines}
+    assert isinstance(own, EvaluationSlice)
     about = own.members[name]
-    n_feat, refits = sizes.features(own.site, about.kind, about.ratio), sizes.refits(about.kind)
-    rows: list[float] = [ROW * (2 if refits else 1), FREQUENCY * n_feat + FREQUENCY_HEAD]
-    return [*rows, FLOAT * n_feat + 250] if refits else rows
+    n_feat, refits = sizes.features(own.site, about.kind, about.ratio), sizes.params.evaluation.refits(about.kind)
+    told = min(n_feat, sizes.rows(own.site).held_out / APART)
+    frequencies = FREQUENCY_HEAD + FREQUENCY[0] * n_feat + DISTINCT * told
+    gains = {"gains.safetensors": FLOAT * n_feat + 250} if refits else {}
+    return {"json": ROW * (1 + refits), "frequency.parquet": frequencies, **gains}
 
 
-def _subjects(sizes: Sizes) -> int:
-    return sum(len(slices.evaluation(sizes.params, site).members) for site in sizes.params.grid.sites)
+def _of_site(sizes: Sizes, site: str) -> tuple[int, int]:
+    """Features of all dictionaries of a site, and rows of its table."""
+    members = slices.evaluation(sizes.params, site).members.values()
+    features = sum(sizes.features(site, each.kind, each.ratio) for each in members)
+    return features, sum(1 + sizes.params.evaluation.refits(each.kind) for each in members)
 
 
-def _autointerp(job: Job, name: str, sizes: Sizes) -> list[float]:
+def _lines(sizes: Sizes, site: str) -> float:
+    """Rows of a site, as long as those of a site of a model."""
+    return _of_site(sizes, site)[1] * (WITHOUT_MODEL if site in sizes.params.activations.imported else 1)
+
+
+def _autointerp(job: Job, name: str, sizes: Sizes) -> Files:
     own, features = job.settings, sizes.params.autointerp.features
     if isinstance(own, TablesSlice):
-        return [(SCORE * features + 500) * len(own.names) + SCORE_HEAD, 600 * len(own.names)]
+        names = len(own.names)
+        table = (GATHERED_SCORE * features + GATHERED_NAME) * names + SCORE_HEAD
+        return {"table.parquet": table, "means.csv": MEAN * names + MEANS_HEAD}
     members = getattr(own, "members", {})
     factor = 1 if isinstance(own, AutointerpSlice) else 4  # what models say is longer
     one = factor * SCORE * features + SCORE_HEAD
-    return [one, one] if name in members and members[name].shuffled_null else [one]
+    has_null = name in members and members[name].shuffled_null
+    return {"parquet": one, **({"shuffled_null.parquet": one} if has_null else {})}
 
 
-def _plots(job: Job, name: str, sizes: Sizes) -> list[float]:
-    return [DOT * FIGURE_INCHES2 * sizes.params.plots.dpi**2, CAPTION]
+def _plots(job: Job, name: str, sizes: Sizes) -> Files:
+    site = getattr(job.settings, "site", None)
+    subjects = TOY_SUBJECTS if site is None else len(slices.evaluation(sizes.params, site).members)
+    return {"png": sizes.params.plots.dpi * (FIGURE + SUBJECT * math.sqrt(subjects)), "txt": CAPTION}
 
 
-def _toy(job: Job, name: str, sizes: Sizes) -> list[float]:
+def _toy(job: Job, name: str, sizes: Sizes) -> Files:
     own, toy = job.settings, sizes.params.toy
     if isinstance(own, ToySlice):
         n_feat = max(1, round(own.ratio * toy.true_features))
-        return [dictionary_bytes(n_feat, toy.d_act, toy.architecture), 600]
+        return {"safetensors": dictionary_bytes(n_feat, toy.d_act, toy.architecture), "json": 600}
     if job.name == "toy_tables":
-        return [120 * _toys(toy) + 8000, 90 * _toys(toy)]
+        return {"table.parquet": 120 * _toys(toy) + 8000, "cells.csv": 90 * _toys(toy)}
     return _plots(job, name, sizes)
 
 

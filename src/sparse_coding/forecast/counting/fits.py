@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sparse_coding import methods
 from sparse_coding.errors import BadInput
 from sparse_coding.files.model_files import longest_context
 from sparse_coding.forecast.counting import imported, shapes
@@ -24,7 +25,8 @@ def check(params: Params) -> None:
     widths = _widths(params)
     _check_topk(params, widths)
     _check_ratios(params, widths)
-    _check_k(params, widths)
+    for strength in methods.COUNTING:
+        _check_codes(params, widths, strength)
 
 
 def _check_lengths(params: Params) -> None:
@@ -72,20 +74,20 @@ def _check_ratios(params: Params, widths: dict[str, int]) -> None:
                 raise BadInput(f"{PLACE}: grid.ratios", found, "one of them, or ratios further apart")
 
 
-def _check_k(params: Params, widths: dict[str, int]) -> None:
+def _check_codes(params: Params, widths: dict[str, int], strength: methods.Strength) -> None:
     """As stage dictionaries, but of all cells at once."""
-    too_many: set[int] = set()
+    too_many: set[float] = set()
     narrow: list[str] = []
     for site, width in widths.items():
         for cell in grid.cells(params, site):
             n_feat = round(cell.ratio * width)
-            above = {member.k for member in cell.members if member.k is not None and member.k > n_feat}
+            above = {member.value for member in cell.members if member.strength == strength and member.value > n_feat}
             if above:
                 too_many |= above
                 narrow.append(f"at most {n_feat}, the features of {cell.name} of {site}")
     if narrow:
         wanted = f"{'; '.join(narrow)} (grid.only can leave cells out)"
-        raise BadInput(f"{PLACE}: grid.k", ", ".join(map(str, sorted(too_many))), wanted)
+        raise BadInput(f"{PLACE}: grid.{strength}", ", ".join(f"{value:g}" for value in sorted(too_many)), wanted)
 
 
 def _widths(params: Params) -> dict[str, int]:

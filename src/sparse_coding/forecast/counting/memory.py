@@ -8,6 +8,12 @@ from sparse_coding import methods
 from sparse_coding.forecast.counting import corpus
 from sparse_coding.forecast.counting.shapes import BYTES
 from sparse_coding.forecast.counting.vectors import Sizes
+from sparse_coding.portions.baselines import READ_ROWS, nmf_rows
+from sparse_coding.portions.encoding import ENCODE_ROWS, SCREENED_ROWS
+from sparse_coding.portions.measuring import AT_A_TIME, MEASURE_ROWS
+from sparse_coding.portions.storing import PORTION_ROWS
+from sparse_coding.portions.toy import BLOCK, ENCODED
+from sparse_coding.portions.training import AHEAD, CHUNK_ROWS, DENSEST, STEPS_A_TURN
 from sparse_coding.settings import sites
 from sparse_coding.settings.jobs import Job
 from sparse_coding.settings.params import Transformer
@@ -30,21 +36,22 @@ FLOAT, DOUBLE = 4, 8
 LIBRARIES = 250 * MIB  # mapped code, once for all jobs
 # Python with what a step imports, measured; loops: what numba adds with the first compiled loop.
 BASE = {name: size * MIB for name, size in {
-    "dataset": 289, "activations": 375, "dictionaries": 177, "baselines": 263, "evaluation": 375, "autointerp": 183,
-    "plots": 198, "toy": 190, "transformer": 315, "tables": 75, "summary": 38, "import": 180,
+    "dataset": 289, "activations": 375, "dictionaries": 177, "baselines": 247, "evaluation": 347, "autointerp": 183,
+    "plots": 149, "toy": 190, "transformer": 315, "tables": 75, "summary": 38, "import": 180,
 }.items()}  # fmt: skip
 LOOPS = 33 * MIB
 TEXT_KEPT = 4  # bytes a byte of text that was read and hashed
 PRETRAINED_ON, NGRAMS = 15, 57  # bytes a token: ids and blocks of them; n-grams of five orders while they are counted
 TOKEN_LOADED, TOKEN_PACKED = 13, 25  # bytes a token: ids, documents, and a copy while they are checked or packed
-ROWS_AHEAD, TURN, CHUNK = 32, 32, 256  # batches of the stream; those of a turn and of the one before; rows of a chunk
-PATTERN, SCREEN = 1.6, 4  # bytes a code: positive ones by row; scores of all
-MEASURED_ROWS, ENCODED_ROWS, READ_ROWS = 1024, 4096, 8192
-AT_A_TIME = 32  # dictionaries that are evaluated together
-HEAP = 100 * MIB  # that a thread keeps of what it freed (docs/decisions.md: memory of threads)
+TURN = 2 * STEPS_A_TURN  # batches of a turn and of the one before
+PATTERN, SCREEN = 8 * DENSEST, 4  # bytes a code: positive ones by row, as number and index; scores of all
+RANKED = 24  # bytes a code: all of the first batch in their order, where a share of them is to be positive
+# What a thread keeps of what it freed (docs/decisions.md: memory of threads): at most, and however little it does; half
+# of the most after so many passes; of measuring, when splicing begins.
+HEAP, LEAST_HEAP, PASSES, LEFT = 100 * MIB, 30 * MIB, 20, 0.6
 SQUARES = 6  # matrices [n_feat, n_feat] of float64 that the gain refit holds at its peak
-ICA_COPIES = 38  # bytes a number of ICA's sample
-NMF_COPIES = 48
+ICA_COPIES, NMF_COPIES = 30, 80  # bytes a number of ICA's sample, of the block of NMF
+CANVAS, INCHES2, WIDTH = 10, 110, 12.0  # bytes a dot of a figure; square inches of one of that width
 HIDDEN = 14  # widths of the residual stream that a pass holds for a token, beside those of the MLP
 LOGITS = 4  # clean ones, their log-probabilities and probabilities, spliced ones
 
@@ -55,7 +62,12 @@ def of_job(job: Job, sizes: Sizes, threads: int) -> int:
     for kind, peak in _PEAKS:
         if isinstance(own, kind):
             return round(peak(own, sizes, threads))
-    return BASE["plots"] if job.stage == "plots" or job.name == "toy_figure" else BASE["summary"]
+    return _figure(sizes) if job.stage == "plots" or job.name == "toy_figure" else BASE["summary"]
+
+
+def _figure(sizes: Sizes) -> int:
+    own = sizes.params.plots
+    return BASE["plots"] + round(CANVAS * INCHES2 * (own.width / WIDTH * own.dpi) ** 2)
 
 
 def _weights(sizes: Sizes, random: bool = False) -> int:
@@ -90,7 +102,10 @@ def _activations(own: ActivationsSlice, sizes: Sizes, threads: int) -> float:
 
 
 def _import(own: ImportSlice, sizes: Sizes, threads: int) -> float:
-    return BASE["import"] + 4 * READ_ROWS * FLOAT * sizes.width(own.site)
+    """A portion, which of its numbers are finite, and as it is stored; the blocks of the writer."""
+    width, stored = sizes.width(own.site), BYTES[own.activations.dtype]
+    portion = min(PORTION_ROWS, sizes.rows(own.site).train) * (FLOAT + 1 + (stored if stored != FLOAT else 0))
+    return BASE["import"] + width * (portion + own.activations.block_rows * (4 * stored + 2 * FLOAT))
 
 
 def _dictionaries(own: DictionariesSlice, sizes: Sizes, threads: int) -> float:
@@ -99,55 +114,71 @@ def _dictionaries(own: DictionariesSlice, sizes: Sizes, threads: int) -> float:
     n_feat, about = sizes.features(own.site, own.architecture, own.ratio), methods.of(own.architecture)
     one = FLOAT * n_feat * width * about.matrices
     together = min(len(own.members), training.side_by_side)
-    stream = (max(training.buffer_rows, training.batch) + CHUNK) * width * BYTES[sizes.params.activations.dtype]
-    stream += (ROWS_AHEAD + TURN) * training.batch * width * FLOAT
-    steps = min(threads, together) * workspace(training.batch, n_feat, width, about.strength)
+    stream = (max(training.buffer_rows, training.batch) + CHUNK_ROWS) * width * BYTES[sizes.params.activations.dtype]
+    stream += (AHEAD + TURN) * training.batch * width * FLOAT
+    is_ranked = getattr(own.own, "initial_density", None) is not None
+    steps = min(threads, together) * workspace(training.batch, n_feat, width, about.strength, is_ranked)
     return BASE["dictionaries"] + LOOPS + 3 * one * together + stream + steps
 
 
-def workspace(batch: int, n_feat: int, d_act: int, strength: methods.Strength | None) -> float:
+def workspace(batch: int, n_feat: int, d_act: int, strength: methods.Strength | None, is_ranked: bool) -> float:
     """Scratch of one thread: pattern, scores and rounded factors of a sparse step; the codes of a dense one.
 
-    A wished L0 (thresholds) takes a second pattern, and pre-activations beside the codes.
+    A wished L0 (thresholds) takes a second pattern, and pre-activations beside the codes. Before all of these comes the
+    order of the first codes, where there is one.
     """
     codes = batch * n_feat
     patterns = PATTERN * (2 if strength == "l0" else 1)
     sparse = (patterns + SCREEN) * codes + n_feat * d_act + batch * d_act * (FLOAT + 1)
-    return sparse + (1 if strength == "l1" else 2) * FLOAT * codes
+    return max(sparse + (1 if strength == "l1" else 2) * FLOAT * codes, RANKED * codes if is_ranked else 0)
 
 
 def _baselines(own: BaselinesSlice, sizes: Sizes, threads: int) -> float:
-    """One method after another: the largest of them."""
+    """One method after another: PCA, or the largest of the others beside what is left of it."""
     width, rows = sizes.width(own.site), sizes.rows(own.site).train
-    held = [READ_ROWS * width * (FLOAT + 2 * DOUBLE) + 4 * DOUBLE * width**2]
+    read = READ_ROWS * width * (FLOAT + 2 * DOUBLE) + 4 * DOUBLE * width**2
+    held: list[float] = [read]
     for member in own.members.values():
         sample = min(member.rows or rows, rows)
         if methods.of(member.method).solved:  # a block of the sample after another
-            held.append(NMF_COPIES * min(max(2048, 16 * width), sample) * width)
+            block = sample / max(1, sample // nmf_rows(width))
+            held.append(LEFT * read + NMF_COPIES * block * width)
         elif member.iterations is not None:
-            held.append(ICA_COPIES * sample * width)
+            held.append(LEFT * read + ICA_COPIES * sample * width)
     return BASE["baselines"] + max(held)
 
 
 def _evaluation(own: EvaluationSlice, sizes: Sizes, threads: int) -> float:
-    """The dictionaries of a part, and the larger of: measuring (a gain refit a thread), splicing (logits a thread)."""
+    """The dictionaries of a part, and the larger of: measuring (a gain refit a thread), splicing, with what is left."""
     width = sizes.width(own.site)
     rows = own.members.values()
-    shapes = [(sizes.features(own.site, row.kind, row.ratio), sizes.refits(row.kind), row.kind) for row in rows]
+    shapes = [
+        (sizes.features(own.site, row.kind, row.ratio), sizes.params.evaluation.refits(row.kind), row.kind)
+        for row in rows
+    ]
     loaded = [FLOAT * n * width * _loaded_matrices(kind) for n, _, kind in shapes]
     held = max(sum(loaded[first : first + AT_A_TIME]) for first in range(0, len(loaded), AT_A_TIME))
     refits = sorted((DOUBLE * SQUARES * n**2 for n, refitted, _ in shapes if refitted), reverse=True)
     largest = max(n for n, _, _ in shapes)
-    measuring = sum(refits[:threads]) + threads * MEASURED_ROWS * (5 * FLOAT * largest + 6 * DOUBLE * width)
-    base = BASE["evaluation"] + LOOPS + held + threads * HEAP
+    measuring = sum(refits[:threads]) + threads * MEASURE_ROWS * (5 * FLOAT * largest + 6 * DOUBLE * width)
+    base = BASE["evaluation"] + LOOPS + held
     if own.model is None:
         return base - BASE["evaluation"] + BASE["baselines"] + measuring
-    batch = own.evaluation.batch_blocks * sizes.params.dataset.context
-    site = sites.parse(own.site)
+    left = min(LEFT * measuring, threads * HEAP)
+    variants = sum(1 + refitted for _, refitted, _ in shapes)
+    splicing = left + _splicing(own, sizes, largest, variants, threads)
+    return base + _weights(sizes) + TOKEN_LOADED * sizes.tokens + max(measuring, splicing)
+
+
+def _splicing(own: EvaluationSlice, sizes: Sizes, n_feat: int, variants: int, threads: int) -> float:
+    """Logits and codes of a batch a thread, and what its heap keeps: the more, the more passes it has done."""
+    batch, site = own.evaluation.batch_blocks * sizes.params.dataset.context, sites.parse(own.site)
     kept = FLOAT * batch * (site.layer + 1) * 2 * sizes.model.d_model
-    spliced = LOGITS * FLOAT * batch * sizes.model.vocabulary + 2 * FLOAT * batch * largest + kept + _pass(sizes, batch)
-    busy = min(threads, -(-own.evaluation.splice_blocks // own.evaluation.batch_blocks))
-    return base + _weights(sizes) + TOKEN_LOADED * sizes.tokens + max(measuring, busy * spliced)
+    spliced = LOGITS * FLOAT * batch * sizes.model.vocabulary + 2 * FLOAT * batch * n_feat + kept + _pass(sizes, batch)
+    batches = -(-own.evaluation.splice_blocks // own.evaluation.batch_blocks)
+    busy = min(threads, batches)
+    passes = batches * variants / busy
+    return busy * (spliced + min(HEAP, 2 * spliced) * passes / (passes + PASSES))
 
 
 def _loaded_matrices(kind: str) -> int:
@@ -157,14 +188,15 @@ def _loaded_matrices(kind: str) -> int:
 
 
 def _autointerp(own: AutointerpSlice | AutointerpLlmSlice, sizes: Sizes, threads: int) -> float:
-    """The codes of sampled features on all fragments, a dictionary a thread."""
+    """The codes of sampled features on all fragments, a dictionary a thread; what the heaps of others than one keep."""
     rows, width = sizes.rows(own.site).fragments, sizes.width(own.site)
     shapes = [sizes.features(own.site, row.kind, row.ratio) for row in own.members.values()]
     features = [min(own.sampling.features, n) for n in shapes]
     codes = sum(sorted((FLOAT * n * rows for n in features), reverse=True)[:threads])
-    encoding = ENCODED_ROWS * FLOAT * (2 * width + max(features)) + 4 * FLOAT * max(shapes) * width
-    screened = PATTERN * 1024 * max(shapes)
-    heaps = (min(threads, len(shapes)) - 1) * HEAP
+    encoding = ENCODE_ROWS * FLOAT * (2 * width + max(features)) + 4 * FLOAT * max(shapes) * width
+    screened = PATTERN * SCREENED_ROWS * max(shapes)
+    busy = min(threads, len(shapes))
+    heaps = (busy - 1) * min(HEAP, LEAST_HEAP + codes / busy + encoding + screened)
     return BASE["autointerp"] + LOOPS + codes + heaps + threads * (encoding + screened) + TOKEN_LOADED * sizes.tokens
 
 
@@ -187,10 +219,11 @@ def _toy(own: ToySlice, sizes: Sizes, threads: int) -> float:
     n_feat = max(1, round(own.ratio * training.true_features))
     one = FLOAT * n_feat * training.d_act * methods.of(training.architecture).matrices
     steps = min(threads, len(own.members)) * workspace(
-        training.batch, n_feat, training.d_act, methods.of(training.architecture).strength
-    )
-    drawn = (TURN + 1) * training.batch * training.d_act * FLOAT + 1024 * training.true_features * 3 * DOUBLE
-    held_out = training.held_out * training.d_act * 2 * FLOAT + 2048 * n_feat * 4 * FLOAT
+        training.batch, n_feat, training.d_act, methods.of(training.architecture).strength,
+        training.initial_density is not None,
+    )  # fmt: skip
+    drawn = (TURN + 1) * training.batch * training.d_act * FLOAT + BLOCK * training.true_features * 3 * DOUBLE
+    held_out = training.held_out * training.d_act * 2 * FLOAT + ENCODED * n_feat * 4 * FLOAT
     return BASE["toy"] + LOOPS + 3 * one * len(own.members) + drawn + max(steps, held_out)
 
 

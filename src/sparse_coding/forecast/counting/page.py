@@ -23,13 +23,11 @@ def page(
     Raises BadInput where the config of the model, or the shape of imported vectors, is not on this machine.
     """
     sizes, every = Sizes(params), jobs.of_params(params)
-    whole = {name: job for name, job in every.items() if not job.apart}
+    whole = jobs.wanted(params)
     found = sums.of_jobs(whole, sizes, cores)
     parts = [_vectors(params, sizes), _table(found, seconds), _sums(found, cores, seconds, between)]
-    apart = {name: job for name, job in every.items() if job.apart}
-    if apart:
-        toy = sums.of_jobs(apart, sizes, cores)
-        parts.append(f"Made only when it is asked for, and in no sum above:\n\n{_table(toy, seconds)}")
+    apart = sums.of_jobs({name: job for name, job in every.items() if name not in whole}, sizes, cores)
+    parts.append(f"Made only when it is asked for, and in no sum above:\n\n{_table(apart, seconds)}")
     return "\n\n".join(parts)
 
 

@@ -50,7 +50,7 @@ def of_jobs(
     return Sums(
         jobs=jobs,
         results=results,
-        work=sum(disk.in_work(job, sizes.params, sizes) for job in jobs.values()),
+        work=disk.SOURCE_READ + sum(disk.in_work(job, sizes.params, sizes) for job in jobs.values()),
         copies=sum(size for name, size in results.items() if jobs[name].stage not in NOT_VERSIONED),
         passing=sum(sorted(results.values(), reverse=True)[:cores]),
         peaks=peaks,

@@ -91,7 +91,3 @@ class Sizes:
         if ratio is not None and about.is_learned:
             return max(1, round(ratio * width))
         return 2 * width if about.signed else width
-
-    def refits(self, kind: str) -> bool:
-        """Whether dictionaries of a kind have their gains refitted: learned ones do."""
-        return methods.is_learned(kind) and self.params.evaluation.gain_refit_rows is not None

@@ -12,9 +12,9 @@ from sparse_coding.core.metrics.gain_refit import _add_products, nonnegative_gai
 from sparse_coding.core.metrics.ratios import Ratio
 from sparse_coding.core.metrics.reconstruction import Reconstruction
 from sparse_coding.forecast.probing.probe import seconds_of
-from sparse_coding.interp.codes import ENCODE_ROWS
+from sparse_coding.portions.encoding import ENCODE_ROWS
+from sparse_coding.portions.measuring import MEASURE_ROWS
 
-ROWS = 1024
 WIDEST = 4096  # features of the largest probe
 SOLVED = 384  # features of the system that is solved; time grows with the cube
 FEW_ITERATIONS, MORE_ITERATIONS = 2, 8  # of non-negative least squares
@@ -44,7 +44,7 @@ def _scaled(timed: Callable[[int | None], float], iterations: int | None) -> flo
 def measured(n_feat: int, d_act: int, k: int | None, iterations: int | None, variants: int) -> float:
     """Seconds a vector of encoding, and for each variant decoding and the sums."""
     tried = min(n_feat, WIDEST)
-    x, cluster = torch.randn(ROWS, d_act), torch.zeros(ROWS, dtype=torch.int64)
+    x, cluster = torch.randn(MEASURE_ROWS, d_act), torch.zeros(MEASURE_ROWS, dtype=torch.int64)
     sums = [Reconstruction(torch.zeros(d_act), tried, 1) for _ in range(variants)]
 
     def call(dictionary: Dictionary) -> None:
@@ -56,20 +56,20 @@ def measured(n_feat: int, d_act: int, k: int | None, iterations: int | None, var
         dictionary = _dictionary(tried, d_act, k, of)
         return seconds_of(lambda: call(dictionary), least=0.05)
 
-    return _scaled(timed, iterations) / ROWS * n_feat / tried
+    return _scaled(timed, iterations) / MEASURE_ROWS * n_feat / tried
 
 
 @cache
 def reconstructed(n_feat: int, d_act: int, k: int | None, iterations: int | None) -> float:
     """Seconds a vector of encoding and decoding."""
     tried = min(n_feat, WIDEST)
-    x = torch.randn(ROWS, d_act)
+    x = torch.randn(MEASURE_ROWS, d_act)
 
     def timed(of: int | None) -> float:
         dictionary = _dictionary(tried, d_act, k, of)
         return seconds_of(lambda: dictionary.reconstruct(x), least=0.05)
 
-    return _scaled(timed, iterations) / ROWS * n_feat / tried
+    return _scaled(timed, iterations) / MEASURE_ROWS * n_feat / tried
 
 
 @cache
@@ -97,13 +97,13 @@ def interval(clusters: int) -> float:
 def refitted(n_feat: int, d_act: int) -> float:
     """Seconds a training vector of the sums that the gain refit is solved from."""
     tried = min(n_feat, 2048)
-    dictionary, x = _dictionary(tried, d_act, None, None), torch.randn(ROWS, d_act)
+    dictionary, x = _dictionary(tried, d_act, None, None), torch.randn(MEASURE_ROWS, d_act)
     gram, seen = torch.zeros(tried, tried, dtype=torch.float64), torch.zeros(tried, d_act, dtype=torch.float64)
 
     def call() -> None:
         _add_products(gram, seen, dictionary.encode(x).double(), x.double())
 
-    return seconds_of(call, least=0.1) / ROWS * (n_feat / tried) ** 1.5
+    return seconds_of(call, least=0.1) / MEASURE_ROWS * (n_feat / tried) ** 1.5
 
 
 @cache

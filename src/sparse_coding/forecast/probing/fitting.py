@@ -7,6 +7,7 @@ import torch
 
 from sparse_coding.core.baselines import nmf
 from sparse_coding.forecast.probing.probe import seconds_of
+from sparse_coding.portions.baselines import nmf_rows
 from sparse_coding.settings.params import Baseline
 from sparse_coding.settings.slices import BaselinesSlice
 
@@ -82,7 +83,7 @@ def _ica(rows: int, iterations: int, d_act: int) -> float:
 def _nmf(rows: int, iterations: int, d_act: int) -> float:
     """Visits of blocks: first codes, then codes and atoms in turn."""
     visits = -(-iterations // nmf.VISIT)
-    blocks = max(1, rows // nmf.block_rows(d_act))
+    blocks = max(1, rows // nmf_rows(d_act))
     a_row = (nmf.FIRST_CODES + nmf.VISIT * nmf.CODE_STEPS) * _descended(d_act) + 3 * nmf.VISIT * product(d_act)
     an_atom = nmf.VISIT * (nmf.ATOM_STEPS * _descended(d_act) + product(d_act))
     by_visit = rows / blocks * a_row + d_act * an_atom + nmf.VISIT * 2 * _decomposed(d_act)

@@ -10,6 +10,7 @@ from sparse_coding.forecast.probing import evaluating, fitting, interpreting, pr
 from sparse_coding.forecast.probing.assumed import UNKNOWN, settled_l0
 from sparse_coding.forecast.probing.network import Network
 from sparse_coding.io.activations.layout import TORCH_DTYPES
+from sparse_coding.portions.measuring import AT_A_TIME
 from sparse_coding.settings import jobs, sites
 from sparse_coding.settings.jobs import Job
 from sparse_coding.settings.outside import EMBEDDED_CORPUS
@@ -22,6 +23,7 @@ from sparse_coding.settings.slices import (
     DictionariesSlice,
     EvaluationSlice,
     ImportSlice,
+    SummarySlice,
     TablesSlice,
 )  # fmt: skip
 from sparse_coding.settings.slices.toy import ToySlice
@@ -29,7 +31,16 @@ from sparse_coding.settings.slices.toy import ToySlice
 WRITTEN = 4  # passes over a stored vector beside its hashes: kept rows, conversion, check, mean norm
 DRAWN = 40e-9  # seconds of a random number and a code of the toy's truth
 INTERVALS = (2, 3)  # of a dictionary over documents, and over blocks
+OTHER_STARTS = ((TablesSlice, "tables"), (SummarySlice, "summary"), (ImportSlice, "import"))
 ABLATIONS, CLEAN = 2, 3  # conditions beside the dictionaries; passes until the clean one is at hand
+
+
+def _start_of(job: Job) -> str:
+    """Which start a job has: without a model, evaluation starts as baselines do."""
+    own = job.settings
+    if isinstance(own, EvaluationSlice) and own.model is None:
+        return "baselines"
+    return next((start for kind, start in OTHER_STARTS if isinstance(own, kind)), job.stage)
 
 
 class Costs:
@@ -42,8 +53,7 @@ class Costs:
     def of_job(self, job: Job) -> float:
         """Processor seconds of a job. Raises BadInput as `Sizes`."""
         with one_thread():
-            kind = "tables" if isinstance(job.settings, TablesSlice) else job.stage
-            fixed = starting.SECONDS.get("summary" if job.name == "evaluation_summary" else kind, 1.0)
+            fixed = starting.SECONDS.get(_start_of(job), 1.0)
             own = {known: work for known, work in self._kinds() if isinstance(job.settings, known)}
             work = next(iter(own.values()))(job.settings) if own else 0.0
             hashed = starting.hashed() * disk.of_job(job, self.sizes)
@@ -111,7 +121,7 @@ class Costs:
         total, rebuilt, subjects = 0.0, 0.0, 0
         for row in own.members.values():
             n_feat, iterations = self.sizes.features(own.site, row.kind, row.ratio), self._iterations(row.kind)
-            refitted = self.sizes.refits(row.kind)
+            refitted = self.sizes.params.evaluation.refits(row.kind)
             variants = 2 if refitted else 1
             total += rows.held_out * evaluating.measured(n_feat, width, row.k, iterations, variants)
             if refitted:
@@ -123,7 +133,7 @@ class Costs:
         if own.model is None:
             return total
         total += subjects * INTERVALS[1] * evaluating.interval(own.evaluation.splice_blocks)
-        parts = -(-len(own.members) // 32)
+        parts = -(-len(own.members) // AT_A_TIME)
         above = self.sizes.model.layers - sites.parse(own.site).layer - 1
         tokens = min(own.evaluation.splice_blocks * self.sizes.params.dataset.context, rows.held_out)
         network = self.network

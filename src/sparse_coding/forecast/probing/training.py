@@ -8,10 +8,11 @@ import torch
 
 from sparse_coding.core import architectures
 from sparse_coding.core.architectures.contract import Architecture, Penalty
-from sparse_coding.core.training.steps.workspace import DENSEST, Workspaces
+from sparse_coding.core.training.steps.workspace import Workspaces
 from sparse_coding.core.training.trainee import Schedule, Trainee
 from sparse_coding.forecast.probing.assumed import mean_l0
 from sparse_coding.forecast.probing.probe import least_of, seconds_of
+from sparse_coding.portions.training import DENSEST
 from sparse_coding.settings.params.section import Optimisation, Section, WithL1
 
 FEW, MANY = 0.004, 0.06  # shares of codes of the two sparse probes

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Bool, Int
 
 from sparse_coding.core.finder import largest_codes
-from sparse_coding.interp.codes import ENCODE_ROWS
 from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io.activations import Split
+from sparse_coding.portions.encoding import ENCODE_ROWS
 
 NEIGHBOURS = 10  # of each feature, of highest cosine between decoder directions
 

@@ -14,7 +14,6 @@ from torch import Tensor
 FORMAT = "sparse_coding activations 1"
 SplitName = Literal["train", "held_out", "fragments"]
 SPLITS: tuple[SplitName, ...] = ("train", "held_out", "fragments")
-COLUMNS = ("token", "document", "position")
 TORCH_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 STORED_DTYPES = {"float16": "<f2", "bfloat16": "<u2", "float32": "<f4"}  # HDF5 has no bfloat16: its bits
 

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from sparse_coding.errors import BadInput
 from sparse_coding.io.activations.layout import (
-    COLUMNS,
     FORMAT,
     SPLITS,
     STORED_DTYPES,
@@ -28,6 +27,7 @@ from sparse_coding.io.activations.layout import (
     seal,
 )
 from sparse_coding.io.unreadable import HDF5, check_is_file, what_is
+from sparse_coding.portions.storing import COLUMNS
 
 _WANTED = "an activations file that sparse_coding wrote"
 _AGAIN = "the bytes that were written; make the file again"

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from sparse_coding.errors import BadInput
 from sparse_coding.io.activations.layout import (
-    COLUMNS,
     FORMAT,
     STORED_DTYPES,
     TORCH_DTYPES,
@@ -27,8 +26,7 @@ from sparse_coding.io.activations.layout import (
 )
 from sparse_coding.io.activations.rounding import Rounding
 from sparse_coding.io.hdf5 import whole_hdf5
-
-_PAGE = 4096  # datasets begin at a page, so that mapped rows are aligned
+from sparse_coding.portions.storing import COLUMNS, PAGE
 
 
 class ActivationsWriter:
@@ -46,7 +44,7 @@ class ActivationsWriter:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._file, self._raw = stack.enter_context(
-                whole_hdf5(self._path, alignment_threshold=_PAGE, alignment_interval=_PAGE)
+                whole_hdf5(self._path, alignment_threshold=PAGE, alignment_interval=PAGE)
             )
             self._splits = {name: _SplitWriter(self._file, name, self.header, n) for name, n in self._rows.items()}
             self._stack = stack.pop_all()

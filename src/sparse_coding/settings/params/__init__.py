@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from sparse_coding import methods
 from sparse_coding.settings.params.dataset import Dataset
 from sparse_coding.settings.params.dictionaries import Dictionaries, Own, Training, own_section
 from sparse_coding.settings.params.interpretation import (
@@ -178,9 +179,9 @@ class Evaluation(Section):
         unit="vectors",
     )
 
-    def refits(self, ratio: float | None) -> bool:
-        """Whether a dictionary has its gains refitted: trained ones do, which have a ratio."""
-        return ratio is not None and self.gain_refit_rows is not None
+    def refits(self, kind: str) -> bool:
+        """Whether a dictionary of this kind has its gains refitted: learned ones do."""
+        return methods.is_learned(kind) and self.gain_refit_rows is not None
 
     alive_share: Share = setting(
         1e-4, "A feature is alive if it fires on more held-out vectors than this.", unit="share"

@@ -7,8 +7,7 @@ import numpy as np
 from sparse_coding.core.finder import Finder, aligned
 from sparse_coding.kernels.columns import AT_ONCE
 from sparse_coding.kernels.pattern import Pattern
-
-DENSEST = 0.2  # share of codes that may be positive in a sparse step; above, a dense one takes no longer
+from sparse_coding.portions.training import DENSEST
 
 
 class Workspace:
