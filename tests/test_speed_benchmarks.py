@@ -1,7 +1,11 @@
 """The programs that time the scorer and `make plot`, as far as they go in seconds."""
 
+import shutil
+from pathlib import Path
+
 import torch
 from benchmarks import plot, scorer
+from benchmarks.training import against, contract
 
 from sparse_coding.interp.scorer import Scorer
 from sparse_coding.interp.token_rules import TokenRulesExplainer, TokenRulesSimulator
@@ -49,3 +53,41 @@ def test_a_copy_has_the_code_and_no_results(tmp_path):
     assert (folder / "src" / "sparse_coding" / "stages" / "evaluation.py").is_file()
     assert (folder / "params.yaml").is_file()
     assert not (folder / "results").exists()
+
+
+BURNS = '''"""A trainer that takes {ms} ms of processor time for a step."""
+from time import process_time
+
+
+class Burns:
+    members = 1
+
+    def step(self, batch):
+        assert float(batch.sum()) == 3.0
+        end = process_time() + {ms} / 1e3
+        while process_time() < end:
+            pass
+
+
+def make(setting, parameters):
+    assert (setting.l1, list(parameters[0])) == ((0.5,), ["atoms"])
+    return Burns()
+'''
+
+
+def test_two_checkouts_are_timed_in_turn_each_by_its_own_trainer(tmp_path):
+    for name, ms in (("ours", 10), ("theirs", 40)):
+        package = tmp_path / name / "benchmarks" / "training"
+        package.mkdir(parents=True)
+        for empty in (package.parent, package):
+            (empty / "__init__.py").touch()
+        shutil.copy(Path(contract.__file__), package)
+        (package / "ours.py").write_text(BURNS.format(ms=ms))
+    setting = contract.Setting("tied", 4, 3, 1, "dense", (0.5,))
+    found = against.ratios(
+        setting, [{"atoms": torch.ones(4, 3)}], (torch.ones(1, 3),), tmp_path / "theirs", 4, tmp_path / "ours"
+    )
+    assert 0.15 < found.low <= found.median <= found.high < 0.4
+    assert 9 < found.cpu_ms < 20
+    assert "d3 tied dense" in found.line()
+    assert "SLOWER" not in found.line()
