@@ -18,11 +18,11 @@ from sparse_coding.core.training import gpu, processor
 from sparse_coding.core.training.trainee import Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries
+from tests.architectures import ADAM
 from tests.planted import plant
 
 OWN = {"bandwidth": 0.05, "l0_weight": 10.0}
 GOLDEN = Path(__file__).parent.parent / "golden"
-BETAS = (0.9, 0.999, 1e-8)
 
 
 def case(seed, n_feat, d_act, batch):
@@ -113,7 +113,7 @@ def trained(x, wished, seed=0, steps=900, train=processor.train, own=OWN, densit
     mean = x.mean(0)
     z = (x - mean) / (x - mean).norm(dim=1).mean()
     schedule = Schedule(steps=steps, lr=lr, warmup=45, decay=300, l1_warmup=45)
-    member = Trainee("j", build("jumprelu", own), (256, 64), Penalty(l0=wished), seed, schedule, BETAS, 50, density)
+    member = Trainee("j", build("jumprelu", own), (256, 64), Penalty(l0=wished), seed, schedule, ADAM, 50, density)
     generator = torch.Generator().manual_seed(seed)
     order = (torch.randint(len(z), (512,), generator=generator) for _ in range(steps))
     train([member], (z[rows] for rows in order), 1)
@@ -140,7 +140,7 @@ def test_thresholds_move_from_wherever_they_begin(start):
     """SAELens 718: steps of Adam too small for a threshold; dictionary_learning 55: it does not move."""
     planted = plant(rows=20_000)
     schedule = Schedule(steps=700, lr=0.01, warmup=35, decay=200, l1_warmup=35)
-    member = Trainee("j", build("jumprelu", OWN), (256, 64), Penalty(l0=8.0), 0, schedule, BETAS, 50)
+    member = Trainee("j", build("jumprelu", OWN), (256, 64), Penalty(l0=8.0), 0, schedule, ADAM, 50)
     member.parameters["log_threshold"].fill_(float(np.log(start)))
     z = planted.x / planted.x.norm(dim=1).mean()
     generator = torch.Generator().manual_seed(0)

@@ -101,7 +101,8 @@ def _dictionaries(own: DictionariesSlice, sizes: Sizes, threads: int) -> float:
     stream = (max(training.buffer_rows, training.batch) + CHUNK) * width * BYTES[sizes.params.activations.dtype]
     stream += (ROWS_AHEAD + TURN) * training.batch * width * FLOAT
     steps = min(threads, together) * workspace(training.batch, n_feat, width, about.strength)
-    return BASE["dictionaries"] + LOOPS + 3 * one * together + stream + steps
+    kept = (1 + methods.OPTIMISERS[training.optimiser].moments) * one * together
+    return BASE["dictionaries"] + LOOPS + kept + stream + steps
 
 
 def workspace(batch: int, n_feat: int, d_act: int, strength: methods.Strength | None) -> float:
