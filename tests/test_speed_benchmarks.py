@@ -3,8 +3,9 @@
 import shutil
 from pathlib import Path
 
+import pytest
 import torch
-from benchmarks import plot, scorer
+from benchmarks import gpu, plot, scorer
 from benchmarks.training import against, contract
 
 from sparse_coding.interp.scorer import Scorer
@@ -91,3 +92,31 @@ def test_two_checkouts_are_timed_in_turn_each_by_its_own_trainer(tmp_path):
     assert 9 < found.cpu_ms < 20
     assert "d3 tied dense" in found.line()
     assert "SLOWER" not in found.line()
+
+
+def test_the_bounds_of_a_step_are_those_of_its_products():
+    """By hand, for one vector: 2304 dimensions, 16,384 features, 64 positive codes; in millions of operations."""
+    shape = gpu.Shape(2304, 16_384)
+    product = 2 * 2304 * 16_384 / 1e6
+    assert shape.dense / 1e6 == pytest.approx(5 * product) == pytest.approx(377.5, abs=0.1)
+    assert shape.sparse(64) / 1e6 == pytest.approx(product + 4 * 2 * 2304 * 64 / 1e6) == pytest.approx(76.7, abs=0.1)
+    assert shape.sparse(shape.n_feat) == shape.dense
+
+
+@pytest.mark.parametrize("kind", gpu.KINDS)
+def test_the_benchmark_of_a_gpu_runs_on_the_processor_at_a_tiny_size(kind):
+    shape, here = gpu.Shape(32, 128, members=2, batch=64, l0=4.0), torch.device("cpu")
+    rows = list(gpu.rows_of(kind, shape, ("float32",), here, 0.01))
+    assert [row["unit"] for row in rows] == ["vectors/s, all members", "%", "%", "MiB"]
+    assert all(row["value"] > 0 for row in rows[:3])
+    dense, sparse = rows[1]["value"], rows[2]["value"]
+    l0 = int(rows[0]["note"].rsplit(" ", 1)[1])
+    assert 3 <= l0 <= 5
+    assert dense / sparse == pytest.approx(shape.dense / shape.sparse(l0), rel=0.02)
+    assert gpu.agreement(kind, here, shape, 20)["value"] < 5e-3
+
+
+def test_without_a_gpu_the_benchmark_of_one_says_so(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="no GPU"):
+        gpu.main()
