@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from safetensors.torch import save_file
 from torch import Tensor
@@ -23,6 +24,7 @@ from benchmarks.training.problem import parameters_of, settings, timed_batches
 from benchmarks.training.timing import WARM_UP
 
 MOST = 1.03  # the median of ratios that a change may cost
+ROUNDS_OF_A_PAIR = 10  # then both processes are made anew: where in memory one lies is luck, and lasts
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,10 @@ class Side:
             raise SystemExit(f"the trainer ended with status {self._process.wait()}")
         return line
 
-    def close(self) -> None:
-        """End its process."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
 
@@ -91,18 +95,19 @@ def ratios(
     """Both trainers of a setting, from the same weights on the same batches; who begins changes every round."""
     tensors = {f"{number}.{name}": value for number, own in enumerate(parameters) for name, value in own.items()}
     tensors |= {str(number): batch for number, batch in enumerate(batches)}
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+    costs: list[list[float]] = [[], []]
+    with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "given.safetensors"
         save_file({name: value.contiguous() for name, value in tensors.items()}, file)
-        sides = [Side(checkout, setting, file) for checkout in (ours, theirs)]
-        for side in sides:
-            stack.callback(side.close)
-            for _ in range(WARM_UP):
-                side.turn(len(batches) - 1)
-        costs: list[list[float]] = [[], []]
-        for number in range(rounds):
-            for which in (number % 2, 1 - number % 2):
-                costs[which].append(sides[which].turn(number // 2 % len(batches)))
+        for first in range(0, rounds, ROUNDS_OF_A_PAIR):
+            with ExitStack() as stack:
+                sides = [stack.enter_context(Side(checkout, setting, file)) for checkout in (ours, theirs)]
+                for side in sides:
+                    for _ in range(WARM_UP):
+                        side.turn(len(batches) - 1)
+                for number in range(first, min(first + ROUNDS_OF_A_PAIR, rounds)):
+                    for which in (number % 2, 1 - number % 2):
+                        costs[which].append(sides[which].turn(number // 2 % len(batches)))
     each = [own / other for own, other in zip(*costs, strict=True)]
     low, median, high = statistics.quantiles(each, n=4)
     return Ratios(setting.name, median, low, high, statistics.median(costs[0]))
