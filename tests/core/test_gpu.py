@@ -1,5 +1,7 @@
 """A stack of members against the members one by one; on the processor, or on a GPU where there is one."""
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,14 +9,16 @@ from hypothesis import strategies as st
 
 from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
+from sparse_coding.core.architectures.jumprelu import JumpReLU
 from sparse_coding.core.training import feed, gpu, processor
+from sparse_coding.core.training.keeping import Keeping
 from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.steps import general, stacked
 from sparse_coding.core.training.trainee import Schedule, Trainee
 from tests.architectures import ADAM, BY_NAME
 from tests.core.test_processor import member, stream
 from tests.core.test_steps import autograd, data
-from tests.core.test_thresholds import PENALTY, SIZES, WINDOW, by_autograd, case, check_seen, trained
+from tests.core.test_thresholds import PENALTY, SIZES, WINDOW, Unlicensed, by_autograd, case, check_seen, trained
 from tests.reference import random_parameters
 
 JUMPRELU = build("jumprelu", {"bandwidth": 0.3, "l0_weight": 10.0})
@@ -75,20 +79,50 @@ def test_thresholds_of_all_members_learn_as_by_autograd(seed, bandwidth, wished,
 
 
 def test_a_stack_with_thresholds_trains_what_the_processor_trains():
-    def some():
-        schedule = Schedule(steps=60, lr=3e-3, warmup=5, decay=20, l1_warmup=10)
-        return [
-            Trainee(str(wished), JUMPRELU, (96, 32), Penalty(l0=wished), 0, schedule, ADAM, 1, 0.1)
-            for wished in (3.0, 9.0)
-        ]
-
-    one_by_one, together = some(), some()
+    one_by_one, together = wishing(), wishing()
     processor.train(one_by_one, iter(stream()), threads=1)
     assert gpu.train(together, fed(), DEVICE) == {}
     for own, other in zip(together, one_by_one, strict=True):
         for line, wanted in zip(own.log, other.log, strict=True):
             assert line == pytest.approx(wanted, rel=2e-3)
-        assert not torch.equal(own.parameters["log_threshold"], some()[0].parameters["log_threshold"])
+        assert not torch.equal(own.parameters["log_threshold"], wishing()[0].parameters["log_threshold"])
+
+
+def wishing(kind=JumpReLU):
+    schedule = Schedule(steps=60, lr=3e-3, warmup=5, decay=20, l1_warmup=10)
+    return [
+        Trainee(str(wished), kind(0.3, 10.0), (96, 32), Penalty(l0=wished), 0, schedule, ADAM, 1, 0.1)
+        for wished in (3.0, 9.0)
+    ]
+
+
+def test_what_has_no_licence_is_trained_one_by_one_as_on_the_processor():
+    one_by_one, there = wishing(Unlicensed), wishing(Unlicensed)
+    processor.train(one_by_one, iter(stream()), threads=1)
+    assert gpu.train(there, fed(), DEVICE) == {}
+    for own, other in zip(there, one_by_one, strict=True):
+        assert own.parameters["encoder"].device.type == "cpu"
+        for line, wanted in zip(own.log, other.log, strict=True):
+            assert line == pytest.approx(wanted, rel=1e-4)
+
+
+def test_what_was_kept_of_a_stack_goes_on_to_what_an_undisturbed_one_ends_as():
+    kept = []
+
+    def write():
+        if broken[0].step == 30:
+            kept.extend(copy.deepcopy(each.kept()) for each in broken)
+
+    whole, broken, again = wishing(), wishing(), wishing()
+    gpu.train(whole, fed(), DEVICE)
+    gpu.train(broken, fed(stream()[:31]), DEVICE, keeping=Keeping(write, 0.0))
+    for own, each in zip(again, kept, strict=True):
+        own.take_up(*each)
+    assert gpu.train(again, fed(stream()[30:]), DEVICE) == {}
+    for own, other in zip(again, whole, strict=True):
+        assert (own.step, own.optimiser.count, len(own.log)) == (60, 60, 60)
+        torch.testing.assert_close(own.parameters, other.parameters, rtol=1e-5, atol=1e-6)
+        assert other.parameters["log_threshold"].std() > 0.01
 
 
 @pytest.mark.parametrize("name", ["tied", "untied", "topk", "jumprelu"])

@@ -14,7 +14,7 @@ from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.core.metrics.similarity import mmcs
-from sparse_coding.core.training import gpu, processor
+from sparse_coding.core.training import processor
 from sparse_coding.core.training.trainee import Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries
@@ -156,15 +156,6 @@ def test_a_heavier_penalty_pulls_no_less(weight):
     planted = plant(rows=20_000)
     member, _, _ = trained(planted.x, 8.0, steps=600, own={**OWN, "l0_weight": weight})
     assert np.mean([line["l0"] for line in member.log[-3:]]) == pytest.approx(8, rel=0.12 if weight < 10 else 0.08)
-
-
-def test_one_by_one_on_a_device_is_what_the_ensemble_trains():
-    x = plant(rows=8_000).x
-    alone, _, _ = trained(x, 8.0, steps=40)
-    moved, _, _ = trained(
-        x, 8.0, steps=40, train=lambda members, batches, _: gpu.train(members, batches, torch.device("cpu"))
-    )
-    assert all(torch.equal(alone.parameters[name], moved.parameters[name]) for name in alone.parameters)
 
 
 def tensors_of(folder: Path):
