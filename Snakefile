@@ -14,7 +14,7 @@ from sparse_coding.settings import declared, grid, hub_lock, outside, params_fil
 from sparse_coding.settings.declared import TOKENS, activations_of, step
 from sparse_coding.settings.slices import toy
 from sparse_coding.errors import BadInput
-from sparse_coding.forecast.counting import fits, model_folder, preflight
+from sparse_coding.forecast.counting import fits, machine, model_folder, preflight
 from sparse_coding.workflow import parked
 from sparse_coding.workflow.snakefile import Snakefile
 

@@ -8,6 +8,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.results import ROOT, machine, merge
+from sparse_coding.core.training import feed
 from sparse_coding.io import stream
 from sparse_coding.io.activations import ActivationsWriter, Header, Split, open_activations
 
@@ -48,7 +50,9 @@ def row(what: str, values: list[float], unit: str, note: str = "") -> dict[str, 
 
 def endless(split: Split, mean: Tensor, scale: float) -> Iterator[Tensor]:
     """The stream as the default trains on it."""
-    return stream.batches(split, size=BATCH, seed=0, buffer_rows=BUFFER, mean=mean, scale=scale)
+    return stream.batches(
+        split, size=BATCH, seed=0, buffer_rows=BUFFER, ready=partial(feed.normalised, mean=mean, scale=scale)
+    )
 
 
 def speed(d_act: int, folder: Path) -> dict[str, Any]:

@@ -18,6 +18,18 @@ def shared_threads(jobs):
     return -(-(workflow.cores or 1) // max(jobs, 1))
 
 
+# As many jobs at a time as there are GPUs, unless the command line says how many. Where none is declared, none is asked
+# for, and Snakemake knows no limit of it. Which of them a job has, its step decides by a lock.
+GPUS = machine.gpus()
+if GPUS and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", GPUS)
+
+
+def gpus_for(device):
+    """GPUs of one job, by a setting `device`."""
+    return int(device == "cuda" or (device == "auto" and GPUS > 0))
+
+
 def work(name, settings, **more):
     """Declare a job; settings that change no result are kept out of its key."""
     deciding, free = slices.split(settings)

@@ -24,6 +24,8 @@ for site in grid.sites_with_controls(PARAMS):
             benchmark:
                 f"results/logs/{job.name}.benchmark.tsv"
             threads: min(len(cell.members), shared_threads(len(grid.cells(PARAMS, site))))
+            resources:
+                gpu=gpus_for(PARAMS.dictionaries.device),
             shell:
                 "{STEP} {params.order:q} --threads {threads} 2> {log:q}"
 

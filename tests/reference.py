@@ -30,10 +30,10 @@ def paper_loss(name, parameters, z, penalty):
     return mse + (0 if name == "topk" else penalty.l1) * codes.sum(1).mean(), mse, codes
 
 
-def train_reference(name, initial, batches, penalty, schedule, betas=(0.9, 0.999), eps=1e-8):
+def train_reference(name, initial, batches, penalty, schedule, optimiser=torch.optim.Adam):
     """The trained parameters and the loss of every step, from `initial` parameters on float batches."""
     leaves = {key: value.double().clone().requires_grad_() for key, value in initial.items()}
-    optimiser = torch.optim.Adam(leaves.values(), betas=betas, eps=eps)
+    optimiser = optimiser(leaves.values())
     losses = []
     for step, batch in enumerate(batches):
         for group in optimiser.param_groups:

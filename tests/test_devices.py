@@ -2,15 +2,21 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from sparse_coding.errors import BadInput
 from sparse_coding.figures.caption import mixed
+from sparse_coding.forecast.counting import machine
 from sparse_coding.settings import declared, hub_lock, params_file, slices
 from sparse_coding.settings.params import Params
+from sparse_coding.stages import dictionaries
 from sparse_coding.workflow import orders, stamps
-from tests.workspace import ROOT
+from tests.test_workflow import TINY, write_texts
+from tests.tiny_model import make_tiny_model
+from tests.workspace import ROOT, make_workspace, snakemake
 
 SITE = "layer2_residual"
 
@@ -63,6 +69,49 @@ def test_a_caption_names_the_gpus():
     assert mixed([processor | {"gpu": "G"}, processor | {"gpu": "H", "torch": "3"}]) == (
         "Computed on a GPU: G and H. Mixed: the numbers were made with more than one torch (2, 3)."
     )
+
+
+def some_gpus(monkeypatch, n):
+    """torch as it is where there are n GPUs, as far as choosing one goes; the numbers of those that were set."""
+    chosen = []
+    properties = [SimpleNamespace(uuid=f"uuid-{index}", name="Some GPU") for index in range(n)]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: n > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: n)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties.__getitem__)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: chosen.append(device.index))
+    return chosen
+
+
+def test_a_training_takes_the_gpu_that_it_has_for_itself_and_says_so(monkeypatch, capsys):
+    chosen, asked = some_gpus(monkeypatch, 3), []
+    for wanted in ("auto", "cuda"):
+        device = dictionaries._device(wanted, lambda names: asked.append(names) or 2)
+        assert (device.type, device.index, chosen.pop(), asked.pop()) == (
+            "cuda", 2, 2, ["gpu-uuid-0", "gpu-uuid-1", "gpu-uuid-2"],
+        )  # fmt: skip
+        assert capsys.readouterr().err == f"dictionaries.device {wanted}: training on cuda:2, Some GPU\n"
+    assert dictionaries._device("cpu", lambda names: asked.append(names) or 0).type == "cpu"
+    assert not asked
+
+
+def test_without_one_auto_is_the_processor_and_cuda_is_refused(monkeypatch, capsys):
+    some_gpus(monkeypatch, 0)
+    assert dictionaries._device("auto", lambda names: 0) == torch.device("cpu")
+    assert capsys.readouterr().err == "dictionaries.device auto: training on the processor\n"
+    with pytest.raises(BadInput, match="torch sees no GPU"):
+        dictionaries._device("cuda", lambda names: 0)
+
+
+def test_a_cell_asks_snakemake_for_a_gpu_where_one_is_wanted_and_for_none_elsewhere(tmp_path):
+    """By the setting `device` alone: here is none, so auto asks for none."""
+    for device, asks in (("cuda", True), ("auto", machine.gpus() > 0), ("cpu", False)):
+        make_workspace(tmp_path / device, TINY | {"dictionaries": TINY["dictionaries"] | {"device": device}})
+        make_tiny_model(tmp_path / device / "models" / "tiny", layers=2)
+        write_texts(tmp_path / device / "texts")
+        said = snakemake(tmp_path / device, "-n", "--verbose", "dictionaries").stdout
+        rules = [rule for rule in said.split("\n\n") if "rule dictionaries_layer" in rule]
+        assert rules, said
+        assert all(("gpu=1" in rule) is asks for rule in rules), rules
 
 
 def test_an_order_carries_the_device_beside_what_counts(monkeypatch):

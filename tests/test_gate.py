@@ -6,7 +6,7 @@ and torch.optim.Adam: the loss at every logged step, and L0 and FVU at the end, 
 """
 
 import json
-from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -15,14 +15,15 @@ import torch
 
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.metrics.similarity import mmcs
-from sparse_coding.core.training import adam, processor
+from sparse_coding.core.training import feed, processor
+from sparse_coding.core.training.optimisers import adam
 from sparse_coding.core.training.steps import dense
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.io import dictionaries, stream
 from sparse_coding.io.activations import open_activations
 from sparse_coding.kernels import columns
 from sparse_coding.settings.params import Dictionaries
-from tests.architectures import BY_NAME
+from tests.architectures import ADAM, BY_NAME
 from tests.core.test_adam import test_every_step_is_that_of_torch as adam_conformance
 from tests.core.test_steps import test_gradients_are_those_of_autograd as gradient_conformance
 from tests.planted import plant
@@ -88,8 +89,7 @@ def stream_of(file, size=TRAINING.batch):
         size=size,
         seed=TRAINING.shuffle_seed,
         buffer_rows=TRAINING.buffer_rows,
-        mean=file.mean,
-        scale=file.mean_norm,
+        ready=partial(feed.normalised, mean=file.mean, scale=file.mean_norm),
     )
 
 
@@ -158,11 +158,11 @@ def _frozen(own, begin, lr):
 
 def _plain_sgd(own, begin, lr):
     own.beta1, own.eps = 0.0, 1.0
-    return adam.Rates(lr, 0.0)
+    return lr, 0.0
 
 
 def _uncorrected(own, begin, lr):
-    return replace(begin(own, lr), correction=1.0)
+    return begin(own, lr)[0], 1.0
 
 
 def replaced(module, name, function):
@@ -256,9 +256,7 @@ def short_run(planted):
 def gate_and_conformance(short_run):
     """What a change to the training code must pass; raises AssertionError."""
     batches, losses = short_run
-    member = Trainee(
-        "tied", BY_NAME["tied"], SHAPE, PENALTIES["tied"], 0, schedule("tied", 300), (0.9, 0.999, 1e-8), log_steps=10
-    )
+    member = Trainee("tied", BY_NAME["tied"], SHAPE, PENALTIES["tied"], 0, schedule("tied", 300), ADAM, log_steps=10)
     processor.train([member], iter(batches), threads=1)
     assert_trajectory(member.log, losses)
     adam_conformance()

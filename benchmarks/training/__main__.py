@@ -2,6 +2,8 @@
 
     --rounds N    how often every trainer is timed in every setting
     --only TEXT   settings whose name has TEXT in it; nothing is written, it is for development
+    --against COMMIT   ours against ours of another commit, 30 rounds unless told; nothing is written, and it fails
+                       where a median of the ratios of processor time is above 1.03
 
 Writes the section `training` of benchmarks/results.json. One process, one core, one thread but for the children.
 """
@@ -17,6 +19,7 @@ from typing import Any
 import torch
 
 from benchmarks.results import ROOT, machine, merge
+from benchmarks.training.against import MOST, against
 from benchmarks.training.contract import Setting
 from benchmarks.training.limits import limits
 from benchmarks.training.problem import l0_of, parameters_of, settings, timed_batches
@@ -81,9 +84,15 @@ def show(result: dict[str, Any]) -> None:
 def main() -> None:
     """Measure, and write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int)
     parser.add_argument("--only", default="")
+    parser.add_argument("--against", metavar="COMMIT")
     options = parser.parse_args()
+    if options.against:
+        pin()
+        slower = [each for each in against(options.against, options.rounds or 30, options.only) if each.median > MOST]
+        raise SystemExit(f"slower than {MOST}: {len(slower)} settings" if slower else 0)
+    rounds = options.rounds or 5
     torch.set_num_threads(1)
     began, load = datetime.now(UTC), os.getloadavg()[0]  # of others, before this one begins
     entries, missing = available()
@@ -91,15 +100,15 @@ def main() -> None:
     results = []
     for setting in settings():
         if options.only in setting.name:
-            results.append(measured(setting, entries, options.rounds))
+            results.append(measured(setting, entries, rounds))
             show(results[-1])
     if options.only:
         return
     section = {
         "machine": machine(("torch", "numba")) | {"date": began.date().isoformat(), "load": round(load, 1)},
-        "rounds": options.rounds,
+        "rounds": rounds,
         "settings": results,
-        "threads": child("threads", str(options.rounds)),
+        "threads": child("threads", str(rounds)),
         "memory": [row for name, threads in MEMORY for row in child("memory", name, str(threads))]
         if sys.platform == "linux"
         else [],

@@ -1,10 +1,13 @@
 """This project, through the interface that its own stage uses."""
 
+from functools import partial
+
 from torch import Tensor
 
 from benchmarks.training.contract import BETAS, EPS, Parameters, Setting
 from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
+from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.trainee import Schedule, Trainee
 
 NOTE = "`Member.train`, one member after the other"
@@ -22,11 +25,12 @@ class Ours:
         self.setting, self.start = setting, parameters
         self.members = len(parameters)
         schedule = Schedule(steps, setting.lr, warmup, decay, warmup)
+        adam = partial(Adam, beta1=BETAS[0], beta2=BETAS[1], eps=EPS)
         architecture, shape = build(setting.architecture, {}), (setting.n_feat, setting.d_act)
         self.dictionaries = []
         for index, given in enumerate(parameters):
             penalty = Penalty(setting.l1[index], setting.k)
-            member = Trainee(str(index), architecture, shape, penalty, index, schedule, (*BETAS, EPS), FOREVER)
+            member = Trainee(str(index), architecture, shape, penalty, index, schedule, adam, FOREVER)
             for name, tensor in member.parameters.items():
                 tensor.copy_(given[name])
             self.dictionaries.append(member)

@@ -1,4 +1,7 @@
-"""Every kind of dictionary, a row each: whoever wants to know something of a kind asks here. No torch."""
+"""Every kind of dictionary, and every optimiser, a row each: whoever wants to know something of one asks here.
+
+No torch.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -50,6 +53,15 @@ class Method:
         return COLUMNS[self.varies_in]
 
 
+@dataclass(frozen=True)
+class Optimiser:
+    """What gradient descent of learned ones follows. moments: numbers that it keeps beside each that it moves."""
+
+    name: str
+    moments: int
+    source: str
+
+
 # Learned ones have a hue of the palette of Okabe & Ito, "Color Universal Design" (2008); baselines are grey.
 _ROWS = (
     Method("tied", "tied", "l1", 1, "#0072B2", "o", "Cunningham et al. 2023"),
@@ -62,6 +74,7 @@ _ROWS = (
     Method("neuron_basis", "neuron basis", None, 1, "#8c8c8c", "v", "Cunningham et al. 2023", (0, (2, 2)), signed=True),
     Method("random", "random directions", None, 1, "#aaaaaa", "*", "Cunningham et al. 2023", signed=True),
 )
+OPTIMISERS = {row.name: row for row in (Optimiser("adam", 2, "Kingma & Ba 2015"),)}
 BY_KIND = {row.kind: row for row in _ROWS}
 LEARNED = tuple(row.kind for row in _ROWS if row.is_learned)
 BASELINES = tuple(row.kind for row in _ROWS if not row.is_learned)

@@ -11,11 +11,12 @@ from sparse_coding.core import finder
 from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Architecture, Form, Penalty, Terms
 from sparse_coding.core.training import processor
-from sparse_coding.core.training.adam import Adam
+from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.steps import dense, general, sparse, workspace
+from sparse_coding.core.training.steps.seen import Seen
 from sparse_coding.core.training.trainee import Schedule, Trainee
 from sparse_coding.errors import BadInput
-from tests.architectures import BY_NAME
+from tests.architectures import ADAM, BY_NAME
 
 SIZES = {"n_feat": st.integers(1, 120), "d_act": st.integers(1, 30), "batch": st.integers(1, 40)}
 VARIANTS = {
@@ -33,7 +34,7 @@ def steps_of(architecture, parameters, state, batches, penalty, how, lr=1e-3):
     seen = []
     for z in batches:
         if how == "general":
-            seen.append(general.step(architecture, adam, state, z, penalty, lr))
+            seen.append(Seen(*general.step(architecture, adam, state, z, penalty, lr).tolist()))
         elif how == "dense":
             seen.append(dense.step(architecture.form, adam, state, z, penalty, lr))
         else:
@@ -168,16 +169,13 @@ class Licensed(Made):
 def test_a_parameter_that_nothing_moves_is_refused(made, named):
     schedule = Schedule(steps=2, lr=1e-3, warmup=0, decay=0, l1_warmup=0)
     with pytest.raises(BadInput, match=named):
-        Trainee("m", made, (8, 4), Penalty(), 0, schedule, (0.9, 0.999, 1e-8), 1).train([torch.randn(5, 4)])
+        Trainee("m", made, (8, 4), Penalty(), 0, schedule, ADAM, 1).train([torch.randn(5, 4)])
 
 
 def test_alone_or_in_company_with_one_thread_or_two_the_same_bytes():
     def trained(n, threads):
         schedule = Schedule(steps=20, lr=1e-2, warmup=0, decay=0, l1_warmup=5)
-        members = [
-            Trainee(str(seed), Made(), (24, 8), Penalty(l1=0.01), seed, schedule, (0.9, 0.999, 1e-8), 5)
-            for seed in range(n)
-        ]
+        members = [Trainee(str(seed), Made(), (24, 8), Penalty(l1=0.01), seed, schedule, ADAM, 5) for seed in range(n)]
         processor.train(members, iter(some(0, 32, 8, torch.float32, 20)), threads)
         return [{**member.parameters, **member.state} for member in members]
 

@@ -1,5 +1,6 @@
 """Training as the original's code did it, against autograd and a model of its optimiser."""
 
+from functools import partial
 from itertools import product
 from unittest.mock import patch
 
@@ -9,11 +10,11 @@ import torch
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.architectures.original import Original
 from sparse_coding.core.training import gpu, processor
-from sparse_coding.core.training.adam import Adam
+from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.steps import sparse
 from sparse_coding.core.training.trainee import Schedule, Trainee
 from tests import legacy_adam
-from tests.architectures import BY_NAME
+from tests.architectures import ADAM, BY_NAME
 from tests.planted import plant
 from tests.reference import ATOMS, paper_loss
 
@@ -21,11 +22,12 @@ FLAT = Schedule(steps=60, lr=1e-3, warmup=0, decay=0, l1_warmup=0)
 
 
 PENALTY = Penalty(1e-2, 4)
+LEGACY = partial(Adam, beta1=0.9, beta2=0.999, eps=1e-8, legacy=True)
 
 
 def member(name, penalty=PENALTY, shape=(96, 32), schedule=FLAT, free_lengths=True, legacy=True):
     architecture = Original(BY_NAME[name], xavier=True, free_lengths=free_lengths, centred=False)
-    return Trainee(name, architecture, shape, penalty, 0, schedule, (0.9, 0.999, 1e-8), 1, legacy_adam=legacy)
+    return Trainee(name, architecture, shape, penalty, 0, schedule, LEGACY if legacy else ADAM, 1)
 
 
 def stream(steps=60, batch=128, d_act=32):
@@ -88,7 +90,7 @@ def test_training_in_float64_follows_autograd_to_the_last_digits(name):
     raw, losses = train_as_the_original(ours, stream())
     ours.parameters = {key: value.double() for key, value in ours.parameters.items()}
     ours.state = {key: value.double() for key, value in ours.state.items()}
-    ours.adam = Adam(ours.parameters, 0.9, 0.999, 1e-8, legacy=True)
+    ours.optimiser = Adam(ours.parameters, 0.9, 0.999, 1e-8, legacy=True)
     processor.train([ours], (batch.double() for batch in stream()), threads=1)
     torch.testing.assert_close(losses_of(ours), losses, rtol=1e-7, atol=0)
     found = dict(ours.parameters)

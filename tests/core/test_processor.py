@@ -7,10 +7,10 @@ import torch
 
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.training import processor
-from sparse_coding.core.training.adam import Adam
+from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.steps import dense, sparse
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
-from tests.architectures import BY_NAME
+from tests.architectures import ADAM, BY_NAME
 from tests.planted import plant
 from tests.reference import train_reference
 
@@ -19,7 +19,7 @@ SCHEDULE = Schedule(steps=60, lr=1e-2, warmup=5, decay=20, l1_warmup=10)
 
 def member(name, l1=1e-3, k=4, seed=0, shape=(96, 32), schedule=SCHEDULE):
     penalty = Penalty(l1=l1, k=k)
-    return Trainee(f"{name} {l1} {k} {seed}", BY_NAME[name], shape, penalty, seed, schedule, (0.9, 0.999, 1e-8), 1)
+    return Trainee(f"{name} {l1} {k} {seed}", BY_NAME[name], shape, penalty, seed, schedule, ADAM, 1)
 
 
 def stream(steps=60, batch=128, d_act=32, seed=0):
@@ -77,7 +77,7 @@ def test_training_in_float64_is_the_reference_to_the_last_digits(name):
     ours = member(name)
     initial = {key: value.clone() for key, value in ours.parameters.items()}
     ours.parameters = {key: value.double() for key, value in ours.parameters.items()}
-    ours.adam = Adam(ours.parameters, 0.9, 0.999, 1e-8)
+    ours.optimiser = Adam(ours.parameters, 0.9, 0.999, 1e-8)
     processor.train([ours], (batch.double() for batch in stream()), threads=1)
     parameters, losses = train_reference(name, initial, stream(), ours.penalty, SCHEDULE)
     found = torch.tensor([line["loss"] for line in ours.log], dtype=torch.float64)
@@ -130,12 +130,12 @@ def test_training_ends_when_no_member_is_left():
 @pytest.mark.parametrize("name", ["tied", "untied"])
 def test_one_bias_makes_the_wanted_share_of_the_first_codes_positive(name):
     batch = torch.randn(200, 32, generator=torch.Generator().manual_seed(3)) + 0.5
-    ours = Trainee(name, BY_NAME[name], (96, 32), Penalty(1e-3), 0, SCHEDULE, (0.9, 0.999, 1e-8), 1, 0.1)
+    ours = Trainee(name, BY_NAME[name], (96, 32), Penalty(1e-3), 0, SCHEDULE, ADAM, 1, 0.1)
     with patch.object(dense, "step", wraps=dense.step) as dense_step:
         ours.train([batch])
     assert ours.log[0]["l0"] == pytest.approx(9.6, abs=0.1)
     assert dense_step.call_count == 0
-    ours = Trainee("topk", BY_NAME["topk"], (96, 32), Penalty(k=4), 0, SCHEDULE, (0.9, 0.999, 1e-8), 1, 0.1)
+    ours = Trainee("topk", BY_NAME["topk"], (96, 32), Penalty(k=4), 0, SCHEDULE, ADAM, 1, 0.1)
     ours.train([batch])
     assert ours.log[0]["l0"] == 4
     assert ours.parameters["bias"].abs().max() < 0.01  # TopK has a density already
@@ -144,6 +144,6 @@ def test_one_bias_makes_the_wanted_share_of_the_first_codes_positive(name):
 def test_a_step_that_sees_what_is_not_finite_ends_the_member_there():
     batches = stream()
     batches[7] = batches[7] * float("nan")
-    ours = Trainee("tied", BY_NAME["tied"], (96, 32), Penalty(1e-2), 0, SCHEDULE, (0.9, 0.999, 1e-8), 50, 0.05)
+    ours = Trainee("tied", BY_NAME["tied"], (96, 32), Penalty(1e-2), 0, SCHEDULE, ADAM, 50, 0.05)
     failed = processor.train([ours], iter(batches), threads=1)
     assert str(failed["tied"]).startswith("tied: the loss is not finite at step 7")

@@ -16,7 +16,7 @@ from sparse_coding.core.training import gpu, processor
 from sparse_coding.core.training.trainee import Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries
-from tests.architectures import BY_NAME
+from tests.architectures import ADAM, BY_NAME
 
 STEPS, LR = 4, 0.01
 SHAPES = [(1, 1), (1, 3), (3, 1), (9, 2)]  # n_feat, d_act
@@ -55,7 +55,7 @@ def test_training_on_single_vectors(name, n_feat, d_act, tmp_path):
     for batch, density in itertools.product((1, 2), (None, 0.1)):
         for train in (lambda some: processor.train(*some, 1), lambda some: gpu.train(*some, torch.device("cpu"))):
             schedule = Schedule(STEPS, LR, 1, 1, 1)
-            given = (architecture, (n_feat, d_act), Penalty(0.01, n_feat), 0, schedule, (0.9, 0.999, 1e-8), 1, density)
+            given = (architecture, (n_feat, d_act), Penalty(0.01, n_feat), 0, schedule, ADAM, 1, density)
             member = Trainee("one", *given)
             assert train(([member], (some(batch, d_act, seed) for seed in range(STEPS)))) == {}
             assert member.step == STEPS

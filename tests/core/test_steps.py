@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sparse_coding.core import finder
 from sparse_coding.core.architectures.contract import Penalty
-from sparse_coding.core.training.adam import Adam
+from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.steps import dense, sparse, workspace
 from tests.architectures import BY_NAME
 from tests.reference import paper_loss, random_parameters

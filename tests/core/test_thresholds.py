@@ -12,8 +12,10 @@ from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.architectures.jumprelu import JumpReLU
 from sparse_coding.core.training import trainee
-from sparse_coding.core.training.adam import Adam
+from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.steps import dense, general, sparse, workspace
+from sparse_coding.core.training.steps.seen import Seen
+from tests.architectures import ADAM
 
 SIZES = {"n_feat": st.integers(1, 300), "d_act": st.integers(1, 30), "batch": st.integers(1, 40)}
 PENALTY = {"wished": st.floats(0.5, 30), "warm": st.floats(0, 1), "weight": st.floats(0, 50)}
@@ -41,7 +43,7 @@ def trained(architecture, parameters, batches, penalty, step):
 
 
 def by_autograd(architecture, adam, z, penalty):
-    return general.step(architecture, adam, {}, z, penalty, 1e-3)
+    return Seen(*general.step(architecture, adam, {}, z, penalty, 1e-3).tolist())
 
 
 def by_hand(architecture, adam, z, penalty):
@@ -95,7 +97,7 @@ def sizes(architecture, parameters, z, penalty):
     codes, x = m * above, z.double().abs() + p["decoder_bias"].abs()
     d_x_hat = (codes.abs() @ p["decoder"].abs() + x) * 2 / z.numel()
     d_codes = d_x_hat @ p["decoder"].abs().T
-    d_count = abs(architecture.form.slope_of_count(penalty, float(above.sum()) / len(z), z.shape))
+    d_count = abs(architecture.form.slope_of_count(penalty.l0, float(above.sum()) / len(z), z.shape, penalty.warm))
     d_bias = (d_codes * above).sum(0)
     sums = {
         "encoder": (d_codes * above).T @ x,
@@ -184,9 +186,7 @@ class Unlicensed(JumpReLU):
 
 def member_of(kind):
     schedule = trainee.Schedule(steps=80, lr=3e-3, warmup=5, decay=20, l1_warmup=10)
-    return trainee.Trainee(
-        "j", kind(0.05, 10.0), (256, 32), Penalty(l0=6.0), 0, schedule, (0.9, 0.999, 1e-8), 1, initial_density=0.1
-    )
+    return trainee.Trainee("j", kind(0.05, 10.0), (256, 32), Penalty(l0=6.0), 0, schedule, ADAM, 1, initial_density=0.1)
 
 
 def test_a_training_goes_over_to_the_sparse_step_and_is_that_of_autograd(monkeypatch):

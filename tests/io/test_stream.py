@@ -4,6 +4,7 @@ import gc
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from sparse_coding.core.training import feed
 from sparse_coding.errors import BadInput
 from sparse_coding.io import stream
 from sparse_coding.io.activations import ActivationsWriter, Header, Split, open_activations
@@ -53,7 +55,7 @@ def plain(split: Split, size: int, seed: int, buffer_rows: int, mean, scale) -> 
 
 
 def batches(split: Split, size: int = 10, seed: int = 0, buffer_rows: int = 300) -> Iterator[torch.Tensor]:
-    return stream.batches(split, size=size, seed=seed, buffer_rows=buffer_rows, mean=torch.zeros(D_ACT), scale=1.0)
+    return stream.batches(split, size=size, seed=seed, buffer_rows=buffer_rows, ready=torch.Tensor.float)
 
 
 def threads() -> list[threading.Thread]:
@@ -69,7 +71,11 @@ def test_the_stream_is_that_of_the_plain_version(tmp_path, dtype, rows, size, bu
     with open_activations(write(tmp_path / "a.h5", rows, dtype)) as file:
         split = file.split("train")
         expected = list(islice(plain(split, size, 1, buffer_rows, mean, scale), 100))
-        arguments = {"size": size, "buffer_rows": buffer_rows, "mean": mean, "scale": scale}
+        arguments = {
+            "size": size,
+            "buffer_rows": buffer_rows,
+            "ready": partial(feed.normalised, mean=mean, scale=scale),
+        }
         found = list(islice(stream.batches(split, seed=1, **arguments), 100))
         other = next(stream.batches(split, seed=2, **arguments))
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))
@@ -151,7 +157,12 @@ def test_the_thread_is_a_few_batches_ahead_and_no_more(tmp_path, monkeypatch):
 def test_batches_that_are_left_out_change_none_of_the_others(tmp_path, rows, size, buffer_rows, skip):
     with open_activations(write(tmp_path / "a.h5", rows)) as file:
         split, mean = file.split("train"), torch.ones(D_ACT)
-        given = {"size": size, "seed": 5, "buffer_rows": buffer_rows, "mean": mean, "scale": 2.0}
+        given = {
+            "size": size,
+            "seed": 5,
+            "buffer_rows": buffer_rows,
+            "ready": partial(feed.normalised, mean=mean, scale=2.0),
+        }
         whole = list(islice(plain(split, size, 5, buffer_rows, mean, 2.0), skip, skip + 12))
         found = list(islice(stream.batches(split, **given, skip=skip), 12))
     assert all(torch.equal(one, other) for one, other in zip(found, whole, strict=True))
@@ -164,6 +175,6 @@ def test_what_is_left_out_is_not_read(tmp_path, monkeypatch):
         monkeypatch.setattr(
             type(split), "read_into", lambda own, to, a, b: (read.append(b - a), reads(own, to, a, b))[1]
         )
-        given = {"size": 50, "seed": 0, "buffer_rows": 1000, "mean": torch.zeros(D_ACT), "scale": 1.0}
+        given = {"size": 50, "seed": 0, "buffer_rows": 1000, "ready": torch.Tensor.float}
         next(stream.batches(split, **given, skip=2000))
     assert sum(read) < 50 * 5000 / 10

@@ -7,8 +7,10 @@ import pytest
 from sparse_coding import methods
 from sparse_coding.settings import declared, slices
 from sparse_coding.workflow.source import Source
+from tests.what_reruns import text
 from tests.workspace import ROOT
 
+ROW = "sparse_coding/methods.py"
 STEP = "sparse_coding.stages.dictionaries"
 KINDS = "sparse_coding/core/architectures"
 THERE = [kind for kind in methods.LEARNED if (ROOT / "src" / KINDS / f"{kind}.py").is_file()]
@@ -21,11 +23,15 @@ def package(tmp_path):
 
 
 def source(root) -> Source:
-    return Source(root, "sparse_coding", slices.SCHEMA, (declared.ARCHITECTURES,))
+    return Source(root, "sparse_coding", slices.SCHEMA, declared.CHOICES)
+
+
+def chosen(kind: str) -> tuple[str, str]:
+    return declared.architecture(kind), declared.optimiser("adam")
 
 
 def codes(root) -> dict[str, str]:
-    return {kind: source(root).digest(STEP, (declared.architecture(kind),)) for kind in THERE}
+    return {kind: source(root).digest(STEP, chosen(kind)) for kind in THERE}
 
 
 @pytest.mark.parametrize("kind", THERE)
@@ -36,9 +42,19 @@ def test_the_module_of_an_architecture_counts_for_those_who_use_it(kind, package
     after = codes(package)
     assert after[kind] != before[kind]
     now, file = source(package), f"{KINDS}/{kind}.py"
-    users = {each for each in THERE if file in now.files(STEP, (declared.architecture(each),))}
+    users = {each for each in THERE if file in now.files(STEP, chosen(each))}
     assert {each for each in THERE if after[each] != before[each]} == users
     assert len(users) < len(THERE)
+
+
+def test_a_new_optimiser_makes_no_cell_stale_and_adam_all(package):
+    before, folder = codes(package), package / "sparse_coding/core/training/optimisers"
+    shutil.copy(folder / "adam.py", folder / "another.py")
+    text(ROW, "OPTIMISERS = {", 'NEW = Optimiser("another", 2, "somebody")\nOPTIMISERS = {')(package)
+    assert codes(package) == before
+    with (folder / "adam.py").open("a") as file:
+        file.write("\nEDITED = True\n")
+    assert not set(codes(package).values()) & set(before.values())
 
 
 def test_a_new_architecture_makes_no_step_stale(package):

@@ -80,12 +80,13 @@ def test_the_header_holds_the_settings(made):
         "k": None,
         "seed": 0,
         "lr": 0.01,
-        "training": a_slice().training.model_dump(mode="json", exclude={"side_by_side", "device", "checkpoint_minutes"})
+        "training": a_slice().training.model_dump(mode="json", exclude=UNTOLD)
         | a_slice().own.model_dump(mode="json", exclude={"lr"})
         | {"learned_centre": True},
     }
 
 
+UNTOLD = {"side_by_side", "device", "checkpoint_minutes", "optimiser"}  # adam is what files without one are of
 BEFORE = "batch beta1 beta2 buffer_rows decay_share eps free_lengths gpu_precision initial_density initial_weights"
 BEFORE += " l1_warmup_share learned_centre legacy_adam log_steps normalise shuffle_seed steps warmup_share"
 

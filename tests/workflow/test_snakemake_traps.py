@@ -57,6 +57,39 @@ def test_times_are_looked_at_whatever_the_triggers_are(tmp_path):
     assert jobs(tmp_path, "--rerun-triggers", "params") == ["last"]
 
 
+ALONE = """
+{limit}
+rule all:
+    input: "one", "two", "three"
+
+for name in ("one", "two", "three"):
+    rule:
+        output: name
+        resources: gpu=1
+        shell: "mkdir busy 2>/dev/null || touch together; sleep 1; rmdir busy 2>/dev/null || true; touch {{output}}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit", "options", "together"),
+    [
+        ("", (), True),  # a resource that nobody declares has no limit
+        ('workflow.register_resource("gpu", 1)', (), False),
+        (
+            'if "gpu" not in workflow.global_resources: workflow.register_resource("gpu", 3)',
+            ("--resources", "gpu=1"),
+            False,
+        ),
+    ],
+)
+def test_a_resource_that_the_snakefile_declares_is_a_limit(limit, options, together, tmp_path):
+    (tmp_path / "Snakefile").write_text(ALONE.format(limit=limit))
+    command = [sys.executable, "-m", "snakemake", "--cores", "3", *options]
+    done = subprocess.run(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "together").exists() is together
+
+
 def test_a_profile_without_settings_stops_snakemake(tmp_path):
     chain(tmp_path, '"middle"', first=OLD, middle=OLD, last=OLD)
     (tmp_path / "profiles" / "default").mkdir(parents=True)

@@ -147,6 +147,7 @@ def _of_today(settings: dict[str, Any]) -> dict[str, Any]:
         return settings
     section = {**settings["training"], "lr": {settings["architecture"]: settings["lr"]}}
     training = {name: value for name, value in settings["training"].items() if name not in moved.OWN}
+    training = {"optimiser": "adam"} | training  # the only one that there was
     own = moved.own_of(section, settings["architecture"])
     return {name: value for name, value in settings.items() if name != "lr"} | {"training": training, "own": own}
 

@@ -1,12 +1,12 @@
-"""A shuffled, endless stream of normalised batches from an activations file.
+"""A shuffled, endless stream of batches from an activations file.
 
 Vectors of one document lie side by side in the file. A buffer is filled with chunks drawn from everywhere, batches
 are drawn from it in random order, and what is left over goes into the next one. One thread does all this ahead of
 the reader. In memory: one buffer in the stored number format, `buffer_rows` vectors and a chunk more (at least a
-batch), beside `AHEAD` finished batches in float32.
+batch), beside `AHEAD` finished batches.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from queue import SimpleQueue
 from threading import Semaphore, Thread
@@ -20,25 +20,24 @@ from sparse_coding.portions.training import AHEAD, CHUNK_ROWS
 
 
 def batches(
-    split: Split, *, size: int, seed: int, buffer_rows: int, mean: Tensor, scale: float, skip: int = 0
+    split: Split, *, size: int, seed: int, buffer_rows: int, ready: Callable[[Tensor], Tensor], skip: int = 0
 ) -> Iterator[Tensor]:
-    """Batches (x - mean) / scale, [size, d_act] float32, for ever; a function of the file and the arguments.
+    """Batches [size, d_act] for ever, a function of the file and the arguments.
 
-    Every epoch reads each row once, in a new order. skip: batches that are left out, at next to no cost: only the
+    ready: what the thread makes of each batch, which comes as it is stored and is nobody else's. Every epoch reads each
+    row once, in a new order. skip: batches that are left out, at next to no cost: only the
     numbers of their rows are drawn. Close the stream to end its thread, or let go of it. Raises BadInput where the file
     has fewer rows than a batch, and what `Split.read` raises.
     """
     if split.n_rows < size:
         raise BadInput("dictionaries.batch", str(size), f"at most the {split.n_rows} vectors that there are")
-    with closing(_ahead(_drawn(split, size, seed, buffer_rows, mean, scale, skip))) as made_ahead:
+    with closing(_ahead(map(ready, _drawn(split, size, seed, buffer_rows, skip)))) as made_ahead:
         yield from made_ahead
 
 
-def _drawn(
-    split: Split, size: int, seed: int, buffer_rows: int, mean: Tensor, scale: float, skip: int
-) -> Iterator[Tensor]:
+def _drawn(split: Split, size: int, seed: int, buffer_rows: int, skip: int) -> Iterator[Tensor]:
     most = max(buffer_rows, size)
-    buffer = torch.empty(most + CHUNK_ROWS, len(mean), dtype=split.dtype)
+    buffer = torch.empty(most + CHUNK_ROWS, split.d_act, dtype=split.dtype)
     rows, left = 0, torch.empty(0, dtype=torch.long)  # in the buffer; the numbers of those, while nothing is read
     for starts, order in _fillings(split.n_rows, size, most, torch.Generator().manual_seed(seed)):
         whole = len(order) - len(order) % size
@@ -55,8 +54,7 @@ def _drawn(
             rows += stop - start
         for start in range(skip * size, whole, size):
             # index_select: four times as fast as brackets, in half precision.
-            drawn = buffer.index_select(0, order[start : start + size])
-            yield drawn.float().sub_(mean).div_(scale)
+            yield buffer.index_select(0, order[start : start + size])
         skip, rows = 0, rows - whole
         buffer[:rows] = buffer[order[whole:]]
 

@@ -17,6 +17,8 @@ Declared = dict[str, Any]
 WORK = ".work"
 TOKENS = "results/dataset/tokens.h5"
 ARCHITECTURES = "sparse_coding.core.architectures"  # a module each, of which a cell's key sees its own
+OPTIMISERS = "sparse_coding.core.training.optimisers"  # the same
+CHOICES = (ARCHITECTURES, OPTIMISERS)
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "transformers", "transformer-lens", "h5py")
 
 
@@ -28,6 +30,11 @@ def step(name: str) -> str:
 def architecture(kind: str) -> str:
     """The module of a kind of dictionary."""
     return f"{ARCHITECTURES}.{kind}"
+
+
+def optimiser(name: str) -> str:
+    """The module of an optimiser."""
+    return f"{OPTIMISERS}.{name}"
 
 
 def activations_of(site: str) -> str:
@@ -114,7 +121,7 @@ def dictionaries(params: Params, cell: Cell) -> Declared:
         "folder": f"results/dictionaries/{cell.site}",
         "outputs": {name: [f"{name}.safetensors", f"{name}.log.jsonl"] for name in cell.member_names},
         "inputs": {"activations": activations_of(cell.site)},
-        "chosen": (architecture(cell.architecture),),
+        "chosen": (architecture(cell.architecture), optimiser(params.dictionaries.optimiser)),
     }
 
 
@@ -139,7 +146,7 @@ def empty_graph(root: Path, looks: bool = True) -> Graph:
         package,
         "sparse_coding",
         ignore=slices.SCHEMA,
-        choices=(ARCHITECTURES,),
+        choices=CHOICES,
         memory=work / "hashes" / "source.json",
     )
     return Graph(root=root, work=work, source=source, libraries=LIBRARIES, looks=looks)

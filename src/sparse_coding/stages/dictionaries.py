@@ -24,13 +24,14 @@ from sparse_coding import methods
 from sparse_coding.atomic import write_text
 from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
-from sparse_coding.core.training import gpu, processor
+from sparse_coding.core.training import feed, gpu, optimisers, processor
 from sparse_coding.core.training.keeping import NEVER, Keeping
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, stream, unfinished
 from sparse_coding.io.activations import ActivationsFile, open_activations
 from sparse_coding.settings.grid import Member
+from sparse_coding.settings.params import Training
 from sparse_coding.settings.slices import DictionariesSlice, split
 
 # What files of the first kinds name although these do not read it: as long as it stands there, their bytes stay.
@@ -48,12 +49,14 @@ def run(
     threads: int,
     done: Callable[[str], object] = lambda name: None,
     partly: Callable[[str], Path] | None = None,
+    one_of: Callable[[list[str]], int] = lambda names: 0,
 ) -> None:
     """Train members on `activations`; write `<output>/<member>.safetensors` and its log.
 
-    `done` hears the name of each member that is written; partly: where one in training is kept, None: nowhere. Members
-    that diverge take nothing from the others: these are finished first, then NotFinite is raised for the first of them.
-    Raises BadInput, before any is trained, where grid.k or grid.l0 asks for more codes than there are features.
+    `done` hears the name of each member that is written; partly: where one in training is kept, None: nowhere. one_of:
+    waits for one of these things that is not in use, and holds it; which. Members that diverge take nothing from the
+    others: these are finished first, then NotFinite is raised for the first of them. Raises BadInput, before any is
+    trained, where grid.k or grid.l0 asks for more codes than there are features.
     """
     failures: list[NotFinite] = []
     names, size = list(settings.members), settings.training.side_by_side
@@ -67,15 +70,18 @@ def run(
 
         at = {name: partly(name) for name in names} if partly is not None else {}
         of = _data(file, mean, scale)
+        device = _device(settings.training.device, one_of)
 
         def together(members: list[Trainee]) -> list[NotFinite]:
             """Train and write some members that are at the same step; nothing holds them when it is over."""
             progress.update(members[0].step * len(members))
-            batches = _batches(settings, file, mean, scale, members[0].step)
             keeping = (
                 Keeping(partial(_keep, members, at, of), 60 * settings.training.checkpoint_minutes) if at else NEVER
             )
-            failed = _train(members, batches, settings, threads, progress.update, keeping)
+            batches = partial(_batches, settings.training, file, members[0].step)
+            failed = _train(
+                members, batches, (mean, scale), settings.training, device, threads, progress.update, keeping
+            )
             for member in members:
                 if member.name not in failed:
                     _write(settings, member, mean, scale, output)
@@ -103,22 +109,40 @@ def _check_codes(settings: DictionariesSlice, file: ActivationsFile) -> None:
             raise BadInput(f"grid.{member.strength}", f"{member.value:g}", f"at most {n_feat}, the features of {cell}")
 
 
+def _device(wanted: str, one_of: Callable[[list[str]], int]) -> torch.device:
+    """Where all members are trained, said once. A GPU is taken by one process at a time."""
+    n_gpus = torch.cuda.device_count() if wanted != "cpu" and torch.cuda.is_available() else 0
+    if wanted == "cuda" and not n_gpus:
+        raise BadInput("dictionaries.device", "cuda, and torch sees no GPU", "auto or cpu, or a GPU with its driver")
+    device, name = torch.device("cpu"), "the processor"
+    if n_gpus:
+        device = torch.device("cuda", one_of([f"gpu-{_properties(index).uuid}" for index in range(n_gpus)]))
+        torch.cuda.set_device(device)
+        name = f"{device}, {_properties(device.index).name}"
+    print(f"dictionaries.device {wanted}: training on {name}", file=sys.stderr)
+    return device
+
+
+def _properties(index: int) -> Any:
+    return torch.cuda.get_device_properties(index)
+
+
 def _train(
     members: list[Trainee],
-    batches: Iterator[Tensor],
-    settings: DictionariesSlice,
+    batches: Callable[[Callable[[Tensor], Tensor]], Iterator[Tensor]],
+    normal: tuple[Tensor, float],
+    settings: Training,
+    device: torch.device,
     threads: int,
     advance: Callable[[int], object],
     keeping: Keeping,
 ) -> dict[str, NotFinite]:
-    """On the processor, a member a thread; on a GPU all at once."""
-    wanted, has_gpu = settings.training.device, torch.cuda.is_available()
-    if wanted == "cuda" and not has_gpu:
-        raise BadInput("dictionaries.device", "cuda, and torch sees no GPU", "auto or cpu, or a GPU with its driver")
-    if wanted == "cpu" or not has_gpu:
-        return processor.train(members, batches, threads, advance, keeping)
-    precision = settings.training.gpu_precision
-    return gpu.train(members, batches, torch.device("cuda"), precision, advance, keeping)
+    """On the processor, a member a thread; on a GPU all at once. batches: by what is made of each."""
+    if device.type == "cpu":
+        ready = partial(feed.normalised, mean=normal[0], scale=normal[1])
+        return processor.train(members, batches(ready), threads, advance, keeping)
+    there = feed.ahead(batches(feed.pinned), *normal, device)
+    return gpu.train(members, there, device, settings.gpu_precision, advance, keeping)
 
 
 def _data(file: ActivationsFile, mean: Tensor, scale: float) -> str:
@@ -144,19 +168,17 @@ def _keep(members: list[Trainee], at: dict[str, Path], of: str) -> None:
 
 
 def _batches(
-    settings: DictionariesSlice, file: ActivationsFile, mean: Tensor, scale: float, skip: int
+    settings: Training, file: ActivationsFile, skip: int, ready: Callable[[Tensor], Tensor]
 ) -> Iterator[Tensor]:
-    training = settings.training
     batches = stream.batches(
         file.split("train"),
-        size=training.batch,
-        seed=training.shuffle_seed,
-        buffer_rows=training.buffer_rows,
-        mean=mean,
-        scale=scale,
+        size=settings.batch,
+        seed=settings.shuffle_seed,
+        buffer_rows=settings.buffer_rows,
+        ready=ready,
         skip=skip,
     )
-    return islice(batches, training.steps - skip)
+    return islice(batches, settings.steps - skip)
 
 
 def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
@@ -178,10 +200,9 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
         penalty_of(own),
         own.seed,
         schedule,
-        (training.beta1, training.beta2, training.eps),
+        optimisers.build(training.optimiser, training.model_dump(mode="json")),
         training.log_steps,
         getattr(settings.own, "initial_density", None),
-        training.legacy_adam,
     )
 
 
@@ -190,10 +211,12 @@ def penalty_of(member: Member) -> Penalty:
     return Penalty(l1=member.l1 or 0.0, k=member.k or 0, l0=float(member.l0 or 0.0))
 
 
-def _own(settings: DictionariesSlice) -> dict[str, Any]:
-    """What files tell of an architecture's own settings: of the first kinds as ever, with what they do not read."""
-    own = settings.own.model_dump(mode="json", exclude={"lr"})
-    return WRITTEN_UNREAD.get(settings.architecture, {}) | own
+def _told(settings: DictionariesSlice) -> dict[str, Any]:
+    """What files tell of the training: of the first kinds as ever, with what they do not read; another optimiser."""
+    training, own = split(settings.training)[0], settings.own.model_dump(mode="json", exclude={"lr"})
+    if training["optimiser"] == "adam":
+        del training["optimiser"]
+    return training | WRITTEN_UNREAD.get(settings.architecture, {}) | own
 
 
 def _write(settings: DictionariesSlice, member: Trainee, mean: Tensor, scale: float, output: Path) -> None:
@@ -208,7 +231,7 @@ def _write(settings: DictionariesSlice, member: Trainee, mean: Tensor, scale: fl
         **({} if own.l0 is None else {"l0_target": own.l0}),
         "seed": own.seed,
         "lr": settings.own.lr,
-        "training": split(settings.training)[0] | _own(settings),
+        "training": _told(settings),
     }
     # The larger file first: where the disk is full, the older pair stays together.
     dictionaries.save(output / f"{member.name}.safetensors", dictionary, made_by)

@@ -22,6 +22,7 @@ from sparse_coding.core.metrics.reconstruction import Reconstruction
 from sparse_coding.core.metrics.similarity import mmcs
 from sparse_coding.core.superposition import HELD_OUT, TRAIN, Truth, Vectors
 from sparse_coding.core.training import processor
+from sparse_coding.core.training.optimisers import adam
 from sparse_coding.core.training.trainee import Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, tables
@@ -82,7 +83,7 @@ def _member(settings: ToySlice, name: str, l1: float) -> Trainee:
         Penalty(l1=l1 / n_feat if training.l1_scaling == "per_feature" else l1),
         superposition.seed_of(settings.seed, n_feat),
         schedule,
-        (training.beta1, training.beta2, training.eps),
+        adam.build(training.model_dump(mode="json")),
         log_steps=training.steps,
         initial_density=training.initial_density,
     )

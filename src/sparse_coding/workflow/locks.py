@@ -2,7 +2,8 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -20,6 +21,15 @@ def take(path: Path) -> TextIO | None:
     file.write(str(os.getpid()))
     file.flush()
     return file
+
+
+def first_free(paths: Sequence[Path], pause: float = 0.2) -> tuple[int, TextIO]:
+    """Take the first of these locks that is free, as `take`; look now and then while others hold them all. Which."""
+    while True:
+        for index, path in enumerate(paths):
+            if (file := take(path)) is not None:
+                return index, file
+        time.sleep(pause)
 
 
 def holder(path: Path) -> str:

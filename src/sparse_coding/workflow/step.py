@@ -13,7 +13,7 @@ import typing
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 from sparse_coding.errors import BadInput
 from sparse_coding.workflow import canonical, locks, orders, stamps
@@ -38,6 +38,7 @@ class Step:
         self.making = self.work / "making" / order["job"]
         package = importlib.import_module(order["package"]["name"])
         self.source_root = Path(str(package.__file__)).resolve().parent.parent
+        self._held: list[TextIO] = []
         self._source: tuple[list[tuple[str, int, int]], dict[str, str]] | None = None
 
     def carry_out(self, threads: int) -> None:
@@ -65,6 +66,12 @@ class Step:
     def _partly(self, name: str) -> Path:
         """Where what is in the making is kept, for those who go on with it after a kill: by its key."""
         return self.work / "partly" / self._key(name)
+
+    def _one_of(self, names: list[str]) -> int:
+        """Which of these things this step has for itself; where none is free, it waits for one."""
+        index, held = locks.first_free([self.work / "locks" / name for name in names])
+        self._held.append(held)
+        return index
 
     def _is_published(self, name: str) -> bool:
         if self.order["forced"]:
@@ -112,7 +119,8 @@ class Step:
         for name in names:
             for argument, path in order["each"].get(name, {}).items():
                 given.setdefault(argument, []).append(Path(path))
-        optional = {"threads": threads, "done": done, "environments": environments, "partly": self._partly}
+        optional: dict[str, Any] = {"threads": threads, "done": done, "environments": environments}
+        optional |= {"partly": self._partly, "one_of": self._one_of}
         return given | {name: value for name, value in optional.items() if name in wanted}
 
     def _settings(self, run: Callable[..., None], names: list[str]) -> Any:

@@ -2,6 +2,8 @@
 
 import resource
 
+import pytest
+
 from sparse_coding.forecast.counting import machine
 
 
@@ -23,6 +25,20 @@ def test_the_limit_of_the_shell_is_for_one_process(monkeypatch):
     assert machine.of_one_process() == 5
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY, 0))
     assert machine.of_one_process() == machine.UNLIMITED
+
+
+@pytest.mark.parametrize(
+    ("seen", "found"), [(None, 3), ("", 0), ("-1", 0), ("1", 1), ("0,2", 2), ("0,-1,2", 1), ("0,1,2,3,4", 3)]
+)
+def test_gpus_are_those_of_the_driver_that_a_step_may_see(seen, found, tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(machine, "GPUS", tmp_path / "gpus")
+    if seen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    assert machine.gpus() == 0
+    for name in ("0000:01:00.0", "0000:02:00.0", "0000:03:00.0"):
+        (tmp_path / "gpus" / name).mkdir(parents=True)
+    assert machine.gpus() == found
 
 
 def test_room_where_a_folder_will_be(tmp_path):

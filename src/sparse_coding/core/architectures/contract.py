@@ -5,7 +5,7 @@ One is a file here: a class that keeps the contract, and `build(settings)`, whic
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from sparse_coding.core.dictionary import Dictionary
 Parameters = dict[str, Tensor]
 State = dict[str, Tensor]
 Settings = Mapping[str, Any]
+Number = TypeVar("Number", float, Tensor)
 
 
 @dataclass(frozen=True)
@@ -84,18 +85,18 @@ class Form:
             return penalty.warm * self.l0_weight / d_act * (l0 / penalty.l0 - 1) ** 2
         return (0.0 if self.keeps_largest else penalty.l1) * l1_norm
 
-    def slope_of_count(self, penalty: Penalty, l0: float, shape: tuple[int, ...]) -> float:
-        """d loss / d ||c_b||_0 for each vector of a batch [batch, d_act], with a threshold."""
+    def slope_of_count(self, wished: Number, l0: Number, shape: tuple[int, ...], warm: Number) -> Number:
+        """d loss / d ||c_b||_0 for each vector of a batch [batch, d_act], with a threshold; tensors: a member each."""
         batch, d_act = shape
-        return 2 * penalty.warm * self.l0_weight / d_act * (l0 / penalty.l0 - 1) / penalty.l0 / batch
+        return 2 * warm * self.l0_weight / d_act * (l0 / wished - 1) / wished / batch
 
 
 class Architecture:
     """A kind of sparse autoencoder, on activations z that are centred and scaled to unit mean norm.
 
     `form`: where the fast steps may train it, and then they move its parameters as `loss` and `after` have it; None:
-    `loss` is differentiated. `parameters` are what Adam moves, `state` what it does not: lengths, running numbers,
-    counts. Both are in what is kept of a member in training.
+    `loss` is differentiated. `parameters` are what the optimiser moves, `state` what it does not: lengths, running
+    numbers, counts. Both are in what is kept of a member in training.
     """
 
     @property

@@ -6,15 +6,14 @@ depend on how many members there are, so here bytes may depend on company.
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from sparse_coding.core.architectures.contract import State
-from sparse_coding.core.training.adam import Adam
+from sparse_coding.core.architectures.contract import Form
 from sparse_coding.core.training.keeping import NEVER, Keeping
+from sparse_coding.core.training.optimisers.contract import Optimiser
 from sparse_coding.core.training.steps import stacked
 from sparse_coding.core.training.steps.seen import Seen
 from sparse_coding.core.training.trainee import NotFinite, Trainee
@@ -30,12 +29,14 @@ def train(
     advance: Callable[[int], object] = lambda steps: None,
     keeping: Keeping = NEVER,
 ) -> dict[str, NotFinite]:
-    """As processor.train, on `device`: products in float32, with factors rounded to TF32, or all of them in bfloat16.
+    """As processor.train, on `device`, where batches are: products in float32, with factors rounded to TF32, or all of
+    them in bfloat16.
 
-    An architecture without a licence for the fast steps, or with a threshold, is trained member by member, in float32.
+    An architecture without a licence for the fast steps is trained member by member, in float32. The processor waits
+    for the device where something is logged, and nowhere else.
     """
     form = members[0].architecture.form
-    if form is None or form.threshold:
+    if form is None:
         return _one_by_one(members, batches, device, advance, keeping)
     failed: dict[str, NotFinite] = {}
     stack = None
@@ -46,19 +47,18 @@ def train(
             if stack is None:
                 for member in members:
                     if member.step == 0:
-                        member.begin(batch)
-                stack, penalties = _stacked(members, device), _penalties(members, device)
-                state = {name: _together(members, "state", name, device) for name in members[0].state}
+                        member.begin(batch.cpu())
+                stack = _Stack(members, form, device)
             with _rounding(device, precision):
-                _step(members, stack, state, penalties, batch.to(device, non_blocking=True), failed)
+                stack.step(batch, failed)
             advance(len(members))
             if len(failed) == len(members):
                 break
-            keeping.now_and_then(partial(_unstack, members, stack, state))
+            keeping.now_and_then(stack.take_apart)
     finally:
         torch.set_float32_matmul_precision(before)
     if stack is not None:
-        _unstack(members, stack, state)
+        stack.take_apart()
     return failed
 
 
@@ -73,11 +73,10 @@ def _one_by_one(
     for member in members:
         member.move_to(device)
     for batch in batches:
-        there = batch.to(device, non_blocking=True)
         for member in members:
             if member.name not in failed:
                 try:
-                    member.train([there])
+                    member.train([batch])
                 except NotFinite as error:
                     failed[member.name] = error
         advance(len(members))
@@ -89,25 +88,67 @@ def _one_by_one(
     return failed
 
 
-def _stacked(members: list[Trainee], device: torch.device) -> Adam:
-    parameters = {name: _together(members, "parameters", name, device) for name in members[0].parameters}
-    own = members[0].adam
-    stack = Adam(parameters, own.beta1, own.beta2, own.eps, own.legacy)
-    stack.count = own.count
-    for name in parameters:
-        for moments, part in ((stack.first, "first"), (stack.second, "second")):
-            moments[name].copy_(torch.stack([getattr(member.adam, part)[name] for member in members]))
-    return stack
+class _Stack:
+    """Members that are at the same step, as one: tensors with a leading dimension of members."""
+
+    def __init__(self, members: list[Trainee], form: Form, device: torch.device) -> None:
+        first = members[0]
+        self.members, self._form, self._begun = members, form, first.step
+        parameters = _together([member.parameters for member in members], device)
+        self.state = _together([member.state for member in members], device)
+        self.optimiser = first.optimiser.over(parameters)
+        self.optimiser.count = first.optimiser.count
+        for kept in self.optimiser.keeps:
+            self.optimiser.moments[kept] = _together([member.optimiser.moments[kept] for member in members], device)
+        self.penalties = _penalties(members, device)
+        self._numbers = _numbers(first, self.optimiser, parameters[form.bias])
+
+    def step(self, z: Tensor, failed: dict[str, NotFinite]) -> None:
+        """One step of all; those that turn out not to be finite are added to `failed`."""
+        first = self.members[0]
+        warm, *rates = self._numbers[first.step - self._begun].unbind()
+        self.optimiser.count += 1
+        saw = stacked.step(self._form, self.optimiser, self.state, z, self.penalties, warm, tuple(rates))
+        seen = stacked.seen(saw) if first.is_logged() else None
+        for index, member in enumerate(self.members):
+            if seen is not None and member.name not in failed:
+                _note(member, seen[index], failed)
+            member.step += 1
+
+    def take_apart(self) -> None:
+        """Give the members what is theirs."""
+        whole = [self.optimiser.parameters, self.state, *self.optimiser.moments.values()]
+        for index, member in enumerate(self.members):
+            member.optimiser.count = self.optimiser.count
+            own = [member.parameters, member.state, *member.optimiser.moments.values()]
+            for mine, theirs in zip(own, whole, strict=True):
+                for name, each in mine.items():
+                    each.copy_(theirs[name][index])
 
 
-def _together(members: list[Trainee], what: str, name: str, device: torch.device) -> Tensor:
-    return torch.stack([getattr(member, what)[name] for member in members]).to(device)
+def _together(parts: list[dict[str, Tensor]], device: torch.device) -> dict[str, Tensor]:
+    return {name: torch.stack([part[name] for part in parts]).to(device) for name in parts[0]}
 
 
 def _penalties(members: list[Trainee], device: torch.device) -> stacked.Penalties:
-    k = [member.penalty.k for member in members]
-    l1 = torch.tensor([member.penalty.l1 for member in members], device=device)
-    return stacked.Penalties(l1, torch.tensor(k, device=device), max(k))
+    given = [member.penalty for member in members]
+    l1 = torch.tensor([each.l1 for each in given], device=device)
+    l0 = torch.tensor([each.l0 for each in given], device=device)
+    k = torch.tensor([each.k for each in given], device=device)
+    return stacked.Penalties(l1, l0, k, most=max(each.k for each in given))
+
+
+def _numbers(first: Trainee, optimiser: Optimiser, like: Tensor) -> Tensor:
+    """What changes from step to step, for all that are to come, where training is: warm-up and rates, [step, number].
+
+    So the processor sends nothing within a step, and a step could be recorded once and played again.
+    """
+    course, done = first.schedule, optimiser.count - first.step
+    rows = [
+        (course.l1_factor(step), *optimiser.rates(course.rate(step), done + step + 1))
+        for step in range(first.step, course.steps)
+    ]
+    return torch.tensor(rows, dtype=like.dtype, device=like.device)
 
 
 def _rounding(device: torch.device, precision: Precision) -> AbstractContextManager:
@@ -116,37 +157,8 @@ def _rounding(device: torch.device, precision: Precision) -> AbstractContextMana
     return nullcontext()
 
 
-def _step(
-    members: list[Trainee],
-    stack: Adam,
-    state: State,
-    penalties: stacked.Penalties,
-    z: Tensor,
-    failed: dict[str, NotFinite],
-) -> None:
-    first = members[0]
-    rate, l1_factor = first.schedule.rate(first.step), first.schedule.l1_factor(first.step)
-    form = first.architecture.form
-    assert form is not None
-    saw = stacked.step(form, stack, state, z, penalties, l1_factor, rate)
-    seen = stacked.seen(saw) if first.is_logged() else None
-    for index, member in enumerate(members):
-        if seen is not None and member.name not in failed:
-            _note(member, seen[index], rate, failed)
-        member.step += 1
-
-
-def _note(member: Trainee, seen: Seen, rate: float, failed: dict[str, NotFinite]) -> None:
+def _note(member: Trainee, seen: Seen, failed: dict[str, NotFinite]) -> None:
     try:
-        member.note(seen, member.penalty_now(), rate)
+        member.note(seen, member.penalty_now(), member.schedule.rate(member.step))
     except NotFinite as error:  # its numbers stay in the stack and touch no other's
         failed[member.name] = error
-
-
-def _unstack(members: list[Trainee], stack: Adam, state: State) -> None:
-    for index, member in enumerate(members):
-        member.adam.count = stack.count
-        own = member.parameters, member.adam.first, member.adam.second, member.state
-        for mine, theirs in zip(own, (stack.parameters, stack.first, stack.second, state), strict=True):
-            for name, each in mine.items():
-                each.copy_(theirs[name][index])

@@ -1,7 +1,7 @@
 """One dictionary in training, and the schedule that it follows."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,8 @@ from torch import Tensor
 
 from sparse_coding.core.architectures.contract import Architecture, Parameters, Penalty
 from sparse_coding.core.finder import Screen
-from sparse_coding.core.training.adam import Adam
+from sparse_coding.core.training.optimisers.adam import Adam
+from sparse_coding.core.training.optimisers.contract import Optimiser
 from sparse_coding.core.training.steps import dense, general, sparse
 from sparse_coding.core.training.steps.seen import Seen
 from sparse_coding.core.training.steps.workspace import Workspaces
@@ -57,20 +58,16 @@ class Trainee:
         penalty: Penalty,
         seed: int,
         schedule: Schedule,
-        adam: tuple[float, float, float],
+        optimiser: Callable[[Parameters], Optimiser],
         log_steps: int,
         initial_density: float | None = None,
-        legacy_adam: bool = False,
     ) -> None:
-        """shape: (n_feat, d_act); adam: (beta1, beta2, eps); initial_density: see `begin`, None for biases of 0.
-
-        legacy_adam: see core.adam.
-        """
+        """shape: (n_feat, d_act); initial_density: see `begin`, None for biases of 0."""
         self.name, self.architecture, self.penalty, self.schedule = name, architecture, penalty, schedule
         self.parameters = architecture.init(*shape, torch.Generator().manual_seed(seed))
         self.state = architecture.state(self.parameters)
         _check_licence(architecture, self.parameters)
-        self.adam = Adam(self.parameters, *adam, legacy=legacy_adam)
+        self.optimiser = optimiser(self.parameters)
         self.screen = Screen.fastest()
         # The share of codes that a sparse step had to find in the last step, positive or near their threshold; before
         # the first one, of those that can be positive.
@@ -89,7 +86,7 @@ class Trainee:
                 self.begin(batch)
             penalty, rate = self.penalty_now(), self.schedule.rate(self.step)
             seen = self._step(batch, penalty, rate, workspaces)
-            if self.is_logged() or not math.isfinite(seen.mse):
+            if seen is not None and (self.is_logged() or not math.isfinite(seen.mse)):
                 self.note(seen, penalty, rate)
             self.step += 1
 
@@ -107,33 +104,35 @@ class Trainee:
         if self._begins_sparse:
             self.architecture.begin(self.parameters, batch, self.density)
 
-    def _step(self, batch: Tensor, penalty: Penalty, rate: float, workspaces: Workspaces) -> Seen:
+    def _step(self, batch: Tensor, penalty: Penalty, rate: float, workspaces: Workspaces) -> Seen | None:
         """Without a licence by autograd; sparse where there was room for the codes of the step before, else dense.
 
-        On a GPU the dense one waits for the device, block by block: what comes here from there is trained by autograd.
+        None: a GPU has it, and nothing is logged, so nobody waits for it.
         """
-        form = self.architecture.form
-        if form is None or (form.threshold and batch.device.type != "cpu"):
-            return general.step(self.architecture, self.adam, self.state, batch, penalty, rate)
+        form, optimiser = self.architecture.form, self.optimiser
+        if form is None:
+            saw = general.step(self.architecture, optimiser, self.state, batch, penalty, rate)
+            return Seen(*saw.tolist()) if saw.device.type == "cpu" or self.is_logged() else None
         seen, n_feat = None, len(self.parameters[form.bias])
-        if self.density < DENSEST and batch.dtype == torch.float32 and batch.device.type == "cpu":
+        # The loops of the sparse step have Adam in them, as it is and no other.
+        if self.density < DENSEST and batch.dtype == torch.float32 and type(optimiser) is Adam:
             space = workspaces.of(len(batch), batch.shape[1], n_feat)
-            seen = sparse.step(form, self.adam, self.state, batch, penalty, rate, space, self.screen)
+            seen = sparse.step(form, optimiser, self.state, batch, penalty, rate, space, self.screen)
         if seen is None:
-            seen = dense.step(form, self.adam, self.state, batch, penalty, rate)
+            seen = dense.step(form, optimiser, self.state, batch, penalty, rate)
         self.density = (seen.l0 + seen.near) / n_feat
         return seen
 
     def kept(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that it is in the middle of its training, as tensors and as JSON: `take_up` goes on from there."""
-        parts = {
-            "parameters": self.parameters,
-            "state": self.state,
-            "first": self.adam.first,
-            "second": self.adam.second,
-        }
+        parts = {"parameters": self.parameters, "state": self.state, **self.optimiser.moments}
         tensors = {f"{part}.{name}": tensor for part, those in parts.items() for name, tensor in those.items()}
-        numbers = {"step": self.step, "density": self.density, "count": self.adam.count, "rests": self.screen.rests}
+        numbers = {
+            "step": self.step,
+            "density": self.density,
+            "count": self.optimiser.count,
+            "rests": self.screen.rests,
+        }
         return tensors, {**numbers, "log": self.log}
 
     def take_up(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
@@ -145,12 +144,12 @@ class Trainee:
             raise BadInput(self.name, "what was kept of another training", "tensors of the same names and shapes")
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
-        self.step, self.density, self.adam.count = numbers["step"], numbers["density"], numbers["count"]
+        self.step, self.density, self.optimiser.count = numbers["step"], numbers["density"], numbers["count"]
         self.screen.rests, self.log = numbers["rests"], list(numbers["log"])
 
     def move_to(self, device: torch.device) -> None:
         """All that it is made of."""
-        for tensors in (self.parameters, self.state, self.adam.first, self.adam.second):
+        for tensors in (self.parameters, self.state, *self.optimiser.moments.values()):
             tensors.update({name: tensor.to(device) for name, tensor in tensors.items()})
 
     def note(self, seen: Seen, penalty: Penalty, rate: float) -> None:

@@ -1,4 +1,4 @@
-"""What the machine has free: memory, under the limits of a container and of the shell; room on a file system."""
+"""What the machine has: memory, under the limits of a container and of the shell; room on a file system; GPUs."""
 
 import importlib
 import os
@@ -6,6 +6,7 @@ import resource
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
+GPUS = Path("/proc/driver/nvidia/gpus")  # a folder each, where NVIDIA's driver is loaded
 UNLIMITED = 1 << 60
 VIRTUAL = 3 << 30  # address space that a step reserves and does not touch
 
@@ -70,6 +71,17 @@ def of_one_process() -> int:
     """Bytes that one process can have, by the limit of the shell on its address space."""
     most, _ = resource.getrlimit(resource.RLIMIT_AS)
     return UNLIMITED if most == resource.RLIM_INFINITY else max(most - VIRTUAL, 0)
+
+
+def gpus() -> int:
+    """GPUs that steps can see, found without torch; 0 also where it cannot be told."""
+    there = len(list(GPUS.iterdir())) if GPUS.is_dir() else 0
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if seen is None:
+        return there
+    names = [name.strip() for name in seen.split(",")]
+    visible = names[: names.index("-1")] if "-1" in names else names  # CUDA stops at the first that is none
+    return min(there, len([name for name in visible if name]))
 
 
 def disk(folder: Path) -> int:

@@ -118,7 +118,8 @@ def _dictionaries(own: DictionariesSlice, sizes: Sizes, threads: int) -> float:
     stream += (AHEAD + TURN) * training.batch * width * FLOAT
     is_ranked = getattr(own.own, "initial_density", None) is not None
     steps = min(threads, together) * workspace(training.batch, n_feat, width, about.strength, is_ranked)
-    return BASE["dictionaries"] + LOOPS + 3 * one * together + stream + steps
+    kept = (1 + methods.OPTIMISERS[training.optimiser].moments) * one * together
+    return BASE["dictionaries"] + LOOPS + kept + stream + steps
 
 
 def workspace(batch: int, n_feat: int, d_act: int, strength: methods.Strength | None, is_ranked: bool) -> float:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import torch
 
 from sparse_coding.core import architectures
 from sparse_coding.core.architectures.contract import Architecture, Penalty
+from sparse_coding.core.training import feed
+from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.steps.workspace import Workspaces
 from sparse_coding.core.training.trainee import Schedule, Trainee
 from sparse_coding.forecast.probing.assumed import mean_l0
@@ -70,7 +72,7 @@ def _step(
 ) -> Callable[[], object]:
     """A step at a rate of 0, which holds the share of positive codes still; None: half of them, by a dense step."""
     schedule = Schedule(steps=1_000_000, lr=0.0, warmup=0, decay=0, l1_warmup=0)
-    penalty, adam = Penalty(1e-3, k or 0, l0=WISHED), (0.9, 0.999, 1e-8)
+    penalty, adam = Penalty(1e-3, k or 0, l0=WISHED), partial(Adam, beta1=0.9, beta2=0.999, eps=1e-8)
     one = Trainee("probe", made, shape, penalty, 0, schedule, adam, 1_000_000, share)
     workspaces = Workspaces()
     return lambda: one.train([vectors], workspaces)
@@ -85,6 +87,6 @@ def batch(size: int, d_act: int, dtype: torch.dtype) -> float:
 
     def draw() -> None:
         copied.copy_(buffer[:size])
-        buffer.index_select(0, order).float().sub_(mean).div_(1.0)
+        feed.normalised(buffer.index_select(0, order), mean, 1.0)
 
     return seconds_of(draw, least=0.02)

@@ -37,7 +37,7 @@ class Split:
     """The vectors of one split and where each came from, memory-mapped."""
 
     def __init__(self, place: str, header: Header, arrays: dict[str, NDArray[Any]]) -> None:
-        self.n_rows, self.n_blocks = len(arrays["vectors"]), len(arrays["checksum"])
+        self.n_rows, self.n_blocks, self.d_act = len(arrays["vectors"]), len(arrays["checksum"]), header.d_act
         self._place, self._header, self._arrays = place, header, arrays
         self._vectors = as_torch(arrays["vectors"], header.dtype)
         self._verified = np.zeros(self.n_blocks, bool)
@@ -48,7 +48,7 @@ class Split:
         Raises BadInput, naming file, split and block, where the bytes are not those that were written; a block is
         checked when it is first touched. Raises IndexError beyond the rows that there are.
         """
-        rows = torch.empty(max(0, stop - start), self._header.d_act)
+        rows = torch.empty(max(0, stop - start), self.d_act)
         self.read_into(rows, start, stop)
         return rows
 

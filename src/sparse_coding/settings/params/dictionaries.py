@@ -12,6 +12,7 @@ from sparse_coding.settings.params.section import (
     Count,
     NonNegative,
     Optimisation,
+    Optimiser,
     Positive,
     Section,
     Share,
@@ -94,6 +95,9 @@ class Training(Optimisation):
     """How a sparse autoencoder is trained, whatever its architecture."""
 
     normalise: bool = setting(True, "Centre activations and scale them to unit mean norm; folded into the saved file.")
+    optimiser: Optimiser = setting(  # type: ignore[valid-type]
+        "adam", "What moves the parameters; another one may be slower than Adam, which the fastest loops have in them."
+    )
     legacy_adam: bool = setting(
         False,
         "Adam with the defect of the original: the moments are corrected as if each step were the first one.",

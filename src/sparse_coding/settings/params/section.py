@@ -8,6 +8,7 @@ from sparse_coding import methods
 
 Architecture = Literal[methods.LEARNED]  # type: ignore[valid-type]
 Baseline = Literal["pca", "ica", "nmf", "neuron_basis", "random"]
+Optimiser = Literal[tuple(methods.OPTIMISERS)]  # type: ignore[valid-type]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]

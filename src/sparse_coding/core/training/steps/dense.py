@@ -11,16 +11,18 @@ from torch import Tensor
 from sparse_coding.core.architectures.contract import Form, Parameters, Penalty, State
 from sparse_coding.core.dictionary import keep_largest
 from sparse_coding.core.products import linear
-from sparse_coding.core.training.adam import Adam, Rates
+from sparse_coding.core.training.optimisers.contract import Optimiser, Rates
 from sparse_coding.core.training.steps.seen import Seen
 from sparse_coding.core.training.steps.windows import Windows
 
 BLOCK = 256  # features
 
 
-def step(form: Form, adam: Adam, state: State, z: Float[Tensor, "batch d_act"], penalty: Penalty, lr: float) -> Seen:
-    """Move the parameters of `adam`, and the lengths in `state`, by one step on the batch `z`."""
-    parameters, rates = adam.parameters, adam.begin(lr)
+def step(
+    form: Form, optimiser: Optimiser, state: State, z: Float[Tensor, "batch d_act"], penalty: Penalty, lr: float
+) -> Seen:
+    """Move the parameters of `optimiser`, and the lengths in `state`, by one step on the batch `z`."""
+    parameters, rates = optimiser.parameters, optimiser.begin(lr)
     centre = parameters[form.centre] if form.centre else None
     x = z if centre is None else z - centre
     pre = linear(x, parameters[form.encoder], parameters[form.bias])
@@ -43,12 +45,12 @@ def step(form: Form, adam: Adam, state: State, z: Float[Tensor, "batch d_act"], 
         d_bias[rows] = d_pre.sum(0)
         d_centre.addmv_(parameters[form.encoder][rows].T, d_bias[rows], alpha=-1)
         positive += float(some_codes.sign().sum())
-        _move_rows(form, adam, state, rows, x, d_pre, some_codes, d_x_hat, rates)
-    adam.move(form.bias, d_bias, rates)
+        _move_rows(form, optimiser, state, rows, x, d_pre, some_codes, d_x_hat, rates)
+    optimiser.move(form.bias, d_bias, rates)
     if form.centre:
-        adam.move(form.centre, d_centre, rates)
+        optimiser.move(form.centre, d_centre, rates)
     if windows and form.threshold:
-        adam.move(form.threshold, windows.slopes, rates)
+        optimiser.move(form.threshold, windows.slopes, rates)
     return Seen(mse, l1_norm, positive / len(z), near=windows.count / len(z) if windows else 0.0)
 
 
@@ -62,7 +64,7 @@ def _codes(form: Form, parameters: Parameters, pre: Tensor, penalty: Penalty) ->
 
 def _move_rows(
     form: Form,
-    adam: Adam,
+    optimiser: Optimiser,
     state: State,
     rows: slice,
     x: Tensor,
@@ -76,14 +78,14 @@ def _move_rows(
     if form.tied:
         d_decoder += d_encoder
     else:
-        adam.move(form.encoder, d_encoder, rates, rows)
-    atoms = adam.parameters[form.decoder][rows]
+        optimiser.move(form.encoder, d_encoder, rates, rows)
+    atoms = optimiser.parameters[form.decoder][rows]
     slopes = tangent(d_decoder, atoms)
     if form.lengths:
         lengths = state[form.lengths][rows].unsqueeze(1)
         slopes.div_(lengths)
         atoms.mul_(lengths)
-    adam.move(form.decoder, slopes, rates, rows)
+    optimiser.move(form.decoder, slopes, rates, rows)
     norms = make_unit(atoms)
     if form.lengths:
         lengths.copy_(norms)

@@ -5,19 +5,24 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sparse_coding.core.architectures.contract import Architecture, Penalty, State
-from sparse_coding.core.training.adam import Adam
-from sparse_coding.core.training.steps.seen import Seen
+from sparse_coding.core.training.optimisers.contract import Optimiser
 from sparse_coding.errors import BadInput
 
 
 def step(
-    architecture: Architecture, adam: Adam, state: State, z: Float[Tensor, "batch d_act"], penalty: Penalty, lr: float
-) -> Seen:
-    """Move all parameters of `adam` by one step on the batch `z`, and `state` as the architecture does.
+    architecture: Architecture,
+    optimiser: Optimiser,
+    state: State,
+    z: Float[Tensor, "batch d_act"],
+    penalty: Penalty,
+    lr: float,
+) -> Float[Tensor, " 4"]:
+    """Move all parameters of `optimiser` by one step on the batch `z`, and `state` as the architecture does.
 
-    Raises BadInput for a parameter that the loss does not hang on: Adam would leave it where it was, without a word.
+    The first numbers of Seen, where `z` is: nothing here waits for a GPU. Raises BadInput for a parameter that the loss
+    does not hang on: it would stay where it was, without a word.
     """
-    parameters = adam.parameters
+    parameters = optimiser.parameters
     architecture.before(parameters, state)
     leaves = {name: parameter.detach().requires_grad_() for name, parameter in parameters.items()}
     with torch.enable_grad():
@@ -28,10 +33,10 @@ def step(
             raise BadInput(
                 f"{type(architecture).__name__}.loss", f"nothing of parameter {name!r}", "all of `init` in it"
             )
-    rates = adam.begin(lr)
+    rates = optimiser.begin(lr)
     for name, slope in zip(leaves, slopes, strict=True):
-        adam.move(name, slope, rates)
+        optimiser.move(name, slope, rates)
     codes = terms.codes.detach()
     saw = torch.stack([terms.mse.detach(), codes.sum() / len(z), codes.sign().sum() / len(z), terms.loss.detach()])
     architecture.after(parameters, state, terms._replace(loss=saw[3], mse=saw[0], codes=codes))
-    return Seen(*saw.tolist())
+    return saw

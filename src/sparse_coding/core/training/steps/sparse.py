@@ -12,7 +12,8 @@ from torch import Tensor
 
 from sparse_coding.core.architectures.contract import Form, Penalty, State
 from sparse_coding.core.finder import Screen
-from sparse_coding.core.training.adam import Adam, Rates
+from sparse_coding.core.training.optimisers.adam import Adam
+from sparse_coding.core.training.optimisers.contract import Rates
 from sparse_coding.core.training.steps.seen import Seen
 from sparse_coding.core.training.steps.workspace import Workspace
 from sparse_coding.kernels import bounds, columns, pattern, rows, thresholds
@@ -53,7 +54,9 @@ def step(
     begun = adam.begin(lr)
     if borders is not None:
         pattern.transpose(space.finder.windows, near)
-        _move_thresholds(form, adam, begun, near, batch, form.slope_of_count(penalty, seen.l0, x.shape))
+        _move_thresholds(
+            form, adam, begun, near, batch, form.slope_of_count(penalty.l0, seen.l0, x.shape, penalty.warm)
+        )
         seen = replace(seen, near=int(near.starts[-1]) / len(x))
     _move(form, adam, state, begun, by_feature, batch)
     return seen
@@ -93,7 +96,7 @@ def _move(
 
 
 def _rates(adam: Adam, begun: Rates) -> columns.AdamNumbers:
-    numbers = (adam.beta1, adam.beta2, adam.eps, begun.size, begun.correction)
+    numbers = (adam.beta1, adam.beta2, adam.eps, *begun)
     return columns.AdamNumbers(*(np.float32(number) for number in numbers))
 
 

@@ -18,7 +18,7 @@ class Windows:
         self._pre, self._theta, self._bandwidth = pre, parameters[form.threshold].exp(), form.bandwidth
         l0 = int(torch.count_nonzero(codes)) / len(codes)
         shape = len(codes), parameters[form.decoder].shape[1]
-        self._d_count = form.slope_of_count(penalty, l0, shape)
+        self._d_count = form.slope_of_count(penalty.l0, l0, shape, penalty.warm)
         self.slopes, self.count = torch.empty_like(self._theta), 0.0
 
     def look(self, rows: slice, d_codes: Float[Tensor, "batch some"]) -> None:
