@@ -188,7 +188,9 @@ def test_the_workflow_knows_nothing_of_sparse_coding():
 def test_how_freshness_is_decided_enters_no_key(stage):
     """A change in the workflow, or in what cuts settings, makes no result stale."""
     chosen = (declared.architecture("topk"),) if stage in ("dictionaries", "toy") else ()
-    source = Source(ROOT / "src", "sparse_coding", slices.SCHEMA, (declared.ARCHITECTURES,))
+    if stage == "baselines":
+        chosen = (declared.baseline("ica"),)
+    source = Source(ROOT / "src", "sparse_coding", slices.SCHEMA, (declared.ARCHITECTURES, declared.BASELINES))
     files = source.files(f"sparse_coding.stages.{stage}", chosen)
     modules = {file.removeprefix("sparse_coding/").removesuffix(".py").replace("/", ".") for file in files}
     assert not {name for name in modules if room_of(name) in ("workflow", "forecast.counting", "forecast.probing")}

@@ -1,4 +1,4 @@
-"""The code of a cell is that of its own architecture: another one's, or a new one, makes nothing stale."""
+"""The code of a dictionary is that of its own kind: another one's, or a new one, makes nothing stale."""
 
 import shutil
 
@@ -9,9 +9,16 @@ from sparse_coding.settings import declared, slices
 from sparse_coding.workflow.source import Source
 from tests.workspace import ROOT
 
-STEP = "sparse_coding.stages.dictionaries"
-KINDS = "sparse_coding/core/architectures"
-THERE = [kind for kind in methods.LEARNED if (ROOT / "src" / KINDS / f"{kind}.py").is_file()]
+CORE = "sparse_coding/core"
+KINDS = {  # folder of their modules: the step, what chooses, kinds
+    "architectures": ("dictionaries", declared.architecture, methods.LEARNED),
+    "baselines": ("baselines", declared.baseline, methods.BASELINES),
+}
+ROWS = {
+    "architectures": 'Method("another", "another", "k", 2, "#000000", "o", "somebody")',
+    "baselines": 'Method("another", "another", None, 1, "#000000", "o", "somebody")',
+}
+COPIED = {"architectures": "topk", "baselines": "nmf"}
 
 
 @pytest.fixture
@@ -20,37 +27,48 @@ def package(tmp_path):
     return tmp_path
 
 
-def source(root) -> Source:
-    return Source(root, "sparse_coding", slices.SCHEMA, (declared.ARCHITECTURES,))
+def source(root, memory=None) -> Source:
+    return Source(root, "sparse_coding", slices.SCHEMA, (declared.ARCHITECTURES, declared.BASELINES), memory)
 
 
-def codes(root) -> dict[str, str]:
-    return {kind: source(root).digest(STEP, (declared.architecture(kind),)) for kind in THERE}
+def codes(root, room) -> dict[str, str]:
+    (step, module, kinds), now = KINDS[room], source(root, root / "read.json")  # what was not edited is read once
+    return {kind: now.digest(f"sparse_coding.stages.{step}", (module(kind),)) for kind in kinds}
 
 
-@pytest.mark.parametrize("kind", THERE)
-def test_the_module_of_an_architecture_counts_for_those_who_use_it(kind, package):
-    before = codes(package)
-    with (package / KINDS / f"{kind}.py").open("a") as file:
+@pytest.mark.parametrize(("room", "kind"), [(room, kind) for room in KINDS for kind in KINDS[room][2]])
+def test_the_module_of_a_kind_counts_for_those_who_use_it(room, kind, package):
+    step, module, kinds = KINDS[room]
+    before, others = codes(package, room), codes(package, *KINDS.keys() - {room})
+    with (package / CORE / room / f"{kind}.py").open("a") as file:
         file.write("\nEDITED = True\n")
-    after = codes(package)
+    after = codes(package, room)
     assert after[kind] != before[kind]
-    now, file = source(package), f"{KINDS}/{kind}.py"
-    users = {each for each in THERE if file in now.files(STEP, (declared.architecture(each),))}
-    assert {each for each in THERE if after[each] != before[each]} == users
-    assert len(users) < len(THERE)
+    assert codes(package, *KINDS.keys() - {room}) == others
+    now, file = source(package, package / "read.json"), f"{CORE}/{room}/{kind}.py"
+    users = {each for each in kinds if file in now.files(f"sparse_coding.stages.{step}", (module(each),))}
+    assert {each for each in kinds if after[each] != before[each]} == users
+    assert len(users) < len(kinds)
 
 
-def test_a_new_architecture_makes_no_step_stale(package):
-    steps = ("evaluation", "plots", "autointerp", "baselines", "summary", "toy_figure")
-    before = [codes(package), *(source(package).digest(f"sparse_coding.stages.{step}") for step in steps)]
-    shutil.copy(package / KINDS / "topk.py", package / KINDS / "another.py")
+@pytest.mark.parametrize("room", KINDS)
+def test_a_new_kind_makes_no_step_stale(room, package):
+    steps = ("evaluation", "plots", "autointerp", "summary", "toy_figure")
+
+    def all_codes() -> list[object]:
+        return [
+            *(codes(package, each) for each in KINDS),
+            *(source(package, package / "read.json").digest(f"sparse_coding.stages.{step}") for step in steps),
+        ]
+
+    before = all_codes()
+    module = package / CORE / room / f"{COPIED[room]}.py"
+    shutil.copy(module, module.with_name("another.py"))
     text = (package / "sparse_coding" / "methods.py").read_text()
     row = '    Method("tied", '
     assert row in text
-    another = '    Method("another", "another", "k", 2, "#000000", "o", "somebody"),'
-    (package / "sparse_coding" / "methods.py").write_text(text.replace(row, f"{another}\n{row}"))
-    assert [codes(package), *(source(package).digest(f"sparse_coding.stages.{step}") for step in steps)] == before
+    (package / "sparse_coding" / "methods.py").write_text(text.replace(row, f"    {ROWS[room]},\n{row}"))
+    assert all_codes() == before
 
 
 @pytest.mark.parametrize(
@@ -61,5 +79,6 @@ def test_the_columns_of_a_table_count_for_those_who_read_it(table, readers):
     file = f"sparse_coding/io/tables/{table}.py"
     steps = ("evaluation", "evaluation_tables", "plots", "summary", "autointerp", "autointerp_tables", "baselines",
              "dataset", "activations", "toy_tables", "toy_figure")  # fmt: skip
-    found = {step for step in steps if file in source(ROOT / "src").files(f"sparse_coding.stages.{step}")}
+    now, chosen = source(ROOT / "src"), {"baselines": (declared.baseline("ica"),)}
+    found = {step for step in steps if file in now.files(f"sparse_coding.stages.{step}", chosen.get(step, ()))}
     assert found == readers

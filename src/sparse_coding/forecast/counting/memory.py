@@ -120,10 +120,10 @@ def _baselines(own: BaselinesSlice, sizes: Sizes, threads: int) -> float:
     width, rows = sizes.width(own.site), sizes.rows(own.site).train
     held = [READ_ROWS * width * (FLOAT + 2 * DOUBLE) + 4 * DOUBLE * width**2]
     for member in own.members.values():
-        sample = min(member.rows or rows, rows)
+        sample = min(member.reads.get("rows", 0), rows)
         if methods.of(member.method).solved:  # a block of the sample after another
             held.append(NMF_COPIES * min(max(2048, 16 * width), sample) * width)
-        elif member.iterations is not None:
+        else:
             held.append(ICA_COPIES * sample * width)
     return BASE["baselines"] + max(held)
 

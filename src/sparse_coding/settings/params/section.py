@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sparse_coding import methods
 
 Architecture = Literal[methods.LEARNED]  # type: ignore[valid-type]
-Baseline = Literal["pca", "ica", "nmf", "neuron_basis", "random"]
+Baseline = Literal[methods.BASELINES]  # type: ignore[valid-type]
+Signed = Literal[methods.SIGNED]  # type: ignore[valid-type]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -26,7 +27,7 @@ def setting(
 ) -> Any:
     """A documented field; the reference page docs/params.md is made from these words.
 
-    place: it may be a path, which changes no result where what lies there is known by its content (settings/outside.py).
+    place: it may be a path, which changes no result where what lies there is known by its content (outside.py).
     """
     extra: dict[str, Any] = {"unit": unit, "source": source, "changes_results": changes_results, "place": place}
     return Field(default=default, description=doc, json_schema_extra=extra, **constraints)
