@@ -121,6 +121,13 @@ def test_the_workflow_finds_the_planted_dictionary(architecture, planted, worksp
     assert mmcs(planted.atoms, found.atoms) >= FOUND[architecture]
 
 
+def test_the_workflow_settles_on_the_wished_number_of_codes(workspace):
+    found = dictionaries.load(workspace / f"results/dictionaries/planted/{NAMES['jumprelu']}.safetensors")
+    with open_activations(workspace / "results" / "activations" / "planted.h5") as file:
+        codes = found.encode(file.split("held_out").read(0, file.split("held_out").n_rows))
+    assert float((codes > 0).sum(1).float().mean()) == pytest.approx(PENALTIES["jumprelu"].l0, rel=0.03)
+
+
 @pytest.mark.parametrize("architecture", PENALTIES)
 def test_the_workflow_trains_as_the_float64_reference(architecture, workspace):
     results = workspace / "results"

@@ -1,4 +1,4 @@
-"""Section baselines: which there are, and what their fits are told."""
+"""Section baselines: which there are, and what their fits are told. Which of them reads what: its row in `methods`."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from sparse_coding.settings.params.section import Baseline, Count, Section, Sign
 
 
 class Baselines(Section):
-    """Dictionaries that are not learned by gradient descent. Which of them reads what: its row in `methods`."""
+    """Dictionaries that are not learned by gradient descent."""
 
     methods: tuple[Baseline, ...] = setting(("pca", "ica", "nmf", "neuron_basis", "random"), "Baselines to make.")
     topk: tuple[Count, ...] = setting((4, 8, 16, 32, 64), "Codes kept in the top-k variants.", unit="codes / vector")
