@@ -8,7 +8,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install plot test test-servers lint format preset docs bench refresh clean lock
+.PHONY: help install plot test gate test-servers lint format preset docs bench refresh clean lock
 
 install: $(VENV)/.installed
 
@@ -19,7 +19,11 @@ plot: install
 # Two workers, each with whole files, in their order: what a file makes for all its tests is made once, and the long
 # files (tests/workflow and those beside it) come when there are others left to share.
 test: $(VENV)/.test-installed
-	$(RUN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not server"
+	$(RUN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not server and not gate"
+
+# What breaks the training code in one place, which the gate must see (tests/test_mutations.py).
+gate: $(VENV)/.test-installed
+	$(RUN)/python -m pytest -m gate
 
 # One process: what needs packages of the system, or an environment of its own. What is missing is skipped, and counted;
 # with REQUIRE_SERVERS=1 it fails.
@@ -112,6 +116,7 @@ help:
 	@echo "make install            make the environment .venv, or bring it up to date"
 	@echo "make plot               train the dictionaries of the first site of params.yaml, and draw its figure"
 	@echo "make test               run the test suite"
+	@echo "make gate               break the training code in one place after another, which a test must see"
 	@echo "make test-servers       run the tests that need servers: llama.cpp, in an environment of its own"
 	@echo "make lint               ruff, format check, mypy"
 	@echo "make clean              show what finished work is kept for later, and ask before it is deleted"

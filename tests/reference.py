@@ -1,11 +1,24 @@
 """Training written a second time: float64, autograd, torch.optim.Adam, the losses as the papers write them."""
 
+from dataclasses import replace
+
 import torch
 
-from sparse_coding.core.architectures.contract import Penalty
-from tests.architectures import BY_NAME
+from tests.architectures import BY_NAME, JUMPRELU
 
-ATOMS = {"tied": "atoms", "untied": "decoder", "topk": "decoder"}
+ATOMS = {"tied": "atoms", "untied": "decoder", "topk": "decoder", "jumprelu": "decoder"}
+
+
+def jumped(m, theta):
+    """m above theta, and 1 there; slopes of theta within the window only (Rajamanoharan et al. 2024, eq. 11, 12)."""
+    above = (m > theta).to(m.dtype)
+    window = ((m - theta).abs() < JUMPRELU.bandwidth / 2) / JUMPRELU.bandwidth
+    hears = window * (theta - theta.detach())  # nothing, with a slope
+    return m * above - theta.detach() * hears, above - hears
+
+
+def _pre_activations(parameters, z):
+    return (z - parameters["decoder_bias"]) @ parameters["encoder"].T + parameters["bias"]
 
 
 def paper_codes(name, parameters, z, penalty):
@@ -15,8 +28,8 @@ def paper_codes(name, parameters, z, penalty):
         codes = torch.relu(z @ atoms.T + parameters["bias"])
         return codes, codes @ atoms
     decoder = torch.nn.functional.normalize(parameters["decoder"], dim=1)
-    centred = z - parameters["decoder_bias"]
-    codes = torch.relu(centred @ parameters["encoder"].T + parameters["bias"])
+    m = _pre_activations(parameters, z)
+    codes = jumped(m, parameters["log_threshold"].exp())[0] if name == "jumprelu" else torch.relu(m)
     if name == "topk":
         threshold = codes.topk(min(penalty.k, codes.shape[1]), dim=1).values[:, -1:]
         codes = codes * (codes >= threshold)
@@ -27,7 +40,23 @@ def paper_loss(name, parameters, z, penalty):
     """The loss as the papers write it; also the mean squared error and the codes."""
     codes, z_hat = paper_codes(name, parameters, z, penalty)
     mse = ((z_hat - z) ** 2).mean()
-    return mse + (0 if name == "topk" else penalty.l1) * codes.sum(1).mean(), mse, codes
+    return mse + paper_penalty(name, parameters, z, codes, penalty), mse, codes
+
+
+def first_thresholds(parameters, batch, density):
+    """log theta [n_feat] before training: one for all features, which a share `density` of the codes is above."""
+    m = _pre_activations(parameters, batch).flatten()
+    return torch.full_like(parameters["log_threshold"], float(m.topk(round(density * len(m))).values[-1].log()))
+
+
+def paper_penalty(name, parameters, z, codes, penalty):
+    """None for TopK; of JumpReLU that of their appendix on a wished L0, beside the error summed over dimensions."""
+    if name == "topk":
+        return 0
+    if name != "jumprelu":
+        return penalty.l1 * codes.sum(1).mean()
+    l0 = jumped(_pre_activations(parameters, z), parameters["log_threshold"].exp())[1].sum(1).mean()
+    return penalty.warm * JUMPRELU.l0_weight * (l0 / penalty.l0 - 1) ** 2 / z.shape[1]
 
 
 def train_reference(name, initial, batches, penalty, schedule, optimiser=torch.optim.Adam):
@@ -39,7 +68,8 @@ def train_reference(name, initial, batches, penalty, schedule, optimiser=torch.o
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step)
         optimiser.zero_grad()
-        warmed = Penalty(penalty.l1 * schedule.l1_factor(step), penalty.k)
+        warm = schedule.l1_factor(step)
+        warmed = replace(penalty, l1=penalty.l1 * warm, warm=warm)
         loss = paper_loss(name, leaves, batch.double(), warmed)[0]
         loss.backward()
         optimiser.step()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.workspace import ROOT
 
-ORDER = ["lint", "test", "test-servers"]
+ORDER = ["lint", "test", "gate", "test-servers"]
 TESTS = """
 import pytest
 

@@ -195,6 +195,7 @@ def test_how_freshness_is_decided_enters_no_key(stage):
     """A change in the workflow, or in what cuts settings, makes no result stale."""
     chosen = (declared.architecture("topk"),) if stage in ("dictionaries", "toy") else ()
     chosen += (declared.optimiser("adam"),) if stage == "dictionaries" else ()
+    chosen += (declared.baseline("ica"),) if stage == "baselines" else ()
     source = Source(ROOT / "src", "sparse_coding", slices.SCHEMA, declared.CHOICES)
     files = source.files(f"sparse_coding.stages.{stage}", chosen)
     modules = {file.removeprefix("sparse_coding/").removesuffix(".py").replace("/", ".") for file in files}

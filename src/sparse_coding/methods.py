@@ -3,7 +3,8 @@
 No torch.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sparse_coding.errors import BadInput
@@ -22,7 +23,8 @@ class Method:
     matrices, vectors: of [n_feat, d_act] and of [n_feat] (bias, gain, threshold), in its file. colour, marker, dashes:
     in figures. source: who described it first.
     signed: a baseline that holds each direction as +d and -d, so that it has top-k variants. solved: one whose codes
-    are found by non-negative least squares.
+    are found by non-negative least squares. reads: what its fit is told, {name: setting in the section `baselines`},
+    and so all of them that its key sees. original: what of it the code of Cunningham et al. 2023 had otherwise.
     """
 
     kind: str
@@ -36,6 +38,8 @@ class Method:
     vectors: int = 2
     signed: bool = False
     solved: bool = False
+    reads: Mapping[str, str] = field(default_factory=dict)
+    original: Literal["none", "all", "variants"] = "none"
 
     @property
     def is_learned(self) -> bool:
@@ -68,16 +72,30 @@ _ROWS = (
     Method("untied", "untied", "l1", 2, "#009E73", "s", "Bricken et al. 2023"),
     Method("topk", "TopK", "k", 2, "#D55E00", "^", "Gao et al. 2024"),
     Method("jumprelu", "JumpReLU", "l0", 2, "#CC79A7", "d", "Rajamanoharan et al. 2024", vectors=3),
-    Method("pca", "PCA", None, 1, "#111111", "D", "Pearson 1901", (0, (5, 2)), signed=True),
-    Method("ica", "ICA", None, 2, "#555555", "X", "Hyvärinen & Oja 2000", (0, (5, 2, 1, 2)), signed=True),
-    Method("nmf", "NMF", None, 1, "#777777", "P", "Lee & Seung 1999", solved=True),
-    Method("neuron_basis", "neuron basis", None, 1, "#8c8c8c", "v", "Cunningham et al. 2023", (0, (2, 2)), signed=True),
-    Method("random", "random directions", None, 1, "#aaaaaa", "*", "Cunningham et al. 2023", signed=True),
-)
+    Method("pca", "PCA", None, 1, "#111111", "D", "Pearson 1901", (0, (5, 2)), signed=True, original="all"),
+    Method(
+        "ica", "ICA", None, 2, "#555555", "X", "Hyvärinen & Oja 2000", (0, (5, 2, 1, 2)), signed=True,
+        reads={"seed": "seed", "rows": "ica_rows", "iterations": "ica_iterations"}, original="variants",
+    ),
+    Method(
+        "nmf", "NMF", None, 1, "#777777", "P", "Lee & Seung 1999", solved=True,
+        reads={"seed": "seed", "rows": "nmf_rows", "iterations": "nmf_iterations",
+               "encode_iterations": "nmf_encode_iterations"},
+    ),
+    Method(
+        "neuron_basis", "neuron basis", None, 1, "#8c8c8c", "v", "Cunningham et al. 2023", (0, (2, 2)), signed=True,
+        original="all",
+    ),
+    Method(
+        "random", "random directions", None, 1, "#aaaaaa", "*", "Cunningham et al. 2023", signed=True,
+        reads={"seed": "seed"}, original="all",
+    ),
+)  # fmt: skip
 OPTIMISERS = {row.name: row for row in (Optimiser("adam", 2, "Kingma & Ba 2015"),)}
 BY_KIND = {row.kind: row for row in _ROWS}
 LEARNED = tuple(row.kind for row in _ROWS if row.is_learned)
 BASELINES = tuple(row.kind for row in _ROWS if not row.is_learned)
+SIGNED = tuple(row.kind for row in _ROWS if row.signed)
 REFERENCE = "random"  # whose scores those of others are held against
 LINEAR = "pca"  # against the FVU of whose top-k variants that of others is held
 

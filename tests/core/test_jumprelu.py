@@ -120,13 +120,13 @@ def trained(x, wished, seed=0, steps=900, train=processor.train, own=OWN, densit
     return member, mean, float((x - mean).norm(dim=1).mean())
 
 
-@pytest.mark.parametrize("wished", [4.0, 8.0])
-def test_a_planted_dictionary_is_found_with_the_wished_number_of_codes(wished):
-    planted = plant()
-    member, mean, scale = trained(planted.x[:54_000], wished)
+def test_a_planted_dictionary_is_found_with_the_wished_number_of_codes():
+    """Fewer are wished for in tests/test_gate.py."""
+    planted, wished = plant(), 8.0
+    member, mean, scale = trained(planted.x[:54_000], wished, steps=700)
     found = member.architecture.fold(member.parameters, member.state, mean, scale, member.penalty)
     codes = found.encode(planted.x[54_000:])
-    assert float((codes > 0).sum(1).float().mean()) == pytest.approx(wished, rel=0.04)
+    assert float((codes > 0).sum(1).float().mean()) == pytest.approx(wished, rel=0.03)
     assert mmcs(planted.atoms, found.atoms) > 0.85
     thresholds = member.parameters["log_threshold"]
     assert thresholds.std() > 0.05  # each has its own
@@ -154,7 +154,7 @@ def test_thresholds_move_from_wherever_they_begin(start):
 def test_a_heavier_penalty_pulls_no_less(weight):
     """SAELens 720: a coefficient that saturates."""
     planted = plant(rows=20_000)
-    member, _, _ = trained(planted.x, 8.0, steps=600, own={**OWN, "l0_weight": weight})
+    member, _, _ = trained(planted.x, 8.0, steps=450, own={**OWN, "l0_weight": weight})
     assert np.mean([line["l0"] for line in member.log[-3:]]) == pytest.approx(8, rel=0.12 if weight < 10 else 0.08)
 
 

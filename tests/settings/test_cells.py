@@ -1,4 +1,4 @@
-"""The code of a cell is that of its own architecture: another one's, or a new one, makes nothing stale."""
+"""The code of a dictionary is that of its own kind: another one's, or a new one, makes nothing stale."""
 
 import shutil
 
@@ -11,9 +11,17 @@ from tests.what_reruns import text
 from tests.workspace import ROOT
 
 ROW = "sparse_coding/methods.py"
-STEP = "sparse_coding.stages.dictionaries"
-KINDS = "sparse_coding/core/architectures"
-THERE = [kind for kind in methods.LEARNED if (ROOT / "src" / KINDS / f"{kind}.py").is_file()]
+CORE = "sparse_coding/core"
+ADAM = (declared.optimiser("adam"),)
+KINDS = {  # folder of their modules: the step, what chooses, kinds, what is chosen beside
+    "architectures": ("dictionaries", declared.architecture, methods.LEARNED, ADAM),
+    "baselines": ("baselines", declared.baseline, methods.BASELINES, ()),
+}
+ROWS = {
+    "architectures": 'Method("another", "another", "k", 2, "#000000", "o", "somebody")',
+    "baselines": 'Method("another", "another", None, 1, "#000000", "o", "somebody")',
+}
+COPIED = {"architectures": "topk", "baselines": "nmf"}
 
 
 @pytest.fixture
@@ -22,51 +30,59 @@ def package(tmp_path):
     return tmp_path
 
 
-def source(root) -> Source:
-    return Source(root, "sparse_coding", slices.SCHEMA, declared.CHOICES)
+def source(root, memory=None) -> Source:
+    return Source(root, "sparse_coding", slices.SCHEMA, declared.CHOICES, memory)
 
 
-def chosen(kind: str) -> tuple[str, str]:
-    return declared.architecture(kind), declared.optimiser("adam")
+def codes(root, room) -> dict[str, str]:
+    # what was not edited is read once
+    (step, module, kinds, beside), now = KINDS[room], source(root, root / "read.json")
+    return {kind: now.digest(f"sparse_coding.stages.{step}", (module(kind), *beside)) for kind in kinds}
 
 
-def codes(root) -> dict[str, str]:
-    return {kind: source(root).digest(STEP, chosen(kind)) for kind in THERE}
-
-
-@pytest.mark.parametrize("kind", THERE)
-def test_the_module_of_an_architecture_counts_for_those_who_use_it(kind, package):
-    before = codes(package)
-    with (package / KINDS / f"{kind}.py").open("a") as file:
+@pytest.mark.parametrize(("room", "kind"), [(room, kind) for room in KINDS for kind in KINDS[room][2]])
+def test_the_module_of_a_kind_counts_for_those_who_use_it(room, kind, package):
+    step, module, kinds, beside = KINDS[room]
+    before, others = codes(package, room), codes(package, *KINDS.keys() - {room})
+    with (package / CORE / room / f"{kind}.py").open("a") as file:
         file.write("\nEDITED = True\n")
-    after = codes(package)
+    after = codes(package, room)
     assert after[kind] != before[kind]
-    now, file = source(package), f"{KINDS}/{kind}.py"
-    users = {each for each in THERE if file in now.files(STEP, chosen(each))}
-    assert {each for each in THERE if after[each] != before[each]} == users
-    assert len(users) < len(THERE)
+    assert codes(package, *KINDS.keys() - {room}) == others
+    now, file = source(package, package / "read.json"), f"{CORE}/{room}/{kind}.py"
+    users = {each for each in kinds if file in now.files(f"sparse_coding.stages.{step}", (module(each), *beside))}
+    assert {each for each in kinds if after[each] != before[each]} == users
+    assert len(users) < len(kinds)
 
 
 def test_a_new_optimiser_makes_no_cell_stale_and_adam_all(package):
-    before, folder = codes(package), package / "sparse_coding/core/training/optimisers"
+    before, folder = codes(package, "architectures"), package / CORE / "training" / "optimisers"
     shutil.copy(folder / "adam.py", folder / "another.py")
     text(ROW, "OPTIMISERS = {", 'NEW = Optimiser("another", 2, "somebody")\nOPTIMISERS = {')(package)
-    assert codes(package) == before
+    assert codes(package, "architectures") == before
     with (folder / "adam.py").open("a") as file:
         file.write("\nEDITED = True\n")
-    assert not set(codes(package).values()) & set(before.values())
+    assert not set(codes(package, "architectures").values()) & set(before.values())
 
 
-def test_a_new_architecture_makes_no_step_stale(package):
-    steps = ("evaluation", "plots", "autointerp", "baselines", "summary", "toy_figure")
-    before = [codes(package), *(source(package).digest(f"sparse_coding.stages.{step}") for step in steps)]
-    shutil.copy(package / KINDS / "topk.py", package / KINDS / "another.py")
+@pytest.mark.parametrize("room", KINDS)
+def test_a_new_kind_makes_no_step_stale(room, package):
+    steps = ("evaluation", "plots", "autointerp", "summary", "toy_figure")
+
+    def all_codes() -> list[object]:
+        return [
+            *(codes(package, each) for each in KINDS),
+            *(source(package, package / "read.json").digest(f"sparse_coding.stages.{step}") for step in steps),
+        ]
+
+    before = all_codes()
+    module = package / CORE / room / f"{COPIED[room]}.py"
+    shutil.copy(module, module.with_name("another.py"))
     text = (package / "sparse_coding" / "methods.py").read_text()
     row = '    Method("tied", '
     assert row in text
-    another = '    Method("another", "another", "k", 2, "#000000", "o", "somebody"),'
-    (package / "sparse_coding" / "methods.py").write_text(text.replace(row, f"{another}\n{row}"))
-    assert [codes(package), *(source(package).digest(f"sparse_coding.stages.{step}") for step in steps)] == before
+    (package / "sparse_coding" / "methods.py").write_text(text.replace(row, f"    {ROWS[room]},\n{row}"))
+    assert all_codes() == before
 
 
 @pytest.mark.parametrize(
@@ -77,5 +93,6 @@ def test_the_columns_of_a_table_count_for_those_who_read_it(table, readers):
     file = f"sparse_coding/io/tables/{table}.py"
     steps = ("evaluation", "evaluation_tables", "plots", "summary", "autointerp", "autointerp_tables", "baselines",
              "dataset", "activations", "toy_tables", "toy_figure")  # fmt: skip
-    found = {step for step in steps if file in source(ROOT / "src").files(f"sparse_coding.stages.{step}")}
+    now, chosen = source(ROOT / "src"), {"baselines": (declared.baseline("ica"),)}
+    found = {step for step in steps if file in now.files(f"sparse_coding.stages.{step}", chosen.get(step, ()))}
     assert found == readers

@@ -4,18 +4,18 @@ An activation is no kind, though one is called `topk`.
 """
 
 import ast
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sparse_coding import methods
+from sparse_coding.core import baselines
 from sparse_coding.errors import BadInput
-from sparse_coding.forecast.probing import fitting
 from sparse_coding.io import tables
 from sparse_coding.io.tables.evaluation import EVALUATION
-from sparse_coding.stages import baselines
-from tests.architectures import BY_NAME
+from sparse_coding.settings.params import Baselines
 from tests.workspace import ROOT
 
 SOURCE = ROOT / "src"
@@ -23,21 +23,10 @@ KINDS = set(methods.BY_KIND)
 NO_KINDS = {"activation"}  # what is compared with such a literal and is no kind
 # Where names may be compared and listed: in methods, and where one architecture speaks of itself.
 OWN = ["sparse_coding/methods.py", *(f"sparse_coding/core/architectures/{kind}.py" for kind in methods.LEARNED)]
-# What cuts the settings of a baseline; a pass over the model with `random` weights is no kind.
-CUTS = ["sparse_coding/settings/grid.py", "sparse_coding/settings/slices/__init__.py"]
 # Where it says what was of the kinds that there were before.
 BEFORE = ["sparse_coding/settings/moved.py", "sparse_coding/stages/dictionaries.py"]
-# Where they may be listed: what is done for each kind, held below against the rows of methods; activations, some of
-# which are called as kinds are ...
-TABLES = [
-    f"sparse_coding/{name}"
-    for name in (
-        "core/architectures/__init__.py",
-        "forecast/probing/fitting.py",
-        "stages/baselines.py",
-        "core/dictionary.py",
-    )
-]
+# Where they may be listed: activations, some of which are called as kinds are ...
+TABLES = ["sparse_coding/core/dictionary.py"]
 PARAMS = "sparse_coding/settings/params/"  # ... and types and defaults of settings
 
 
@@ -79,12 +68,12 @@ def _listed(tree: ast.AST) -> Iterator[str]:
 
 
 def test_no_kind_is_compared_by_its_name() -> None:
-    found = [f"{name}: {each}" for name, tree in _files() if name not in (*OWN, *CUTS) for each in _compared(tree)]
+    found = [f"{name}: {each}" for name, tree in _files() if name not in OWN for each in _compared(tree)]
     assert not found
 
 
 def test_there_is_no_second_list_of_kinds() -> None:
-    own = (*OWN, *CUTS, *BEFORE, *TABLES)
+    own = (*OWN, *BEFORE, *TABLES)
     found = [f"{name}: {each}" for name, tree in _files() if name not in own for each in _listed(tree)]
     assert not [each for each in found if not each.startswith(PARAMS)]
 
@@ -108,9 +97,24 @@ def test_what_is_no_kind_may_be_compared() -> None:
     assert not list(_compared(ast.parse('self.activation == "topk" or kind == "relu"')))
 
 
-def test_what_is_done_for_each_kind_is_done_for_all() -> None:
-    assert set(baselines._FITS) == set(fitting._SECONDS) == set(methods.BASELINES)
-    assert set(BY_NAME) <= set(methods.LEARNED)
+def test_each_kind_has_a_module_that_can_do_what_is_asked_of_it() -> None:
+    architectures, baselines = (
+        {kind: importlib.import_module(f"sparse_coding.core.{room}.{kind}") for kind in kinds}
+        for room, kinds in (("architectures", methods.LEARNED), ("baselines", methods.BASELINES))
+    )
+    assert all(callable(module.build) for module in architectures.values())
+    assert all(callable(module.build) and callable(module.work) for module in baselines.values())
+
+
+def test_what_a_baseline_reads_is_there_and_every_setting_of_them_is_read() -> None:
+    reads = {setting for kind in methods.BASELINES for setting in methods.of(kind).reads.values()}
+    assert reads | {"methods", "topk", "topk_methods", "original"} == set(Baselines.model_fields)
+    assert not any(methods.of(kind).reads for kind in methods.LEARNED)
+
+
+def test_no_architecture_is_a_baseline() -> None:
+    with pytest.raises(BadInput, match=r"^baseline: found 'tied'; wanted one of pca, ica, nmf"):
+        baselines.work("tied", 1, 1, {})
 
 
 def test_a_kind_that_there_is_not_is_refused(tmp_path: Path) -> None:

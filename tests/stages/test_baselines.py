@@ -6,6 +6,7 @@ import torch
 from safetensors import safe_open
 
 from sparse_coding import methods
+from sparse_coding.core.baselines.contract import Vectors
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries
 from sparse_coding.io.activations import ActivationsWriter, Header, open_activations
@@ -137,8 +138,10 @@ def test_more_codes_than_dimensions_are_refused_before_any_work(activations, tmp
 
 
 def test_a_sample_is_drawn_from_everywhere_once_each(activations):
-    sample, again, other = (stage._sample(ROWS, 2000, seed) for seed in (0, 0, 1))
-    assert stage._sample(ROWS, ROWS + 1, 0).tolist() == list(range(ROWS))
+    with open_activations(activations) as file:
+        vectors = Vectors(file.split("train"), file.mean)
+        sample, again, other = (vectors.sample(2000, seed) for seed in (0, 0, 1))
+        assert vectors.sample(ROWS + 1, 0).tolist() == list(range(ROWS))
     assert len(set(sample.tolist())) == 2000
     assert sample.tolist() == sorted(sample.tolist())
     assert 3500 < sample.double().mean() < 5500
@@ -149,8 +152,9 @@ def test_a_sample_is_drawn_from_everywhere_once_each(activations):
 def test_blocks_hold_the_sample_mixed_and_are_the_same_each_time(activations):
     with open_activations(activations) as file:
         train = file.split("train")
-        sample = stage._sample(ROWS, 1000, 0)
-        first, second = (list(stage._mixed_blocks(train, sample, 300, 0)) for _ in range(2))
+        vectors = Vectors(train, file.mean)
+        sample = vectors.sample(1000, 0)
+        first, second = (list(vectors.mixed_blocks(sample, 300, 0)) for _ in range(2))
         everything = train.read(0, ROWS)
     assert [len(block) for block in first] == [334, 333, 333]
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))

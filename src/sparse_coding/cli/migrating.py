@@ -153,10 +153,10 @@ def _of_today(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_same(old: Any, new: Any) -> bool:
-    """Whether settings mean the same: null where before there was nothing, and a path where now the content counts."""
+    """Whether settings mean the same: null where the others have nothing, and a path where now the content counts."""
     if not isinstance(old, dict) or not isinstance(new, dict):
         return old == new
-    if any(name not in PLACES for name in old.keys() - new.keys()):
+    if any(name not in PLACES and old[name] is not None for name in old.keys() - new.keys()):
         return False
     return all(is_same(old[name], value) if name in old else value is None for name, value in new.items())
 

@@ -16,9 +16,10 @@ from sparse_coding.workflow.source import Source
 Declared = dict[str, Any]
 WORK = ".work"
 TOKENS = "results/dataset/tokens.h5"
-ARCHITECTURES = "sparse_coding.core.architectures"  # a module each, of which a cell's key sees its own
-OPTIMISERS = "sparse_coding.core.training.optimisers"  # the same
-CHOICES = (ARCHITECTURES, OPTIMISERS)
+# Packages with a module a kind, of which a dictionary's key sees its own.
+ARCHITECTURES, BASELINES = "sparse_coding.core.architectures", "sparse_coding.core.baselines"
+OPTIMISERS = "sparse_coding.core.training.optimisers"
+CHOICES = (ARCHITECTURES, BASELINES, OPTIMISERS)
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "transformers", "transformer-lens", "h5py")
 
 
@@ -28,13 +29,18 @@ def step(name: str) -> str:
 
 
 def architecture(kind: str) -> str:
-    """The module of a kind of dictionary."""
+    """The module of a kind of autoencoder."""
     return f"{ARCHITECTURES}.{kind}"
 
 
 def optimiser(name: str) -> str:
     """The module of an optimiser."""
     return f"{OPTIMISERS}.{name}"
+
+
+def baseline(kind: str) -> str:
+    """The module of a baseline."""
+    return f"{BASELINES}.{kind}"
 
 
 def activations_of(site: str) -> str:
@@ -127,14 +133,16 @@ def dictionaries(params: Params, cell: Cell) -> Declared:
 
 def baselines(params: Params, site: str) -> Declared:
     """The baselines of a site."""
+    settings = slices.baselines(params, site)
     return {
         "name": f"baselines_{site}",
-        "settings": slices.baselines(params, site),
+        "settings": settings,
         "stage": "baselines",
         "step": step("baselines"),
         "folder": f"results/baselines/{site}",
         "outputs": {name: [f"{name}.safetensors"] for name in grid.baseline_names(params.baselines)},
         "inputs": {"activations": activations_of(site)},
+        "chosen": {name: (baseline(member.method),) for name, member in settings.members.items()},
     }
 
 

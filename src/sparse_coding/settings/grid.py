@@ -127,10 +127,10 @@ def sites_with_controls(params: Params) -> list[str]:
 def passes(params: Params) -> list[tuple[str, bool, list[str]]]:
     """The sites of each forward pass: (name of the job, random weights, sites)."""
     found = []
-    for kind, harvested in (("model", harvested_sites(params)), ("random", _controls(params))):
+    for name, weights, harvested in (("model", False, harvested_sites(params)), ("random", True, _controls(params))):
         size = params.activations.sites_per_pass or max(1, len(harvested))
         for first in range(0, len(harvested), size):
-            found.append((f"activations_{kind}_{first // size}", kind == "random", harvested[first : first + size]))
+            found.append((f"activations_{name}_{first // size}", weights, harvested[first : first + size]))
     return found
 
 

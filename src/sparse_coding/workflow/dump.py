@@ -45,7 +45,6 @@ def write(path: Path, graph: Graph, kept: Callable[[Artifact], str]) -> None:
         }
         for path, artifact in graph.artifacts.items()
     }
-    steps = dict.fromkeys((job.step, job.chosen) for job in graph.jobs.values())
     dump = {
         "work": str(graph.work),
         "stages": graph.stage_keys(),
@@ -55,7 +54,7 @@ def write(path: Path, graph: Graph, kept: Callable[[Artifact], str]) -> None:
         "outside": {
             job.name: {leaf.name: [leaf.files, leaf.version] for leaf in job.leaves} for job in graph.jobs.values()
         },
-        "sources": {graph.source.digest(*step): graph.source.files(*step) for step in steps},
+        "sources": {graph.source.digest(*step): graph.source.files(*step) for step in graph.steps()},
     }
     path.write_text(json.dumps(dump), encoding="utf-8")
 

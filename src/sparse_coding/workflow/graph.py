@@ -83,7 +83,7 @@ class Job:
     local: bool  # stays on this machine: those who need it carry its record
     computes: bool  # its numbers depend on libraries and processor
     apart: bool  # no part of the whole: made for those who ask for it
-    chosen: tuple[str, ...]  # modules that the step imports by a name in its settings
+    chosen: Mapping[str, tuple[str, ...]]  # modules that the step imports by a name in its settings, for each artifact
 
     def settings_of(self, names: list[str]) -> Settings:
         """The settings, with only these members."""
@@ -132,17 +132,19 @@ class Graph:
         local: bool = False,
         computes: bool = True,
         apart: bool = False,
-        chosen: tuple[str, ...] = (),
+        chosen: tuple[str, ...] | Mapping[str, tuple[str, ...]] = (),
     ) -> Job:
         """Declare a job. `outputs`: for each artifact its files below `folder`, the first one gives it its name.
 
-        Where `settings` has `members`, they are those of `outputs`, and an artifact's key sees only its own.
+        Where `settings` has `members`, they are those of `outputs`, and an artifact's key sees only its own; as it does
+        of `chosen` where that is a mapping.
         """
         if name in self.jobs:
             raise BadInput(name, "two jobs of this name", "one: what the second makes would take the first one's place")
+        choices = chosen if isinstance(chosen, Mapping) else dict.fromkeys(outputs, chosen)
         job = Job(
             name, stage, step, folder, settings, free or {}, {}, inputs or {}, each or {}, leaves, reads, paths or {},
-            local, computes, apart, chosen,
+            local, computes, apart, choices,
         )  # fmt: skip
         self.jobs[name] = job
         for output, files in outputs.items():
@@ -161,7 +163,7 @@ class Graph:
             "step": job.step,
             "makes": files[0],
             "settings": job.settings_of([output]),
-            "source": self.source.digest(job.step, job.chosen),
+            "source": self.source.digest(job.step, job.chosen[output]),
             "inputs": {path: self.artifacts[path].key for path in inputs}
             | {leaf.name: self.leaf_digest(leaf) for leaf in job.leaves},
         }
@@ -200,6 +202,10 @@ class Graph:
         found = self.hashes.of(files[0], files)
         wrong = [file for file in files if found[file] is None or found[file] != stamp.files.get(file)]
         return (State.FOREIGN, stamp, f"{wrong[0]} was changed") if wrong else (State.FRESH, stamp, "")
+
+    def steps(self) -> list[tuple[str, tuple[str, ...]]]:
+        """All steps, each once with what is chosen: what `Source.digest` takes."""
+        return list(dict.fromkeys((job.step, chosen) for job in self.jobs.values() for chosen in job.chosen.values()))
 
     def stage(self, name: str) -> list[str]:
         """The paths of all artifacts of a stage."""

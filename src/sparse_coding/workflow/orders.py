@@ -31,7 +31,7 @@ def order_of(graph: Graph, job: Job, names: list[str], forced: bool, watched: Ma
             "ignore": sorted(graph.source.ignore),
             "choices": sorted(graph.source.choices),
         },
-        "chosen": job.chosen,
+        "chosen": {name: job.chosen[name] for name in names},
         "work": str(graph.work.relative_to(graph.root)),
         "folder": job.folder,
         "settings": job.settings_of(names),

@@ -252,8 +252,7 @@ class Snakefile:
         changed = [name for name, digest in self.watched.items() if orders.watch(self.graph.root / name) != digest]
         then = self.graph.source
         now = Source(then.root, then.name, tuple(then.ignore), tuple(then.choices))
-        steps = dict.fromkeys((job.step, job.chosen) for job in self.graph.jobs.values())
-        if any(now.digest(*step) != then.digest(*step) for step in steps):
+        if any(now.digest(*step) != then.digest(*step) for step in self.graph.steps()):
             changed.append(f"the code of {self.graph.source.name}")
         if changed:
             raise BadInput(" and ".join(changed), "changes that were made while the run was under way",

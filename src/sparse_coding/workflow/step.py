@@ -39,7 +39,7 @@ class Step:
         package = importlib.import_module(order["package"]["name"])
         self.source_root = Path(str(package.__file__)).resolve().parent.parent
         self._held: list[TextIO] = []
-        self._source: tuple[list[tuple[str, int, int]], dict[str, str]] | None = None
+        self._source: tuple[list[tuple[str, int, int]], dict[str, dict[str, str]]] | None = None
 
     def carry_out(self, threads: int) -> None:
         """Do it. Raises what the step raises, and BadInput where inputs, code or settings are not the ordered ones."""
@@ -143,7 +143,7 @@ class Step:
             key=artifact["key"],
             record=artifact["record"],
             files={file: str(found[place]) for file, place in at.items()},
-            source=self._source[1] if self._source else {},
+            source=self._source[1][name] if self._source else {},
             upstream=order["upstream"],
             environments=stamps.union([own, environments]),
         )
@@ -177,19 +177,21 @@ class Step:
 
     def _check_source(self) -> None:
         """Raises BadInput where the code that was imported is not the one that the order was written for."""
-        if self._source is not None and self._source[0] == self._signature(list(self._source[1])):
+        if self._source is not None and self._source[0] == self._signature(self._source[1]):
             return
         package = self.order["package"]
         source = Source(self.source_root, package["name"], tuple(package["ignore"]), tuple(package["choices"]))
-        files = source.files(self.order["step"], tuple(self.order["chosen"]))
-        wanted = {artifact["record"]["source"] for artifact in self.order["artifacts"].values()}
-        if wanted != {canonical.digest(files)}:
+        step = self.order["step"]
+        files = {name: source.files(step, tuple(chosen)) for name, chosen in self.order["chosen"].items()}
+        wanted = {name: artifact["record"]["source"] for name, artifact in self.order["artifacts"].items()}
+        if wanted != {name: canonical.digest(own) for name, own in files.items()}:
             raise BadInput(self.source_root / package["name"], "code that was changed during this run", AGAIN)
-        self._source = self._signature(list(files)), files
+        self._source = self._signature(files), files
 
-    def _signature(self, files: list[str]) -> list[tuple[str, int, int]]:
-        statuses = [(self.source_root / file).stat() for file in files]
-        return [(file, status.st_mtime_ns, status.st_size) for file, status in zip(files, statuses, strict=True)]
+    def _signature(self, files: dict[str, dict[str, str]]) -> list[tuple[str, int, int]]:
+        every = dict.fromkeys(file for own in files.values() for file in own)
+        statuses = {file: (self.source_root / file).stat() for file in every}
+        return [(file, status.st_mtime_ns, status.st_size) for file, status in statuses.items()]
 
 
 def _imported(module: str) -> ModuleType:

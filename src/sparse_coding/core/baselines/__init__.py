@@ -1,5 +1,28 @@
-"""Dictionaries to compare with: linear bases, signed, and non-negative matrix factorisation. One method a file.
+"""Dictionaries to compare with, a module a kind: linear bases, signed, and non-negative matrix factorisation.
 
 All keep the contract of core.dictionary. The top-k variant of a signed basis is the same dictionary with
-`activation="topk"`. Sampling, file reading and thread counts are the caller's.
+`activation="topk"`. File reading and thread counts are the caller's.
 """
+
+import importlib
+from types import ModuleType
+
+from sparse_coding import methods
+from sparse_coding.core.baselines.contract import Fitted, Settings, Vectors, Work
+from sparse_coding.errors import BadInput
+
+
+def build(kind: str, vectors: Vectors, settings: Settings) -> Fitted:
+    """The baseline of a kind. Raises BadInput for a kind that is none, and what its fit raises."""
+    return _module(kind).build(vectors, settings)
+
+
+def work(kind: str, rows: int, d_act: int, settings: Settings) -> Work:
+    """What its fit takes, on so many training vectors. Raises BadInput as `build`."""
+    return _module(kind).work(rows, d_act, settings)
+
+
+def _module(kind: str) -> ModuleType:
+    if methods.is_learned(kind):
+        raise BadInput("baseline", repr(kind), f"one of {', '.join(methods.BASELINES)}")
+    return importlib.import_module(f"sparse_coding.core.baselines.{kind}")

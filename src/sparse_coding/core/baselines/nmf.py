@@ -1,12 +1,15 @@
 """Non-negative matrix factorisation: parts that only add up (Lee & Seung 1999), fitted on a stream of blocks."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sparse_coding.core.baselines.contract import Fitted, Settings, Vectors, Work
 from sparse_coding.core.dictionary import Dictionary, nonnegative_least_squares
+from sparse_coding.portions.baselines import nmf_rows
 
 Blocks = Callable[[], Iterable[Float[Tensor, "_ d_act"]]]
 
@@ -16,6 +19,28 @@ CODE_STEPS, ATOM_STEPS = 2, 5  # of one iteration
 CAREFUL, FURTHER = 2, 0.8  # after the first iterations of a visit, atoms move further than the steps say
 LEAST = 1e-6  # of the largest code's size
 KEPT = 0.5  # what is left of the sums over earlier blocks, a visit later
+
+
+def build(vectors: Vectors, settings: Settings) -> Fitted:
+    """On a sample of `rows`, drawn and mixed by `seed`; `iterations` and `encode_iterations` as `fit` has them."""
+    seed, iterations = settings["seed"], settings["iterations"]
+    sample = vectors.sample(settings["rows"], seed)
+    blocks = partial(vectors.mixed_blocks, sample, nmf_rows(vectors.d_act), seed)
+    dictionary = fit(blocks, iterations=iterations, encode_iterations=settings["encode_iterations"])
+    return dictionary, {"seed": seed, "fit_rows": len(sample), "iterations": iterations}
+
+
+def work(rows: int, d_act: int, settings: Settings) -> Work:
+    """Visits of blocks: first codes, then codes and atoms in turn; and a singular value decomposition of one block."""
+    rows = min(settings["rows"], rows)
+    blocks = max(1, rows // nmf_rows(d_act))
+    visits = -(-settings["iterations"] // VISIT) * blocks
+    per_block = rows / blocks
+    return Work(
+        products=visits * VISIT * (3 * per_block + d_act) + 20 * per_block,
+        descents=visits * (per_block * (FIRST_CODES + VISIT * CODE_STEPS) + d_act * VISIT * ATOM_STEPS),
+        decompositions=visits * VISIT * 2,
+    )
 
 
 def fit(blocks: Blocks, *, iterations: int, encode_iterations: int) -> Dictionary:

@@ -12,7 +12,7 @@ from sklearn.decomposition import FastICA
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from sparse_coding.core.baselines.ica import Convergence, check_varies
+from sparse_coding.core.baselines.converging import Convergence, check_varies
 from sparse_coding.core.dictionary import Dictionary
 
 

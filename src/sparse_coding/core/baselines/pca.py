@@ -6,8 +6,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sparse_coding.core.baselines import original
+from sparse_coding.core.baselines.contract import Fitted, Settings, Vectors, Work
 from sparse_coding.core.baselines.signed import signed_basis
 from sparse_coding.core.dictionary import Dictionary
+
+
+def build(vectors: Vectors, settings: Settings) -> Fitted:
+    """On all training vectors."""
+    fitted = fit(vectors.blocks(), vectors.mean)
+    is_original = settings.get("original")
+    return original.around_zero(fitted) if is_original else fitted, {"fit_rows": vectors.train.n_rows}
+
+
+def work(rows: int, d_act: int, settings: Settings) -> Work:
+    """The covariance, and its eigenvectors."""
+    return Work(double_products=rows, decompositions=5)
 
 
 def fit(blocks: Iterable[Float[Tensor, "_ d_act"]], centre: Float[Tensor, " d_act"]) -> Dictionary:

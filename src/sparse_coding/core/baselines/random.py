@@ -4,8 +4,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sparse_coding.core.baselines import original
+from sparse_coding.core.baselines.contract import Fitted, Settings, Vectors, Work
 from sparse_coding.core.baselines.signed import signed_basis
 from sparse_coding.core.dictionary import Dictionary
+
+
+def build(vectors: Vectors, settings: Settings) -> Fitted:
+    """By `seed`."""
+    seed = settings["seed"]
+    if settings.get("original"):
+        return original.random(vectors.d_act, seed=seed), {"seed": seed}
+    return make(vectors.mean, seed=seed), {"seed": seed}
+
+
+def work(rows: int, d_act: int, settings: Settings) -> Work:
+    """A decomposition into Q and R takes about as long as these."""
+    return Work(decompositions=5)
 
 
 def make(centre: Float[Tensor, " d_act"], *, seed: int) -> Dictionary:

@@ -140,11 +140,11 @@ def _baselines(own: BaselinesSlice, sizes: Sizes, threads: int) -> float:
     read = READ_ROWS * width * (FLOAT + 2 * DOUBLE) + 4 * DOUBLE * width**2
     held: list[float] = [read]
     for member in own.members.values():
-        sample = min(member.rows or rows, rows)
+        sample = min(member.reads.get("rows", 0), rows)
         if methods.of(member.method).solved:  # a block of the sample after another
             block = sample / max(1, sample // nmf_rows(width))
             held.append(LEFT * read + NMF_COPIES * block * width)
-        elif member.iterations is not None:
+        elif sample:
             held.append(LEFT * read + ICA_COPIES * sample * width)
     return BASE["baselines"] + max(held)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from sparse_coding import methods
+from sparse_coding.settings.params.baselines import Baselines
 from sparse_coding.settings.params.dataset import Dataset
 from sparse_coding.settings.params.dictionaries import Dictionaries, Own, Training, own_section
 from sparse_coding.settings.params.interpretation import (
@@ -144,29 +145,6 @@ class Activations(Section):
         changes_results=False,
     )
     imported: dict[str, str] = setting({}, "Site name -> folder of .npy, .safetensors or .pt vectors made elsewhere.")
-
-
-class Baselines(Section):
-    """Dictionaries that are not learned by gradient descent."""
-
-    methods: tuple[Baseline, ...] = setting(("pca", "ica", "nmf", "neuron_basis", "random"), "Baselines to make.")
-    topk: tuple[Count, ...] = setting((4, 8, 16, 32, 64), "Codes kept in the top-k variants.", unit="codes / vector")
-    original: bool = setting(
-        False,
-        "PCA, ICA, neuron basis and random directions as in the original: around 0, and more.",
-        source="docs/paper.md",
-    )
-    topk_methods: tuple[Literal["pca", "ica", "neuron_basis", "random"], ...] = setting(
-        ("pca", "ica", "neuron_basis"), "Baselines with top-k variants."
-    )
-    ica_rows: Count = setting(60_000, "Vectors that ICA is fitted on.", unit="vectors")
-    ica_iterations: Count = setting(200, "Most iterations of FastICA.", unit="iterations")
-    nmf_rows: Count = setting(10_000, "Vectors that NMF is fitted on.", unit="vectors")
-    nmf_iterations: Count = setting(100, "Iterations in which each row takes part, in visits of 20.", unit="iterations")
-    nmf_encode_iterations: Count = setting(100, "Iterations of NMF's non-negative least squares.", unit="iterations")
-    seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of ICA, NMF and random directions.")
-
-    _lists = field_validator("methods", "topk", "topk_methods")(distinct)
 
 
 class Evaluation(Section):

@@ -150,20 +150,10 @@ def baselines(params: Params, site: str) -> BaselinesSlice:
 
 
 def _baseline(params: Params, row: Described) -> BaselineMember:
-    own, method = params.baselines, row.kind
-    fitted = {
-        "ica": {"seed": own.seed, "rows": own.ica_rows, "iterations": own.ica_iterations},
-        "nmf": {
-            "seed": own.seed,
-            "rows": own.nmf_rows,
-            "iterations": own.nmf_iterations,
-            "encode_iterations": own.nmf_encode_iterations,
-        },
-        "random": {"seed": own.seed},
-    }
-    differs = method in ("pca", "neuron_basis", "random") or (method == "ica" and row.k is not None)
-    original = own.original and differs
-    return BaselineMember.model_validate({"method": method, "k": row.k, "original": original, **fitted.get(method, {})})
+    own, about = params.baselines, methods.of(row.kind)
+    differs = about.original == "all" or (about.original == "variants" and row.k is not None)
+    reads = {name: getattr(own, setting) for name, setting in about.reads.items()}
+    return BaselineMember(method=row.kind, k=row.k, original=own.original and differs, **reads)
 
 
 def evaluation(params: Params, site: str) -> EvaluationSlice:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import Field, SerializeAsAny, model_validator
+from pydantic import ConfigDict, Field, SerializeAsAny, model_validator
 
 from sparse_coding import methods
 from sparse_coding.settings.grid import Member
@@ -71,15 +71,18 @@ class DictionariesSlice(Section):
 
 
 class BaselineMember(Section):
-    """One baseline, with those of its settings that its method reads."""
+    """One baseline, with those of its settings that its method reads: beside these fields, as `methods` has them."""
+
+    model_config = ConfigDict(extra="allow")
 
     method: Baseline
     k: int | None = None  # of a top-k variant
     original: bool = False  # as core.baselines.original
-    seed: int | None = None
-    rows: int | None = None  # vectors that it is fitted on
-    iterations: int | None = None
-    encode_iterations: int | None = None
+
+    @property
+    def reads(self) -> dict[str, Any]:
+        """What its method reads, by name."""
+        return self.model_extra or {}
 
 
 class BaselinesSlice(Section):
