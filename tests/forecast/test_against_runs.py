@@ -159,6 +159,20 @@ def test_the_memory_that_more_work_takes(much, little, run_of, monkeypatch):
     assert foreseen[0] - foreseen[1] == pytest.approx(found[0] - found[1], rel=THIRD)
 
 
+def test_the_benchmark_of_scale_shows_a_run_by_stage(run_of):
+    """Disk as the file system counts it, and the largest job."""
+    made = run_of("kinds")
+    foreseen, found = scale.forecast(made.folder, probe=False), scale.measured(made.folder, made.taken)
+    assert found.keys() == {job.stage for job in made.jobs.values()}
+    for stage, own in found.items():
+        assert own["disk"] == pytest.approx(foreseen[stage]["disk"], rel=FIFTH), stage
+        assert own["memory"] == max(made.taken[name].memory for name, job in made.jobs.items() if job.stage == stage)
+        assert own["seconds"] > 0
+    rows = scale.rows_of("small", foreseen, found)
+    assert len(rows) == 3 * (len(found) + 1)
+    assert next(row["unit"] for row in rows if row["what"] == "small, all: disk") == "MB"
+
+
 def test_processor_time(made):
     """By stage, and in sum."""
     costs = Costs(made.sizes)

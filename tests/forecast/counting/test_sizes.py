@@ -52,7 +52,7 @@ def test_features_and_tables_follow_from_settings_and_from_no_name(tmp_path):
     assert wanted.items() <= features.items()
     assert sizes.features("mine", "jumprelu", 4) == 48
     assert [sizes.params.evaluation.refits(kind) for kind in ("tied", "jumprelu", "pca")] == [True, True, False]
-    assert disk._of_site(sizes, "mine") == (sum(features.values()), 2 + len(features))  # two of them are refitted
+    assert disk._of_site(sizes, "mine") == (sum(features.values()), 4 + len(features))  # four of them are refitted
 
 
 @pytest.mark.parametrize(("dtype", "size"), [("float16", 2), ("float32", 4)])

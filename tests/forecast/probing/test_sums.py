@@ -162,6 +162,8 @@ def test_a_dictionary_with_the_null_is_scored_twice(folder, monkeypatch):
     taking(monkeypatch, evaluating, chosen=0.0)
     costs, known = costs_of(some(autointerp={"features": 20}))
     assert costs._interpret(known[f"autointerp_{SITE}"]) == 0.5 + (2 * 20 + 20) * (10 + 7)
+    few, known = costs_of(some(autointerp={"features": 1000}))  # of 24 that there are
+    assert few._interpret(known[f"autointerp_{SITE}"]) == 0.5 + (2 * 24 + 24) * (10 + 7)
     taking(monkeypatch, evaluating, chosen=1.0)
     taking(monkeypatch, interpreting, feature=0.0, fragment_ranked=0.0, vocabulary_read=0.0)
     assert costs._interpret(known[f"autointerp_{SITE}"]) == 2 * 35
