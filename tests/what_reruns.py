@@ -87,7 +87,16 @@ def new_architecture(folder: Path) -> None:
     before, row = '    Method("tied", ', '    Method("another", "another", "k", 2, "#000000", "o", "-"),'
     text(f"{package}/methods.py", before, f"{row}\n{before}")(folder)
     before, section = "    jumprelu: JumpReLU = ", '    another: TopK = setting(TopK(), "-")'
-    text(f"{package}/params/dictionaries.py", before, f"{section}\n{before}")(folder)
+    text(f"{package}/settings/params/dictionaries.py", before, f"{section}\n{before}")(folder)
+
+
+def new_baseline(folder: Path) -> None:
+    """Another baseline, that is not asked for."""
+    package = "src/sparse_coding"
+    module = folder / package / "core" / "baselines" / "pca.py"
+    shutil.copy(module, module.with_name("another.py"))
+    before, row = '    Method("pca", ', '    Method("another", "another", None, 1, "#000000", "o", "-"),'
+    text(f"{package}/methods.py", before, f"{row}\n{before}")(folder)
 
 
 def column(table: str) -> Callable[[Path], object]:
@@ -133,6 +142,8 @@ EDITS = (
     Edit("code of `core/training/trainee.py`", code("core/training/trainee")),
     Edit("a new architecture: a module, and a row of `methods.py`", new_architecture),
     Edit("code of `core/architectures/topk.py`", code("core/architectures/topk")),
+    Edit("a new baseline: a module, and a row of `methods.py`", new_baseline),
+    Edit("code of `core/baselines/ica.py`", code("core/baselines/ica")),
     Edit("code of `kernels/bounds.py`, which only training uses", code("kernels/bounds")),
     Edit("a new column of the table of evaluation", column("evaluation")),
     Edit("a new column of the table of the toy", column("toy")),
