@@ -90,6 +90,15 @@ def new_architecture(folder: Path) -> None:
     text(f"{package}/settings/params/dictionaries.py", before, f"{section}\n{before}")(folder)
 
 
+def new_baseline(folder: Path) -> None:
+    """Another baseline, that is not asked for."""
+    package = "src/sparse_coding"
+    module = folder / package / "core" / "baselines" / "pca.py"
+    shutil.copy(module, module.with_name("another.py"))
+    before, row = '    Method("pca", ', '    Method("another", "another", None, 1, "#000000", "o", "-"),'
+    text(f"{package}/methods.py", before, f"{row}\n{before}")(folder)
+
+
 def column(table: str) -> Callable[[Path], object]:
     """One more column of a table, which may be null."""
     end, new = "    ]\n", '        *columns(NUMBER, "new", required=False),\n'
@@ -133,6 +142,8 @@ EDITS = (
     Edit("code of `core/training/trainee.py`", code("core/training/trainee")),
     Edit("a new architecture: a module, and a row of `methods.py`", new_architecture),
     Edit("code of `core/architectures/topk.py`", code("core/architectures/topk")),
+    Edit("a new baseline: a module, and a row of `methods.py`", new_baseline),
+    Edit("code of `core/baselines/ica.py`", code("core/baselines/ica")),
     Edit("code of `kernels/bounds.py`, which only training uses", code("kernels/bounds")),
     Edit("a new column of the table of evaluation", column("evaluation")),
     Edit("a new column of the table of the toy", column("toy")),

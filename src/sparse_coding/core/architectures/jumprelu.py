@@ -14,7 +14,7 @@ changes a threshold by a share of it, however large it is, and it stays positive
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -30,8 +30,8 @@ from sparse_coding.core.architectures.contract import (
     Settings,
     State,
     Terms,
-    unit_rows,
 )
+from sparse_coding.core.architectures.untied import Untied
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.core.products import linear
 
@@ -58,8 +58,11 @@ class _Jump(torch.autograd.Function):
 
 
 @dataclass(frozen=True)
-class JumpReLU(Architecture):
-    """bandwidth: the width of the window, in units of z; weight: of the penalty."""
+class JumpReLU(Untied):
+    """As untied, with another activation and penalty.
+
+    bandwidth: the width of the window, in units of z; weight: of the penalty.
+    """
 
     bandwidth: float
     weight: float
@@ -67,26 +70,11 @@ class JumpReLU(Architecture):
     @property
     def form(self) -> Form:
         """Its parts."""
-        return Form(
-            encoder="encoder",
-            bias="bias",
-            decoder="decoder",
-            centre="decoder_bias",
-            threshold="log_threshold",
-            bandwidth=self.bandwidth,
-            l0_weight=self.weight,
-        )
+        return replace(super().form, threshold="log_threshold", bandwidth=self.bandwidth, l0_weight=self.weight)
 
     def init(self, n_feat: int, d_act: int, generator: torch.Generator) -> Parameters:
-        """Random unit decoder rows, the encoder equal to them, zero biases, small thresholds."""
-        decoder = unit_rows(n_feat, d_act, generator)
-        return {
-            "encoder": decoder.clone(),
-            "bias": torch.zeros(n_feat),
-            "decoder": decoder,
-            "decoder_bias": torch.zeros(d_act),
-            "log_threshold": torch.full((n_feat,), math.log(LEAST)),
-        }
+        """As untied, with small thresholds."""
+        return super().init(n_feat, d_act, generator) | {"log_threshold": torch.full((n_feat,), math.log(LEAST))}
 
     def begin(self, parameters: Parameters, batch: Float[Tensor, "batch d_act"], density: float) -> None:
         """One threshold for all features, which a share `density` of the codes of `batch` is above."""
@@ -103,23 +91,12 @@ class JumpReLU(Architecture):
         beside = (counts.mean() / penalty.l0 - 1).square()
         return Terms(mse + penalty.warm * self.weight / z.shape[1] * beside, mse, codes)
 
-    def after(self, parameters: Parameters, state: State, terms: Terms) -> None:
-        """Rows of the decoder are made unit."""
-        parameters["decoder"].div_(parameters["decoder"].norm(dim=1, keepdim=True))
-
     def fold(
         self, parameters: Parameters, state: State, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty
     ) -> Dictionary:
         """Codes in the units of x: thresholds are scaled as the codes are."""
-        return Dictionary(
-            encoder=parameters["encoder"].clone(),
-            bias=parameters["bias"] * scale,
-            decoder=parameters["decoder"].clone(),
-            centre=mean + scale * parameters["decoder_bias"],
-            gain=torch.ones(len(parameters["bias"])),
-            activation="jumprelu",
-            threshold=parameters["log_threshold"].exp() * scale,
-        )
+        folded = super().fold(parameters, state, mean, scale, penalty)
+        return replace(folded, activation="jumprelu", threshold=parameters["log_threshold"].exp() * scale)
 
 
 def build(settings: Settings) -> Architecture:

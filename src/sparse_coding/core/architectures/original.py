@@ -1,8 +1,6 @@
 """What the weights of Cunningham et al. 2023 were in their code, where it is not what they are here: docs/paper.md."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -13,13 +11,6 @@ from sparse_coding.core.architectures.licensed import Licensed
 from sparse_coding.core.dictionary import Dictionary
 
 LENGTHS = "lengths"
-
-
-def adapted(base: Any, settings: Mapping[str, Any]) -> Architecture:
-    """The architecture that a module is, with the weights that its settings ask for."""
-    xavier, lengths = settings.get("initial_weights") == "xavier", settings.get("free_lengths", False)
-    centred = settings.get("learned_centre", True)
-    return Original(base, xavier, lengths, centred) if xavier or lengths or not centred else base
 
 
 @dataclass(frozen=True)

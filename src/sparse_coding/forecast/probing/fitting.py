@@ -1,5 +1,6 @@
 """Processor time of baselines: from what each method says that it takes, at the speed of products of that shape."""
 
+from collections.abc import Callable
 from functools import cache, partial
 
 import torch
@@ -52,11 +53,13 @@ def all_of(own: BaselinesSlice, d_act: int, train_rows: int) -> float:
 
 
 def _seconds(own: Work, d_act: int) -> float:
-    costs = Work(
-        products=product(d_act),
-        double_products=product(d_act, double=True),
-        decompositions=_decomposed(d_act),
-        tanh=_tanh(d_act),
-        descents=_descended(d_act),
-    )
-    return sum(number * cost for number, cost in zip(own, costs, strict=True))
+    return sum(number * _ONE[name](d_act) for name, number in own._asdict().items() if number)
+
+
+_ONE: dict[str, Callable[[int], float]] = {
+    "products": product,
+    "double_products": partial(product, double=True),
+    "decompositions": _decomposed,
+    "tanh": _tanh,
+    "descents": _descended,
+}
