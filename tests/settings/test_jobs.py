@@ -6,7 +6,7 @@ import pytest
 
 from sparse_coding.forecast.counting import together
 from sparse_coding.settings import jobs, params_file
-from sparse_coding.settings.jobs import Job
+from sparse_coding.settings.jobs import Planned
 from sparse_coding.settings.params import Plots
 from sparse_coding.workflow.dump import of_checkout
 from tests.tiny_model import make_tiny_model
@@ -59,13 +59,13 @@ def test_they_are_those_of_the_rules(folder):
         assert set(found[name].needs) <= above | {f"baselines_{SITE}"}, name
 
 
-def _upstream(name: str, found: dict[str, Job]) -> set[str]:
+def _upstream(name: str, found: dict[str, Planned]) -> set[str]:
     direct = set(found[name].needs)
     return direct.union(*(_upstream(each, found) for each in direct)) if direct else direct
 
 
-def job(name: str, *needs: str, threads: int = 1) -> Job:
-    return Job(name, "plots", Plots(), (name,), needs, most_threads=threads)
+def job(name: str, *needs: str, threads: int = 1) -> Planned:
+    return Planned(name, "plots", Plots(), (name,), needs, most_threads=threads)
 
 
 def test_jobs_side_by_side_wait_for_none_of_the_others():

@@ -16,7 +16,7 @@ ALL_CORES = 1_000_000
 
 
 @dataclass(frozen=True)
-class Job:
+class Planned:
     """One call of a step. members: the artifacts that it makes; ready: how many jobs share the cores with it."""
 
     name: str
@@ -33,45 +33,47 @@ class Job:
         return max(1, min(self.most_threads, -(-cores // self.ready), cores))
 
 
-def of_params(params: Params) -> dict[str, Job]:
+def of_params(params: Params) -> dict[str, Planned]:
     """All jobs, in the order in which data flows."""
     return {job.name: job for job in every(params)}
 
 
-def every(params: Params) -> Iterator[Job]:
+def every(params: Params) -> Iterator[Planned]:
     """All jobs, in the order in which data flows, whatever their names."""
     parts = (_model, _dataset, _activations, _dictionaries, _baselines, _evaluation, _autointerp, _plots, _toy)
     for part in parts:
         yield from part(params)
 
 
-def wanted(params: Params) -> dict[str, Job]:
+def wanted(params: Params) -> dict[str, Planned]:
     """Those that the target `all` needs: no model that nothing reads."""
     known = of_params(params)
     read = {need for job in known.values() for need in job.needs}
     return {name: job for name, job in known.items() if not job.apart and (job.stage != "transformer" or name in read)}
 
 
-def _model(params: Params) -> Iterator[Job]:
+def _model(params: Params) -> Iterator[Planned]:
     if outside.makes_model(params):
-        yield Job("transformer", "transformer", params.transformer, ("model",), most_threads=ALL_CORES)
+        yield Planned("transformer", "transformer", params.transformer, ("model",), most_threads=ALL_CORES)
 
 
-def _dataset(params: Params) -> Iterator[Job]:
+def _dataset(params: Params) -> Iterator[Planned]:
     if grid.harvested_sites(params):
         model = ("transformer",) if outside.makes_model(params) else ()
-        yield Job(DATASET, "dataset", slices.dataset(params), ("tokens",), model, most_threads=2)
+        yield Planned(DATASET, "dataset", slices.dataset(params), ("tokens",), model, most_threads=2)
 
 
-def _activations(params: Params) -> Iterator[Job]:
+def _activations(params: Params) -> Iterator[Planned]:
     harvests = grid.passes(params)
     for name, random, sites in harvests:
         settings = slices.activations(params, random, sites)
-        yield Job(name, "activations", settings, tuple(sites), (DATASET,), most_threads=ALL_CORES, ready=len(harvests))
+        yield Planned(
+            name, "activations", settings, tuple(sites), (DATASET,), most_threads=ALL_CORES, ready=len(harvests)
+        )
     for site in params.activations.imported:
         if site in params.grid.sites:
             stored = slices.import_activations(params, site)
-            yield Job(f"activations_imported_{site}", "activations", stored, (site,))
+            yield Planned(f"activations_imported_{site}", "activations", stored, (site,))
 
 
 def harvest_of(params: Params, site: str) -> str:
@@ -85,20 +87,22 @@ def cell_name(site: str, cell: grid.Cell) -> str:
     return f"dictionaries_{site}_{cell.name}".replace(".", "p")
 
 
-def _dictionaries(params: Params) -> Iterator[Job]:
+def _dictionaries(params: Params) -> Iterator[Planned]:
     for site in grid.sites_with_controls(params):
         cells = grid.cells(params, site)
         for cell in cells:
-            yield Job(
+            yield Planned(
                 cell_name(site, cell), "dictionaries", slices.dictionaries(params, cell), tuple(cell.member_names),
                 (harvest_of(params, site),), most_threads=len(cell.members), ready=len(cells),
             )  # fmt: skip
 
 
-def _baselines(params: Params) -> Iterator[Job]:
+def _baselines(params: Params) -> Iterator[Planned]:
     for site in params.grid.sites:
         names = tuple(grid.baseline_names(params.baselines))
-        yield Job(f"baselines_{site}", "baselines", slices.baselines(params, site), names, (harvest_of(params, site),))
+        yield Planned(
+            f"baselines_{site}", "baselines", slices.baselines(params, site), names, (harvest_of(params, site),)
+        )
 
 
 def _of_site(params: Params, site: str) -> tuple[str, ...]:
@@ -107,43 +111,43 @@ def _of_site(params: Params, site: str) -> tuple[str, ...]:
     return (*cells, f"baselines_{site}") if site in params.grid.sites else cells
 
 
-def _evaluation(params: Params) -> Iterator[Job]:
+def _evaluation(params: Params) -> Iterator[Planned]:
     for site in params.grid.sites:
         settings = slices.evaluation(params, site)
         names = tuple(settings.members)
-        yield Job(f"evaluation_{site}", "evaluation", settings, names, _of_site(params, site), most_threads=2)
+        yield Planned(f"evaluation_{site}", "evaluation", settings, names, _of_site(params, site), most_threads=2)
         gathered = slices.tables(list(names))
-        yield Job(f"evaluation_tables_{site}", "evaluation", gathered, ("tables",), (f"evaluation_{site}",))
+        yield Planned(f"evaluation_tables_{site}", "evaluation", gathered, ("tables",), (f"evaluation_{site}",))
     tables = tuple(f"evaluation_tables_{site}" for site in params.grid.sites)
-    yield Job("evaluation_summary", "evaluation", slices.SummarySlice(), ("summary",), tables)
+    yield Planned("evaluation_summary", "evaluation", slices.SummarySlice(), ("summary",), tables)
 
 
-def _autointerp(params: Params) -> Iterator[Job]:
+def _autointerp(params: Params) -> Iterator[Planned]:
     for site in grid.sites_with_controls(params):
         if site in params.activations.imported:
             continue
         settings = slices.autointerp(params, site)
         names, needs = tuple(settings.members), _of_site(params, site)
-        yield Job(f"autointerp_{site}", "autointerp", settings, names, needs, most_threads=min(len(names), 2))
+        yield Planned(f"autointerp_{site}", "autointerp", settings, names, needs, most_threads=min(len(names), 2))
         gathered = slices.autointerp_tables(params, list(names))
-        yield Job(f"autointerp_tables_{site}", "autointerp", gathered, ("table",), (f"autointerp_{site}",))
+        yield Planned(f"autointerp_tables_{site}", "autointerp", gathered, ("table",), (f"autointerp_{site}",))
 
 
-def _plots(params: Params) -> Iterator[Job]:
+def _plots(params: Params) -> Iterator[Planned]:
     for site in grid.harvested_sites(params):
         needs = [f"evaluation_tables_{site}", f"autointerp_tables_{site}"]
         if control := grid.control_site(params, site):
             needs.append(f"autointerp_tables_{control}")
-        yield Job(f"plots_{site}", "plots", slices.plots(params, site), ("figure",), tuple(needs))
+        yield Planned(f"plots_{site}", "plots", slices.plots(params, site), ("figure",), tuple(needs))
 
 
-def _toy(params: Params) -> Iterator[Job]:
+def _toy(params: Params) -> Iterator[Planned]:
     cells: list[ToySlice] = toy.cells(params.toy)
     for cell in cells:
-        yield Job(
+        yield Planned(
             f"toy_{cell.name}".replace(".", "p"), "toy", cell, tuple(cell.members), most_threads=len(cell.members),
             ready=len(cells), apart=True,
         )  # fmt: skip
     names = tuple(f"toy_{cell.name}".replace(".", "p") for cell in cells)
-    yield Job("toy_tables", "toy", ToyTablesSlice(), ("tables",), names, apart=True)
-    yield Job("toy_figure", "toy", toy.figure(params.toy, params.plots), ("figure",), ("toy_tables",), apart=True)
+    yield Planned("toy_tables", "toy", ToyTablesSlice(), ("tables",), names, apart=True)
+    yield Planned("toy_figure", "toy", toy.figure(params.toy, params.plots), ("figure",), ("toy_tables",), apart=True)

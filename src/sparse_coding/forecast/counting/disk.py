@@ -12,7 +12,7 @@ from sparse_coding.forecast.counting.shapes import BYTES
 from sparse_coding.forecast.counting.vectors import Rows, Sizes
 from sparse_coding.portions.storing import COLUMNS, PAGE
 from sparse_coding.settings import slices
-from sparse_coding.settings.jobs import Job
+from sparse_coding.settings.jobs import Planned
 from sparse_coding.settings.params import Params
 from sparse_coding.settings.params.toy import Toy
 from sparse_coding.settings.slices import (
@@ -52,22 +52,22 @@ REMEMBERED = 7 * BLOCK  # of one artifact: hashes, what Snakemake notes of each 
 Files = Mapping[str, float]  # bytes, by how their names end
 
 
-def of_member(job: Job, name: str, sizes: Sizes) -> int:
+def of_member(job: Planned, name: str, sizes: Sizes) -> int:
     """Bytes below results/ of one artifact of a job. Raises BadInput where its width cannot be known."""
     return sum(on_disk(size) for size in files_of(job, name, sizes).values())
 
 
-def files_of(job: Job, name: str, sizes: Sizes) -> Files:
+def files_of(job: Planned, name: str, sizes: Sizes) -> Files:
     """Bytes of each file of an artifact, its stamp too. Raises as `of_member`."""
     return {**_FILES[job.stage](job, name, sizes), "stamp": _stamp(job, sizes)}
 
 
-def of_job(job: Job, sizes: Sizes, members: tuple[str, ...] | None = None) -> int:
+def of_job(job: Planned, sizes: Sizes, members: tuple[str, ...] | None = None) -> int:
     """Of some of its artifacts, or all."""
     return sum(of_member(job, name, sizes) for name in (job.members if members is None else members))
 
 
-def in_work(job: Job, params: Params, sizes: Sizes) -> int:
+def in_work(job: Planned, params: Params, sizes: Sizes) -> int:
     """What a job leaves in .work and results/logs: its order and log, what is remembered, checkpoints of a model."""
     kept = JOB_FILES + REMEMBERED * len(job.members)
     if job.stage == "transformer":  # weights, the best of them, moments: two of AdamW; Muon has one
@@ -75,7 +75,7 @@ def in_work(job: Job, params: Params, sizes: Sizes) -> int:
     return kept
 
 
-def _stamp(job: Job, sizes: Sizes) -> int:
+def _stamp(job: Planned, sizes: Sizes) -> int:
     own = job.settings
     if isinstance(own, TablesSlice | SummarySlice):
         return GATHERING + GATHERED * len(getattr(own, "names", ()))
@@ -88,7 +88,7 @@ def on_disk(size: float) -> int:
     return math.ceil(size / BLOCK) * BLOCK
 
 
-def _model(job: Job, name: str, sizes: Sizes) -> Files:
+def _model(job: Planned, name: str, sizes: Sizes) -> Files:
     return {
         "safetensors": FLOAT * sizes.model.parameters,
         "tokenizer.json": 64 * sizes.model.vocabulary,
@@ -96,7 +96,7 @@ def _model(job: Job, name: str, sizes: Sizes) -> Files:
     }
 
 
-def _dataset(job: Job, name: str, sizes: Sizes) -> Files:
+def _dataset(job: Planned, name: str, sizes: Sizes) -> Files:
     own = sizes.params.dataset
     blocks = sizes.blocks(own.train_tokens) + sizes.blocks(own.held_out_tokens)
     fragments = own.fragments * (sizes.fragment_length + 1)
@@ -112,7 +112,7 @@ def activations_bytes(rows: Rows, d_act: int, bytes_each: int, block_rows: int) 
     return total
 
 
-def _activations(job: Job, name: str, sizes: Sizes) -> Files:
+def _activations(job: Planned, name: str, sizes: Sizes) -> Files:
     own = sizes.params.activations
     return {"h5": activations_bytes(sizes.rows(name), sizes.width(name), BYTES[own.dtype], own.block_rows)}
 
@@ -123,7 +123,7 @@ def dictionary_bytes(n_feat: int, d_act: int, kind: str) -> int:
     return FLOAT * (about.matrices * n_feat * d_act + about.vectors * n_feat + d_act) + HEADER
 
 
-def _dictionaries(job: Job, name: str, sizes: Sizes) -> Files:
+def _dictionaries(job: Planned, name: str, sizes: Sizes) -> Files:
     """The log has a line each `log_steps`, and of the last step."""
     own = job.settings
     assert isinstance(own, DictionariesSlice)
@@ -134,7 +134,7 @@ def _dictionaries(job: Job, name: str, sizes: Sizes) -> Files:
     return {"safetensors": size, "log.jsonl": LOG_LINE * lines}
 
 
-def _baselines(job: Job, name: str, sizes: Sizes) -> Files:
+def _baselines(job: Planned, name: str, sizes: Sizes) -> Files:
     """A basis is stored once, without signs."""
     own = job.settings
     assert isinstance(own, BaselinesSlice)
@@ -143,7 +143,7 @@ def _baselines(job: Job, name: str, sizes: Sizes) -> Files:
     return {"safetensors": FLOAT * (matrices * width * width + 5 * width) + HEADER}
 
 
-def _evaluation(job: Job, name: str, sizes: Sizes) -> Files:
+def _evaluation(job: Planned, name: str, sizes: Sizes) -> Files:
     own = job.settings
     if isinstance(own, TablesSlice):
         site = job.name.removeprefix("evaluation_tables_")
@@ -176,7 +176,7 @@ def _lines(sizes: Sizes, site: str) -> float:
     return _of_site(sizes, site)[1] * (WITHOUT_MODEL if site in sizes.params.activations.imported else 1)
 
 
-def _autointerp(job: Job, name: str, sizes: Sizes) -> Files:
+def _autointerp(job: Planned, name: str, sizes: Sizes) -> Files:
     own, features = job.settings, sizes.params.autointerp.features
     if isinstance(own, TablesSlice):
         names = len(own.names)
@@ -189,13 +189,13 @@ def _autointerp(job: Job, name: str, sizes: Sizes) -> Files:
     return {"parquet": one, **({"shuffled_null.parquet": one} if has_null else {})}
 
 
-def _plots(job: Job, name: str, sizes: Sizes) -> Files:
+def _plots(job: Planned, name: str, sizes: Sizes) -> Files:
     site = getattr(job.settings, "site", None)
     subjects = TOY_SUBJECTS if site is None else len(slices.evaluation(sizes.params, site).members)
     return {"png": sizes.params.plots.dpi * (FIGURE + SUBJECT * math.sqrt(subjects)), "txt": CAPTION}
 
 
-def _toy(job: Job, name: str, sizes: Sizes) -> Files:
+def _toy(job: Planned, name: str, sizes: Sizes) -> Files:
     own, toy = job.settings, sizes.params.toy
     if isinstance(own, ToySlice):
         n_feat = max(1, round(own.ratio * toy.true_features))

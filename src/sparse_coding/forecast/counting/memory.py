@@ -15,7 +15,7 @@ from sparse_coding.portions.storing import PORTION_ROWS
 from sparse_coding.portions.toy import BLOCK, ENCODED
 from sparse_coding.portions.training import AHEAD, CHUNK_ROWS, DENSEST, STEPS_A_TURN
 from sparse_coding.settings import sites
-from sparse_coding.settings.jobs import Job
+from sparse_coding.settings.jobs import Planned
 from sparse_coding.settings.params import Transformer
 from sparse_coding.settings.slices import (
     ActivationsSlice,
@@ -56,7 +56,7 @@ HIDDEN = 14  # widths of the residual stream that a pass holds for a token, besi
 LOGITS = 4  # clean ones, their log-probabilities and probabilities, spliced ones
 
 
-def of_job(job: Job, sizes: Sizes, threads: int) -> int:
+def of_job(job: Planned, sizes: Sizes, threads: int) -> int:
     """The peak of a job on so many threads. Raises BadInput where its sizes cannot be known."""
     own = job.settings
     for kind, peak in _PEAKS:

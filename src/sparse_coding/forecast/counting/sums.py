@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sparse_coding.forecast.counting import disk, memory, together
 from sparse_coding.forecast.counting.vectors import Sizes
-from sparse_coding.settings.jobs import Job
+from sparse_coding.settings.jobs import Planned
 
 NOT_VERSIONED = ("dataset", "activations", "transformer", "toy")  # DVC keeps no copy of what these make
 
@@ -16,7 +16,7 @@ class Sums:
     until it is published; memory: most of all jobs together, by `beside`; largest: of one of them.
     """
 
-    jobs: Mapping[str, Job]
+    jobs: Mapping[str, Planned]
     results: Mapping[str, int]  # by job
     work: int
     copies: int
@@ -40,7 +40,7 @@ class Sums:
 
 
 def of_jobs(
-    jobs: Mapping[str, Job], sizes: Sizes, cores: int, members: Mapping[str, Sequence[str]] | None = None
+    jobs: Mapping[str, Planned], sizes: Sizes, cores: int, members: Mapping[str, Sequence[str]] | None = None
 ) -> Sums:
     """The sums of these jobs; members: what each of them makes, else all that it can. Raises BadInput as `Sizes`."""
     made = {name: tuple(members[name]) if members else job.members for name, job in jobs.items()}

@@ -3,10 +3,10 @@
 import heapq
 from collections.abc import Mapping
 
-from sparse_coding.settings.jobs import Job
+from sparse_coding.settings.jobs import Planned
 
 
-def most_memory(jobs: Mapping[str, Job], memory: Mapping[str, int], cores: int) -> tuple[int, list[str]]:
+def most_memory(jobs: Mapping[str, Planned], memory: Mapping[str, int], cores: int) -> tuple[int, list[str]]:
     """The most memory that jobs hold side by side on so many cores, and which.
 
     Jobs of which neither waits for the other, with no more threads together than there are cores. Sought greedily,
@@ -30,7 +30,7 @@ def most_memory(jobs: Mapping[str, Job], memory: Mapping[str, int], cores: int) 
     return max((sum(memory[name] for name in found), found) for found in (chosen(by_memory), chosen(by_thread)))
 
 
-def _upstream(name: str, jobs: Mapping[str, Job]) -> set[str]:
+def _upstream(name: str, jobs: Mapping[str, Planned]) -> set[str]:
     found: set[str] = set()
     waiting = list(jobs[name].needs)
     while waiting:
@@ -41,7 +41,7 @@ def _upstream(name: str, jobs: Mapping[str, Job]) -> set[str]:
     return found
 
 
-def clock(jobs: Mapping[str, Job], seconds: Mapping[str, float], cores: int) -> float:
+def clock(jobs: Mapping[str, Planned], seconds: Mapping[str, float], cores: int) -> float:
     """Seconds that all jobs take on so many cores, each as soon as what it needs is there and cores are free.
 
     seconds: processor time; a job with several threads is taken to keep all of them busy.

@@ -12,7 +12,7 @@ from sparse_coding.forecast.probing.network import Network
 from sparse_coding.io.activations.layout import TORCH_DTYPES
 from sparse_coding.portions.measuring import AT_A_TIME
 from sparse_coding.settings import jobs, sites
-from sparse_coding.settings.jobs import Job
+from sparse_coding.settings.jobs import Planned
 from sparse_coding.settings.outside import EMBEDDED_CORPUS
 from sparse_coding.settings.params import Transformer
 from sparse_coding.settings.slices import (
@@ -35,7 +35,7 @@ OTHER_STARTS = ((TablesSlice, "tables"), (SummarySlice, "summary"), (ImportSlice
 ABLATIONS, CLEAN = 2, 3  # conditions beside the dictionaries; passes until the clean one is at hand
 
 
-def _start_of(job: Job) -> str:
+def _start_of(job: Planned) -> str:
     """Which start a job has: without a model, evaluation starts as baselines do."""
     own = job.settings
     if isinstance(own, EvaluationSlice) and own.model is None:
@@ -50,7 +50,7 @@ class Costs:
         self.sizes, self.l0 = sizes, l0
         self.network = Network(sizes)
 
-    def of_job(self, job: Job) -> float:
+    def of_job(self, job: Planned) -> float:
         """Processor seconds of a job. Raises BadInput as `Sizes`."""
         with one_thread():
             fixed = starting.SECONDS.get(_start_of(job), 1.0)
@@ -59,7 +59,7 @@ class Costs:
             hashed = starting.hashed() * disk.of_job(job, self.sizes)
             return fixed * starting.slowness() + work + hashed
 
-    def between(self, job: Job, seconds: float) -> tuple[float, float]:
+    def between(self, job: Planned, seconds: float) -> tuple[float, float]:
         """The least and the most processor seconds of a job, by what is not known before: L0 in training with an L1.
 
         seconds: what `of_job` found. Raises BadInput as `Sizes`.
@@ -108,7 +108,7 @@ class Costs:
         file = disk.of_member(self._harvest_job(own.site), own.site, self.sizes)
         return total + readings * given.steps * drawn + file * starting.hashed() / 2
 
-    def _harvest_job(self, site: str) -> Job:
+    def _harvest_job(self, site: str) -> Planned:
         every = jobs.of_params(self.sizes.params)
         return every[jobs.harvest_of(self.sizes.params, site)]
 
