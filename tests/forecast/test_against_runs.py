@@ -20,7 +20,7 @@ from sparse_coding.forecast.counting import disk, memory
 from sparse_coding.forecast.counting.vectors import Sizes
 from sparse_coding.forecast.probing.processor import Costs
 from sparse_coding.settings import grid, jobs, params_file
-from sparse_coding.settings.jobs import Job
+from sparse_coding.settings.jobs import Planned
 from tests.forecast import small_runs
 from tests.workspace import step
 
@@ -44,7 +44,7 @@ class Made:
 
     folder: Path
     taken: Mapping[str, Taken]
-    jobs: Mapping[str, Job]
+    jobs: Mapping[str, Planned]
     sizes: Sizes
 
     def memory_of(self, name: str) -> int:
