@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sparse_coding.core.baselines import ica, work
+from sparse_coding.core.baselines.contract import Work
 from sparse_coding.forecast.counting import corpus
 from sparse_coding.forecast.counting.vectors import Sizes
 from sparse_coding.forecast.probing import evaluating, fitting, interpreting, probe, processor, starting, training
@@ -134,27 +136,34 @@ def test_what_is_wider_than_the_widest_probe_takes_longer_in_proportion(monkeypa
     assert evaluating.solved(2 * evaluating.SOLVED) == 8
 
 
-def test_a_method_is_fitted_once_on_no_more_rows_than_there_are(folder, monkeypatch):
+def test_a_method_is_fitted_once(folder, monkeypatch):
     asked = []
-    tell = {name: lambda *given, name=name: asked.append((name, *given)) or 1.0 for name in fitting._SECONDS}
-    monkeypatch.setattr(fitting, "_SECONDS", tell)
+
+    def told(kind, rows, d_act, reads):
+        asked.append((kind, rows, d_act, reads.get("rows")))
+        return Work(products=2.0, tanh=1.0)
+
+    monkeypatch.setattr(fitting, "work", told)
+    monkeypatch.setitem(fitting._ONE, "products", lambda d_act: 10.0)
+    monkeypatch.setitem(fitting._ONE, "tanh", lambda d_act: float(d_act))
     own = {"methods": ["pca", "ica", "nmf"], "topk": [2, 3], "topk_methods": ["pca"]}
     own |= {"ica_rows": 100, "nmf_rows": 10**6}
     costs, known = costs_of(some(baselines=own))
     rows = costs.sizes.rows(SITE).train
-    assert costs._fit(known[f"baselines_{SITE}"]) == 3
-    assert asked == [("pca", rows, 1, 12), ("ica", 100, 200, 12), ("nmf", rows, 100, 12)]
+    assert costs._fit(known[f"baselines_{SITE}"]) == 3 * (2 * 10 + 12)
+    assert asked == [("pca", rows, 12, None), ("ica", rows, 12, 100), ("nmf", rows, 12, 10**6)]
 
 
-def test_ica_ends_by_itself_and_nmf_visits_every_block(monkeypatch):
-    taking(monkeypatch, fitting, product=0.0, _tanh=0.0, _decomposed=0.0, _descended=0.0)
-    taking(monkeypatch, fitting, _tanh=1.0)
-    assert fitting._ica(10, 50, 8) == 50 * 10 * fitting.NONLINEAR
-    assert fitting._ica(10, 500, 8) == fitting.USUAL_ITERATIONS * 10 * fitting.NONLINEAR
-    taking(monkeypatch, fitting, _tanh=0.0, _decomposed=1.0)
+def test_ica_ends_by_itself_and_nmf_visits_every_block():
+    reads = {"rows": 10, "iterations": 50, "encode_iterations": 9, "seed": 0}
+    assert work("ica", 10, 8, reads).tanh == 50 * 10 * ica.NONLINEAR
+    assert work("ica", 4, 8, reads).tanh == 50 * 4 * ica.NONLINEAR  # there are no more rows
+    assert work("ica", 10, 8, reads | {"iterations": 500}).tanh == ica.USUAL_ITERATIONS * 10 * ica.NONLINEAR
     rows = 3 * nmf_rows(8)
-    assert fitting._nmf(rows, 21, 8) == 2 * 3 * 20 * 2  # visits of blocks, of 20 iterations with two steps' sizes
-    assert fitting._nmf(10, 20, 8) == 20 * 2
+    reads |= {"rows": 10**6, "iterations": 21}
+    assert work("nmf", rows, 8, reads).decompositions == 2 * 3 * 20 * 2  # visits of blocks, of 20 iterations with two
+    assert work("nmf", 10, 8, reads | {"iterations": 20}).decompositions == 20 * 2  # steps' sizes
+    assert work("nmf", rows, 8, reads | {"rows": 10}).products < work("nmf", rows, 8, reads).products / 100
 
 
 def test_a_dictionary_with_the_null_is_scored_twice(folder, monkeypatch):
