@@ -1,6 +1,8 @@
 """A training that is broken off at any step, and gone on with: the bytes of one that was left alone."""
 
+import errno
 import json
+import os
 import random
 from pathlib import Path
 
@@ -141,3 +143,16 @@ def test_what_cannot_be_gone_on_with_begins_anew(vectors, tmp_path, capsys, how)
     train(vectors, tmp_path / "whole", settings("tied", 1, minutes=1e9))
     assert files(tmp_path) == files(tmp_path / "whole")
     assert "begins anew" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), PermissionError("no")])
+def test_a_disk_that_takes_no_more_costs_no_training(vectors, tmp_path, capsys, monkeypatch, error):
+    def fails(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(unfinished, "save_file", fails)
+    train(vectors, tmp_path, settings("tied", 2))
+    monkeypatch.undo()
+    train(vectors, tmp_path / "whole", settings("tied", 2, minutes=1e9))
+    assert files(tmp_path) == files(tmp_path / "whole")
+    assert "training goes on" in capsys.readouterr().err

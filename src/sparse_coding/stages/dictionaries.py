@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from tqdm import tqdm
 
@@ -163,8 +164,12 @@ def _take_up(member: Trainee, at: dict[str, Path], of: str) -> None:
 
 
 def _keep(members: list[Trainee], at: dict[str, Path], of: str) -> None:
+    """Where that cannot be, on a full disk say, training goes on: it would cost more to end it for this."""
     for member in members:
-        unfinished.save(at[member.name], *member.kept(), of)
+        try:
+            unfinished.save(at[member.name], *member.kept(), of)
+        except (BadInput, OSError, SafetensorError) as error:
+            print(f"{at[member.name]}: not kept ({error}); training goes on", file=sys.stderr)
 
 
 def _batches(
