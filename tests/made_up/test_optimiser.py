@@ -25,7 +25,7 @@ from sparse_coding.stages import dictionaries
 from tests.architectures import BY_NAME
 from tests.core.test_processor import stream
 from tests.made_up import momentum
-from tests.made_up.test_architecture import ROW, run
+from tests.made_up.test_kinds import ROW, run
 from tests.reference import train_reference
 from tests.stages import test_unfinished as unfinished
 from tests.stages.test_unfinished import vectors  # noqa: F401
