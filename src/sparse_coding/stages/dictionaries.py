@@ -70,8 +70,8 @@ def run(
         mean, scale = (file.mean, file.mean_norm) if settings.training.normalise else (0 * file.mean, 1.0)
 
         at = {name: partly(name) for name in names} if partly is not None else {}
-        of = _data(file, mean, scale)
         device = _device(settings.training.device, one_of)
+        of = _data(file, mean, scale, device)
 
         def together(members: list[Trainee]) -> list[NotFinite]:
             """Train and write some members that are at the same step; nothing holds them when it is over."""
@@ -146,10 +146,15 @@ def _train(
     return gpu.train(members, there, device, settings.gpu_precision, advance, keeping)
 
 
-def _data(file: ActivationsFile, mean: Tensor, scale: float) -> str:
-    """What tells the vectors of a file from those of another: what is in training goes on with the same alone."""
+def _data(file: ActivationsFile, mean: Tensor, scale: float, device: torch.device) -> str:
+    """What tells the vectors of a file, and who computes, from others: what is in training goes on with the same alone.
+
+    The device is in no key, and the stamp names the one that training ends on.
+    """
     digest = hashlib.sha256(mean.double().numpy().tobytes())
     digest.update(f"{scale!r} {file.mean_norm!r} {file.split('train').n_rows}".encode())
+    if device.type != "cpu":
+        digest.update(str(_properties(device.index).name).encode())
     return digest.hexdigest()
 
 
