@@ -203,3 +203,12 @@ def one(**fields):
 def test_what_no_dictionary_is(fields, said):
     with pytest.raises(BadInput, match=said):
         one(**fields)
+
+
+def test_what_is_below_all_numbers_of_half_precision_is_silent_and_what_is_none_stays_none():
+    encoder, ones = torch.tensor([[-1.0, -1.0], [1.0, 0.0]]), torch.ones(2)
+    found = Dictionary(encoder, 0 * ones, torch.eye(2), 0 * ones, ones, activation="jumprelu", threshold=0 * ones)
+    codes = found.to(torch.float16).encode(torch.tensor([[40_000.0, 40_000.0], [1.0, 1.0], [torch.nan, 1.0]]))
+    assert codes[:2].tolist() == [[0, 40_000], [0, 1]]
+    assert not torch.signbit(codes[:2]).any()
+    assert codes[2].isnan().all()

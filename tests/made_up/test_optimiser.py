@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparse_coding import load_dictionary, methods
+from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.training import gpu, optimisers, processor
 from sparse_coding.core.training.steps import dense, sparse
@@ -24,7 +25,7 @@ from sparse_coding.stages import dictionaries
 from tests.architectures import BY_NAME
 from tests.core.test_processor import stream
 from tests.made_up import momentum
-from tests.made_up.test_architecture import ROW, run
+from tests.made_up.test_kinds import ROW, run
 from tests.reference import train_reference
 from tests.stages import test_unfinished as unfinished
 from tests.stages.test_unfinished import vectors  # noqa: F401
@@ -99,9 +100,19 @@ def test_broken_off_it_goes_on_to_the_same_bytes(vectors, tmp_path, n, monkeypat
     (kept, *_) = (tmp_path / "broken" / "partly").iterdir()
     tensors, numbers = dictionaries.unfinished.load(kept, unfinished._of(kept))
     assert numbers["count"] == numbers["step"] > 0
-    assert {name.split(".")[0] for name in tensors} == {"parameters", "velocity"}
+    assert {name.rpartition(".")[0] for name in tensors} == {"parameters", "moments.velocity"}
     unfinished.train(vectors, tmp_path / "broken", often)
     assert unfinished.files(tmp_path / "broken") == unfinished.files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("called", ["state", "parameters"])
+def test_what_it_keeps_takes_the_place_of_nothing_else(called):
+    one = type("One", (momentum.Momentum,), {"keeps": (called,)})
+    architecture = build("tied", {"initial_weights": "unit", "free_lengths": True})
+    made = Trainee("one", architecture, (8, 4), Penalty(l1=1e-3), 0, SCHEDULE, lambda own: one(own, 0.9), 1)
+    assert sorted(made.kept()[0]) == [
+        f"moments.{called}.atoms", f"moments.{called}.bias", "parameters.atoms", "parameters.bias", "state.lengths",
+    ]  # fmt: skip
 
 
 def test_it_goes_from_the_plan_to_the_file(tmp_path):

@@ -62,6 +62,19 @@ def test_a_section_in_braces_is_left_to_its_owner():
         moved.rewritten("dictionaries: {lr: {tied: 0.1}}\n", "params.yaml")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dictionaries:\n  lr: &own {tied: 0.1}\n  steps: 3\ntoy:\n  x: *own\n",  # it would lose what `*own` names
+        "toy:\n  x: &own 0.2\ndictionaries:\n  steps: 3\n  initial_density: *own\n",
+        "toy: &own {free_lengths: true}\ndictionaries:\n  <<: *own\n  steps: 3\n",
+    ],
+)
+def test_values_that_stand_elsewhere_are_left_to_their_owner(text):
+    with pytest.raises(BadInput, match=r"p: dictionaries: found .*in their place `tied: \{"):
+        moved.rewritten(text, "p")
+
+
 def test_a_file_without_the_section_stays():
     assert moved.rewritten("grid: {}\n", "p") == "grid: {}\n"
     assert moved.rewritten("", "p") == ""

@@ -8,7 +8,7 @@ import pytest
 
 from sparse_coding.settings import grid, slices
 from sparse_coding.settings.params import Params, Section
-from sparse_coding.settings.slices import split
+from sparse_coding.settings.slices import BaselineMember, split
 
 SITE, CONTROL, OWN = "layer1_residual", "random_layer1_residual", "mine"
 BASE: dict[str, Any] = {
@@ -287,3 +287,10 @@ def _leaves(values: dict[str, Any]) -> list[str]:
 def _merged(values: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     both = {name: _merged(values[name], more[name]) for name in values.keys() & more.keys()}
     return values | more | both
+
+
+@pytest.mark.parametrize("given", [{"seed": 0, "sed": 1}, {"sed": 1}, {}])
+def test_a_baseline_has_what_its_method_reads_and_nothing_else(given):
+    assert BaselineMember(method="random", seed=0).reads == {"seed": 0}
+    with pytest.raises(ValueError, match="beside method, k and original seed: random reads it"):
+        BaselineMember(method="random", **given)

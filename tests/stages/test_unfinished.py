@@ -1,8 +1,11 @@
 """A training that is broken off at any step, and gone on with: the bytes of one that was left alone."""
 
+import errno
 import json
+import os
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,13 +13,14 @@ import torch
 from safetensors import safe_open
 
 from sparse_coding.io import unfinished
-from sparse_coding.io.activations import ActivationsWriter, Header
+from sparse_coding.io.activations import ActivationsWriter, Header, open_activations
 from sparse_coding.settings.grid import Member
 from sparse_coding.settings.params import Dictionaries
 from sparse_coding.settings.slices import DictionariesSlice
 from sparse_coding.stages import dictionaries
 
 STEPS, D_ACT, ROWS = 150, 12, 4000
+GPU = torch.device("cuda", 0)
 STRENGTHS = {
     "tied": ("l1", [1e-3, 3e-3]), "untied": ("l1", [1e-3, 3e-3]), "topk": ("k", [2, 3]), "jumprelu": ("l0", [2.0, 4.0]),
 }  # fmt: skip
@@ -137,6 +141,35 @@ def test_what_cannot_be_gone_on_with_begins_anew(vectors, tmp_path, capsys, how)
     else:
         tensors, numbers = unfinished.load(path, _of(path))
         unfinished.save(path, {name: tensor[:1] for name, tensor in tensors.items()}, numbers, _of(path))
+    train(vectors, tmp_path, settings("tied", 1))
+    train(vectors, tmp_path / "whole", settings("tied", 1, minutes=1e9))
+    assert files(tmp_path) == files(tmp_path / "whole")
+    assert "begins anew" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), PermissionError("no")])
+def test_a_disk_that_takes_no_more_costs_no_training(vectors, tmp_path, capsys, monkeypatch, error):
+    def fails(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(unfinished, "save_file", fails)
+    train(vectors, tmp_path, settings("tied", 2))
+    monkeypatch.undo()
+    train(vectors, tmp_path / "whole", settings("tied", 2, minutes=1e9))
+    assert files(tmp_path) == files(tmp_path / "whole")
+    assert "training goes on" in capsys.readouterr().err
+
+
+def test_what_a_gpu_was_in_the_middle_of_the_processor_does_not_go_on_with(vectors, tmp_path, capsys, monkeypatch):
+    """Its numbers are others, and the stamp would tell of the processor alone."""
+    of, gpu = dictionaries._data, SimpleNamespace(name="Some GPU")
+    monkeypatch.setattr(dictionaries, "_properties", lambda index: gpu)
+    monkeypatch.setattr(dictionaries, "_data", lambda file, mean, scale, device: of(file, mean, scale, GPU))
+    with pytest.raises(Broken):
+        train(vectors, tmp_path, settings("tied", 1), breaks_at=100)
+    with open_activations(vectors) as file:
+        assert _of(tmp_path / "partly" / "tied0") == of(file, file.mean, file.mean_norm, torch.device("cuda", 1))
+    monkeypatch.undo()
     train(vectors, tmp_path, settings("tied", 1))
     train(vectors, tmp_path / "whole", settings("tied", 1, minutes=1e9))
     assert files(tmp_path) == files(tmp_path / "whole")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sparse_coding.workflow import locks
 from tests.workflow.project import PLOT, Project
 
 STAMP = "results/models/round/round_1.txt.stamp"
@@ -38,6 +39,18 @@ def test_clean_knows_what_was_broken_off(project):
     assert file.is_file()
     assert "Deleted." in project.sparse_coding("clean", "--yes").said
     assert not file.exists()
+
+
+def test_clean_takes_nothing_from_a_run_that_is_under_way(project):
+    file = project.folder / ".work" / "partly" / "abc"
+    file.parent.mkdir()
+    file.write_bytes(b"0")
+    with locks.take(project.folder / ".work" / "run.lock"):
+        refused = project.sparse_coding("clean", "--yes")
+    assert refused.code == 2
+    assert f"clean: found a run under way (process {os.getpid()}); wanted its end" in refused.said
+    assert file.is_file()
+    assert "Deleted." in project.sparse_coding("clean", "--yes").said
 
 
 def test_a_stamp_that_was_edited_or_deleted_vouches_for_nothing(project):

@@ -13,7 +13,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.forecast.counting import page, shapes
 from sparse_coding.forecast.counting.vectors import Sizes
 from sparse_coding.settings import grid, hub_lock, jobs, outside, params_file
-from sparse_coding.workflow import asked, dump, explain
+from sparse_coding.workflow import asked, dump, explain, locks
 from sparse_coding.workflow import plan as plans
 from sparse_coding.workflow.hashes import Hashes
 from sparse_coding.workflow.store import Store
@@ -123,9 +123,14 @@ def clean(yes: bool = False) -> str:
             raise BadInput("clean", "nobody to ask", "--yes, to delete all of this")
         if input("Delete all of this? [y/N] ").strip().lower() not in ("y", "yes"):
             return "Nothing was deleted."
-    store.clear()
-    for file in broken_off:
-        file.unlink(missing_ok=True)
+    held = locks.take(root / WORK / "run.lock")
+    if held is None:
+        process = locks.holder(root / WORK / "run.lock")
+        raise BadInput("clean", f"a run under way (process {process})", "its end: it uses what would be deleted")
+    with held:
+        store.clear()
+        for file in broken_off:
+            file.unlink(missing_ok=True)
     return "Deleted."
 
 

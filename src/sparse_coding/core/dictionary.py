@@ -148,7 +148,8 @@ class Dictionary(Provenance):
 
     def _activated(self, m: Float[Tensor, "row n_feat"]) -> Float[Tensor, "row n_feat"]:
         if self.threshold is not None:
-            return m * (m > self.threshold)
+            above = m > self.threshold
+            return m.relu_() * above  # -inf, which half precision soon comes to, times 0 would be no number
         codes = m.relu_()
         return keep_largest(codes, min(self.k or 1, self.n_feat)) if self.activation == "topk" else codes
 

@@ -57,7 +57,8 @@ def _flow(values: dict[str, Any]) -> str:
 def rewritten(text: str, place: str) -> str:
     """A params file with the lines of today in place of those of before; all else, comments too, as it was.
 
-    Raises BadInput where the section is written in braces, naming the lines to put.
+    Raises BadInput, naming the lines to put, where the section is written in braces, or with anchors (`&`, `*`, `<<`)
+    so that lines that go would be missed elsewhere.
     """
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     section = next((value for key, value in _pairs(root) if key.value == "dictionaries"), None)
@@ -69,6 +70,8 @@ def rewritten(text: str, place: str) -> str:
     written = text.splitlines(keepends=True)
     pairs = _pairs(section)
     going = [(key, value) for key, value in pairs if key.value in (RATES, *OWN) or key.value in KINDS]
+    if not going:  # they are taken from elsewhere, by `<<`
+        raise refusal(place, read)
     first, indent = going[0][0].start_mark.line, " " * going[0][0].start_mark.column
     put = [f"{indent}{line}\n" for line in lines(read)]
     gone: set[int] = set()
@@ -78,7 +81,22 @@ def rewritten(text: str, place: str) -> str:
         put[:0] = [f"{indent}{said}\n" for number in span if (said := _comment(written[number]))]
     kept = [line for number, line in enumerate(written) if number not in gone]
     at = first - sum(number < first for number in gone)
-    return "".join([*kept[:at], *put, *kept[at:]])
+    after = "".join([*kept[:at], *put, *kept[at:]])
+    if not _means_the_same(after, yaml.safe_load(text)):
+        raise refusal(place, read)
+    return after
+
+
+def _means_the_same(after: str, before: dict[str, Any]) -> bool:
+    """Whether a file can be read, and has of today what `before` had of before, and all else."""
+    try:
+        found = yaml.safe_load(after)
+    except yaml.YAMLError:
+        return False
+    old, going = before["dictionaries"], (RATES, *OWN, *KINDS)
+    new = yaml.safe_load("\n".join(lines(old))) or {}
+    section = new | {key: value for key, value in old.items() if key not in going}
+    return found == before | {"dictionaries": section or None}
 
 
 def _pairs(node: Any) -> list[tuple[Any, Any]]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from tqdm import tqdm
 
@@ -69,8 +70,8 @@ def run(
         mean, scale = (file.mean, file.mean_norm) if settings.training.normalise else (0 * file.mean, 1.0)
 
         at = {name: partly(name) for name in names} if partly is not None else {}
-        of = _data(file, mean, scale)
         device = _device(settings.training.device, one_of)
+        of = _data(file, mean, scale, device)
 
         def together(members: list[Trainee]) -> list[NotFinite]:
             """Train and write some members that are at the same step; nothing holds them when it is over."""
@@ -145,10 +146,15 @@ def _train(
     return gpu.train(members, there, device, settings.gpu_precision, advance, keeping)
 
 
-def _data(file: ActivationsFile, mean: Tensor, scale: float) -> str:
-    """What tells the vectors of a file from those of another: what is in training goes on with the same alone."""
+def _data(file: ActivationsFile, mean: Tensor, scale: float, device: torch.device) -> str:
+    """What tells the vectors of a file, and who computes, from others: what is in training goes on with the same alone.
+
+    The device is in no key, and the stamp names the one that training ends on.
+    """
     digest = hashlib.sha256(mean.double().numpy().tobytes())
     digest.update(f"{scale!r} {file.mean_norm!r} {file.split('train').n_rows}".encode())
+    if device.type != "cpu":
+        digest.update(str(_properties(device.index).name).encode())
     return digest.hexdigest()
 
 
@@ -163,8 +169,12 @@ def _take_up(member: Trainee, at: dict[str, Path], of: str) -> None:
 
 
 def _keep(members: list[Trainee], at: dict[str, Path], of: str) -> None:
+    """Where that cannot be, on a full disk say, training goes on: it would cost more to end it for this."""
     for member in members:
-        unfinished.save(at[member.name], *member.kept(), of)
+        try:
+            unfinished.save(at[member.name], *member.kept(), of)
+        except (BadInput, OSError, SafetensorError) as error:
+            print(f"{at[member.name]}: not kept ({error}); training goes on", file=sys.stderr)
 
 
 def _batches(

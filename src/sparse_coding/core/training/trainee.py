@@ -125,7 +125,10 @@ class Trainee:
 
     def kept(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that it is in the middle of its training, as tensors and as JSON: `take_up` goes on from there."""
-        parts = {"parameters": self.parameters, "state": self.state, **self.optimiser.moments}
+        parts = {"parameters": self.parameters, "state": self.state}
+        parts |= {
+            f"moments.{name}": those for name, those in self.optimiser.moments.items()
+        }  # whatever they are called
         tensors = {f"{part}.{name}": tensor for part, those in parts.items() for name, tensor in those.items()}
         numbers = {
             "step": self.step,

@@ -79,6 +79,14 @@ class BaselineMember(Section):
     k: int | None = None  # of a top-k variant
     original: bool = False  # as core.baselines.original
 
+    @model_validator(mode="after")
+    def _only_what_is_read(self) -> "BaselineMember":
+        """Of others nobody would hear that they count for nothing, and one too few would be missed in its fit."""
+        wanted = methods.of(self.method).reads.keys()
+        if self.reads.keys() != wanted:
+            raise ValueError(f"beside method, k and original {', '.join(wanted) or 'nothing'}: {self.method} reads it")
+        return self
+
     @property
     def reads(self) -> dict[str, Any]:
         """What its method reads, by name."""
