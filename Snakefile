@@ -10,7 +10,7 @@ decided by content (docs/freshness.md), never by time stamps.
 import sys
 from pathlib import Path
 
-from sparse_coding.settings import declared, grid, hub_lock, outside, params_file, slices
+from sparse_coding.settings import declared, earlier, grid, hub_lock, outside, params_file, slices
 from sparse_coding.settings.declared import TOKENS, activations_of, step
 from sparse_coding.settings.slices import toy
 from sparse_coding.errors import BadInput
@@ -70,6 +70,8 @@ except BadInput as error:
 
 onstart:
     WORK.started()
+    if said := earlier.hint(WORK.graph, earlier.equal()):
+        print(said, file=sys.stderr)
 
 
 onsuccess:

@@ -9,8 +9,8 @@ import json
 import sys
 from pathlib import Path
 
-from sparse_coding.cli.migrating import EQUAL, Pairs
 from sparse_coding.errors import BadInput
+from sparse_coding.settings.earlier import EQUAL, Pairs
 from sparse_coding.workflow import stamps
 from sparse_coding.workflow.stamps import Stamp
 

@@ -96,8 +96,6 @@ BY_KIND = {row.kind: row for row in _ROWS}
 LEARNED = tuple(row.kind for row in _ROWS if row.is_learned)
 BASELINES = tuple(row.kind for row in _ROWS if not row.is_learned)
 SIGNED = tuple(row.kind for row in _ROWS if row.signed)
-REFERENCE = "random"  # whose scores those of others are held against
-LINEAR = "pca"  # against the FVU of whose top-k variants that of others is held
 
 
 def of(kind: str, place: object = "kind of dictionary") -> Method:

@@ -10,7 +10,7 @@ import pytest
 
 from sparse_coding.cli import commands, migrating
 from sparse_coding.errors import BadInput
-from sparse_coding.settings import declared
+from sparse_coding.settings import declared, earlier
 from sparse_coding.settings.params import Params
 from sparse_coding.workflow import canonical, dump, stamps
 from sparse_coding.workflow.graph import Artifact, Graph, State
@@ -73,7 +73,7 @@ def of_before(made: Graph, artifact: Artifact, keys: dict[str, str]) -> dict[str
         unread = {"l1_warmup_share": 0.1, "initial_density": None, "learned_centre": True}
         record["settings"]["training"] |= unread | own
         for member in record["settings"]["members"].values():
-            del member["l0"]
+            member |= {"l1": member.get("l1"), "k": member.get("k")}  # null where it has none
     return record
 
 
@@ -195,3 +195,15 @@ def test_without_a_terminal_nothing_is_written_unless_that_is_said(tmp_path, mon
     with pytest.raises(BadInput, match="no Snakefile"):
         commands.migrate(write=True)
     assert (tmp_path / "params.yaml").read_text() == "dictionaries:\n  # mine\n  tied: {lr: 0.1}\n"
+
+
+def test_a_run_says_what_it_would_make_again_in_vain(project):
+    found, known = graph(), {}
+    for artifact in found.artifacts.values():
+        step = artifact.record["step"]
+        known.setdefault(step, {})[artifact.record["source"]] = [f"before {step}"]
+    assert earlier.hint(found, known).startswith(f"{len(found.artifacts)} artifacts are of an earlier version")
+    assert earlier.hint(found, {}) == ""
+    begun = migration(found)
+    begun.write(begun.found()[0])
+    assert earlier.hint(graph(), known) == ""

@@ -294,3 +294,15 @@ def test_a_baseline_has_what_its_method_reads_and_nothing_else(given):
     assert BaselineMember(method="random", seed=0).reads == {"seed": 0}
     with pytest.raises(ValueError, match="beside method, k and original seed: random reads it"):
         BaselineMember(method="random", **given)
+
+
+def test_a_setting_that_is_null_by_default_stands_in_no_key(tmp_path, monkeypatch):
+    """Else every new strength would make all dictionaries stale; one that is null and not by default stays."""
+    monkeypatch.chdir(tmp_path)
+    params = some_params({"dictionaries": {"tied": {"initial_density": None}}})
+    cell = next(cell for cell in grid.cells(params, params.grid.sites[0]) if cell.architecture == "tied")
+    cut = slices.dictionaries(params, cell)
+    deciding, free = split(cut)
+    assert all(member.keys() == {"seed", "l1"} for member in deciding["members"].values())
+    assert deciding["own"]["initial_density"] is None
+    assert type(cut).model_validate(_merged(deciding, free)) == cut

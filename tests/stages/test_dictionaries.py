@@ -41,7 +41,13 @@ def a_slice(
     training = Training.model_validate({"steps": 300, "batch": 256, "log_steps": 50} | options)
     own = own_section(architecture)(lr=lr)
     return DictionariesSlice(
-        site=SITE, architecture=architecture, ratio=ratio, members=members, training=training, own=own
+        site=SITE,
+        architecture=architecture,
+        ratio=ratio,
+        members=members,
+        training=training,
+        own=own,
+        penalty_warmup=own.penalty_warmup,
     )
 
 

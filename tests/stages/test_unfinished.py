@@ -55,6 +55,7 @@ def settings(kind: str, n: int, minutes: float = 1e-9, own=None, **training) -> 
         {
             "site": "a", "architecture": kind, "ratio": 3, "members": members, "own": section.of(kind),
             "training": {name: getattr(section, name) for name in type(section).__mro__[1].model_fields},
+            "penalty_warmup": section.of(kind).penalty_warmup,
         }
     )  # fmt: skip
 

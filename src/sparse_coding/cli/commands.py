@@ -23,7 +23,12 @@ WORK = ".work"
 
 def why(target: str) -> str:
     """What would run for TARGET (a file, a folder, a step, a stage, or `all`), and because of which change."""
-    return explain.why(dump.of_checkout(Path.cwd()), Path.cwd(), target)
+    graph = dump.of_checkout(Path.cwd())
+    said = explain.why(graph, Path.cwd(), target)
+    taken, _ = migrating.Migration(graph, Path.cwd()).found()
+    if not taken:
+        return said
+    return f"{said}\n{len(taken)} artifacts of an earlier version are as is asked for: `sparse_coding migrate` keeps them."
 
 
 def inspect(file: str) -> str:

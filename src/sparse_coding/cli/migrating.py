@@ -7,7 +7,6 @@ the code that was found, by remaking and comparing bytes, to write the same.
 """
 
 import difflib
-import json
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -16,16 +15,15 @@ from typing import Any
 
 from sparse_coding.atomic import write_text
 from sparse_coding.errors import BadInput
-from sparse_coding.settings import moved
+from sparse_coding.settings import earlier, moved
+from sparse_coding.settings.earlier import Pairs
 from sparse_coding.workflow import canonical, stamps
 from sparse_coding.workflow.dump import Dump
 from sparse_coding.workflow.hashes import Hashes
 from sparse_coding.workflow.stamps import Record, Stamp
 
-EQUAL = Path(__file__).with_name("equal_bytes.json")
 PLACES = ("name", "corpus", "tokenizer", "embedder")  # settings that were in keys as paths
 SHOWN = 5
-Pairs = dict[str, dict[str, list[str]]]  # step: present digest of its code: earlier ones
 
 
 def params_difference(path: Path) -> tuple[str, str]:
@@ -44,7 +42,7 @@ class Migration:
     def __init__(self, dump: Dump, root: Path, equal: Pairs | None = None) -> None:
         self.dump, self.root = dump, root
         self.hashes = Hashes(root, root / dump["work"] / "hashes")
-        self.equal: Pairs = json.loads(EQUAL.read_bytes()) if equal is None else equal
+        self.equal: Pairs = earlier.equal() if equal is None else equal
 
     def found(self) -> tuple[dict[str, Stamp], dict[str, str]]:
         """New stamps, by artifact; and why others that are stale have none. What is absent or fresh is in neither."""
@@ -149,7 +147,9 @@ def _of_today(settings: dict[str, Any]) -> dict[str, Any]:
     training = {name: value for name, value in settings["training"].items() if name not in moved.OWN}
     training = {"optimiser": "adam"} | training  # the only one that there was
     own = moved.own_of(section, settings["architecture"])
-    return {name: value for name, value in settings.items() if name != "lr"} | {"training": training, "own": own}
+    warmup = own.get("l1_warmup_share", 0.0)  # of the kinds that there were; TopK has no penalty
+    today = {"training": training, "own": own, "penalty_warmup": warmup}
+    return {name: value for name, value in settings.items() if name != "lr"} | today
 
 
 def is_same(old: Any, new: Any) -> bool:

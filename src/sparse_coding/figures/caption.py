@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from sparse_coding import methods
+from sparse_coding import methods, roles
 from sparse_coding.core.metrics import headline
 from sparse_coding.core.metrics.soundness import DOUBTFUL
 from sparse_coding.figures import curves_caption, panels, scores_caption
@@ -61,13 +61,13 @@ def _missing(subject: Subject, lines: list[Curve], scores: list[Scores], there: 
     curve_letters = [there[name] for name in (panels.RECONSTRUCTION, panels.KEPT) if name in there]
     if curve_letters and all(methods.is_learned(line.kind) for line in lines):
         missing.append(f"top-k variants of the baselines in {' and '.join(curve_letters)}")
-    reference = methods.REFERENCE
-    roles = {row.role for row in scores} | {row.name for row in scores if row.name == reference}
+    reference = roles.REFERENCE
+    held = {row.role for row in scores} | {row.name for row in scores if row.name == reference}
     wanted = {reference: methods.of(reference).label, "untrained": "random-weights model"}
     if subject.scorer.has_null:
         wanted |= {"null": "shuffled null"}
     order = (reference, "null", "untrained")
-    missing += [f"the control {wanted[role]}" for role in order if role in wanted and role not in roles]
+    missing += [f"the control {wanted[role]}" for role in order if role in wanted and role not in held]
     return f"Missing here: {'; '.join(missing)}." if missing else ""
 
 

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from sparse_coding import methods
+from sparse_coding import methods, roles
 from sparse_coding.figures import curve_panels, curves, layout, style, violins
 from sparse_coding.figures.columns import CURVE_GAP, GAP, LEFT, LEGEND_LINE, MARGIN, Columns, left_height
 from sparse_coding.figures.curves import Curve
@@ -187,7 +187,7 @@ def _interpretability(axes: Axes, rows: Sequence[Row], subject: Subject) -> None
 
 def random_directions(rows: Sequence[Row]) -> float | None:
     """The mean of random directions, where the dashed line stands; None where they were not scored."""
-    label = methods.of(methods.REFERENCE).label
+    label = methods.of(roles.REFERENCE).label
     return next((row.centre for row in rows if row.label == label and len(row.values)), None)
 
 

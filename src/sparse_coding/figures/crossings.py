@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from sparse_coding import methods
+from sparse_coding import methods, roles
 from sparse_coding.figures.curves import Curve
 
 Case = Literal["apart", "never", "partly", "crossing", "always"]
@@ -55,7 +55,7 @@ def _log_l0_and_fvu(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
 
 def with_pca(lines: list[Curve]) -> dict[str, Against]:
     """For each learned line without refit, by its label. Empty without PCA."""
-    pca = next((line for line in lines if line.kind == methods.LINEAR), None)
+    pca = next((line for line in lines if line.kind == roles.LINEAR), None)
     if pca is None:
         return {}
     return {line.label: compare(line, pca) for line in lines if methods.is_learned(line.kind) and not line.refit}

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sparse_coding import methods
+from sparse_coding import methods, roles
 from sparse_coding.figures.style import Look, look, method
 
 # With top-k, which takes signs; random directions are ill-conditioned.
-DRAWN_BASELINES = tuple(kind for kind in methods.BASELINES if methods.of(kind).signed and kind != methods.REFERENCE)
+DRAWN_BASELINES = tuple(kind for kind in methods.BASELINES if methods.of(kind).signed and kind != roles.REFERENCE)
 LOWEST_L0 = 0.5  # what lies beyond the axes is drawn at their edge and named in the caption
 BOUNDS = {"fvu": (0.0, 1.1), "loss_recovered": (-0.2, 1.2), "final_fvu": (0.0, 1.1)}
 SHORT = {"fvu": "FVU", "loss_recovered": "loss recovered", "final_fvu": "final FVU"}

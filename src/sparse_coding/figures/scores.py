@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from sparse_coding import methods
+from sparse_coding import methods, roles
 from sparse_coding.core.metrics import headline
 from sparse_coding.core.metrics.soundness import DOUBTFUL
 from sparse_coding.figures.style import Look, look, method
@@ -109,8 +109,8 @@ def rows(
     found = [row(plain, name, "learned") for name in learned]
     kinds = plain.drop_duplicates("name").set_index("kind")["name"]
     found += [row(plain, kinds[kind], "baselines") for kind in _baselines() if kind in kinds]
-    if methods.REFERENCE in kinds:
-        found.append(row(plain, kinds[methods.REFERENCE], "controls"))
+    if roles.REFERENCE in kinds:
+        found.append(row(plain, kinds[roles.REFERENCE], "controls"))
     found += [row(null, name, "controls", "null") for name in null["name"].unique()]
     if control is not None:
         for name in control["name"].unique():
@@ -121,7 +121,7 @@ def rows(
 
 def _baselines() -> list[str]:
     """In the order of the panel: first those that read out by another matrix than they write with."""
-    others = [kind for kind in methods.BASELINES if kind != methods.REFERENCE]
+    others = [kind for kind in methods.BASELINES if kind != roles.REFERENCE]
     return sorted(others, key=lambda kind: -methods.of(kind).matrices)
 
 

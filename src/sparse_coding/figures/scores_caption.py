@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from sparse_coding import methods
+from sparse_coding import methods, roles
 from sparse_coding.core.metrics import headline
 from sparse_coding.core.metrics.soundness import DOUBTFUL
 from sparse_coding.figures import panels
@@ -53,8 +53,8 @@ def _scorer(scorer: Scorer, scores: Sequence[Scores], letter: str) -> list[str]:
     chosen = {"sample": "a uniform sample of features", "first": "the first features (no sample)"}[scorer.choice]
     marks = ["dot and bar: mean and 95 % bootstrap interval over features"]
     marks += ["L0: on held-out vectors", "n: features scored of those chosen"]
-    if any(row.name == methods.REFERENCE and len(row.values) for row in scores):
-        marks.append(f"dashed line: {methods.of(methods.REFERENCE).label}")
+    if any(row.name == roles.REFERENCE and len(row.values) for row in scores):
+        marks.append(f"dashed line: {methods.of(roles.REFERENCE).label}")
     found = [f"({letter}) Scorer: {scorer.name}. For {chosen}, {measure}; {'; '.join(marks)}."]
     if scorer.scorer == "token-rules":
         found.append("It measures surface repeatability (does a feature fire on the same tokens again?), not meaning.")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from sparse_coding import methods
+from sparse_coding import roles
 from sparse_coding.interp.measures import BY_SCORER, CORRELATION, SCORED, Measure
 from sparse_coding.interp.statistics import (
     Interval,
@@ -168,7 +168,7 @@ def _differences(parts: Sequence[_Part], resamples: int) -> dict[_Part, dict[str
             families[tuple(part.about[column] for column in ASKED)].append(part)
     found = {}
     for family in families.values():
-        reference = next((part for part in family if part.about["name"] == methods.REFERENCE), None)
+        reference = next((part for part in family if part.about["name"] == roles.REFERENCE), None)
         if reference is not None:
             others = [part for part in family if part is not reference]
             p = [permutation_p(part.values, reference.values, resamples, SEED) for part in others]

@@ -201,7 +201,7 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
         lr=settings.own.lr,
         warmup=round(training.warmup_share * training.steps),
         decay=round(training.decay_share * training.steps),
-        l1_warmup=round(settings.own.penalty_warmup * training.steps),
+        l1_warmup=round(settings.penalty_warmup * training.steps),
     )
     return Trainee(
         name,

@@ -75,6 +75,14 @@ def in_work(job: Planned, params: Params, sizes: Sizes) -> int:
     return kept
 
 
+def unfinished(own: DictionariesSlice, sizes: Sizes) -> int:
+    """Parameters and moments of the dictionaries of a cell that are trained side by side; meanwhile also in .work."""
+    matrix = FLOAT * sizes.features(own.site, own.architecture, own.ratio) * sizes.width(own.site)
+    copies = 1 + methods.OPTIMISERS[own.training.optimiser].moments
+    together = min(len(own.members), own.training.side_by_side)
+    return copies * methods.of(own.architecture).matrices * matrix * together
+
+
 def _stamp(job: Planned, sizes: Sizes) -> int:
     own = job.settings
     if isinstance(own, TablesSlice | SummarySlice):

@@ -6,6 +6,7 @@ is short, and libraries are there once for all jobs. All in bytes.
 
 from sparse_coding import methods
 from sparse_coding.forecast.counting import corpus
+from sparse_coding.forecast.counting.disk import unfinished
 from sparse_coding.forecast.counting.shapes import BYTES
 from sparse_coding.forecast.counting.vectors import Sizes
 from sparse_coding.portions.baselines import READ_ROWS, nmf_rows
@@ -112,14 +113,12 @@ def _dictionaries(own: DictionariesSlice, sizes: Sizes, threads: int) -> float:
     """The stream, the members with their moments, and a workspace a thread."""
     training, width = own.training, sizes.width(own.site)
     n_feat, about = sizes.features(own.site, own.architecture, own.ratio), methods.of(own.architecture)
-    one = FLOAT * n_feat * width * about.matrices
     together = min(len(own.members), training.side_by_side)
     stream = (max(training.buffer_rows, training.batch) + CHUNK_ROWS) * width * BYTES[sizes.params.activations.dtype]
     stream += (AHEAD + TURN) * training.batch * width * FLOAT
     is_ranked = getattr(own.own, "initial_density", None) is not None
     steps = min(threads, together) * workspace(training.batch, n_feat, width, about.strength, is_ranked)
-    kept = (1 + methods.OPTIMISERS[training.optimiser].moments) * one * together
-    return BASE["dictionaries"] + LOOPS + kept + stream + steps
+    return BASE["dictionaries"] + LOOPS + unfinished(own, sizes) + stream + steps
 
 
 def workspace(batch: int, n_feat: int, d_act: int, strength: methods.Strength | None, is_ranked: bool) -> float:

@@ -44,7 +44,7 @@ def problem(
 
 
 def _disk(params: Params, found: Sums, with_copies: bool) -> BadInput | None:
-    work, copies = found.work, found.copies if with_copies else 0
+    work, copies = found.work + found.unfinished, found.copies if with_copies else 0
     if params.machine.disk is not None:
         needed = [("machine.disk", found.written + work + copies, round(params.machine.disk * amounts.GIB))]
     elif machine.is_same_disk(RESULTS, WORK):
@@ -57,6 +57,7 @@ def _disk(params: Params, found: Sums, with_copies: bool) -> BadInput | None:
     for place, bytes_needed, free in needed:
         if bytes_needed > free:
             parts = found.by_stage(found.results) | ({"copies for DVC": copies} if copies else {})
+            parts |= {"trainings under way": found.unfinished} if found.unfinished else {}
             return BadInput(
                 f"disk ({place})", f"{amounts.memory(free)} {_kind(params.machine.disk)}",
                 f"{amounts.memory(bytes_needed)} for what is to be made: {_parts(parts)}. What would help: "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sparse_coding.forecast.counting import disk, memory, together
 from sparse_coding.forecast.counting.vectors import Sizes
 from sparse_coding.settings.jobs import Planned
+from sparse_coding.settings.slices import DictionariesSlice
 
 NOT_VERSIONED = ("dataset", "activations", "transformer", "toy")  # DVC keeps no copy of what these make
 
@@ -13,7 +14,8 @@ NOT_VERSIONED = ("dataset", "activations", "transformer", "toy")  # DVC keeps no
 @dataclass(frozen=True)
 class Sums:
     """Bytes. results, work: what is written there; copies: what DVC's cache keeps of it; passing: what lies in .work
-    until it is published; memory: most of all jobs together, by `beside`; largest: of one of them.
+    until it is published; unfinished: what long trainings keep there while they go on; memory: most of all jobs
+    together, by `beside`; largest: of one of them.
     """
 
     jobs: Mapping[str, Planned]
@@ -21,6 +23,7 @@ class Sums:
     work: int
     copies: int
     passing: int
+    unfinished: int
     peaks: Mapping[str, int]  # by job
     memory: int
     beside: Sequence[str]
@@ -46,6 +49,9 @@ def of_jobs(
     made = {name: tuple(members[name]) if members else job.members for name, job in jobs.items()}
     results = {name: disk.of_job(job, sizes, made[name]) for name, job in jobs.items()}
     peaks = {name: memory.of_job(job, sizes, job.threads(cores)) for name, job in jobs.items()}
+    cells = [
+        disk.unfinished(job.settings, sizes) for job in jobs.values() if isinstance(job.settings, DictionariesSlice)
+    ]
     most, beside = together.most_memory(jobs, peaks, cores) if jobs else (0, [])
     return Sums(
         jobs=jobs,
@@ -53,6 +59,7 @@ def of_jobs(
         work=disk.SOURCE_READ + sum(disk.in_work(job, sizes.params, sizes) for job in jobs.values()),
         copies=sum(size for name, size in results.items() if jobs[name].stage not in NOT_VERSIONED),
         passing=sum(sorted(results.values(), reverse=True)[:cores]),
+        unfinished=sum(sorted(cells, reverse=True)[:cores]),
         peaks=peaks,
         memory=most + memory.LIBRARIES if jobs else 0,
         beside=beside,

@@ -72,7 +72,18 @@ def split(section: Section) -> tuple[dict[str, Any], dict[str, Any]]:
             deciding[name], inner = split(value)
             if inner:
                 free[name] = inner
-    return deciding, free
+        elif name == "members":
+            deciding[name] = {each: _set(member, deciding[name][each]) for each, member in value.items()}
+    return _set(section, deciding), free
+
+
+def _set(owner: object, values: Any) -> Any:
+    """Without null where that is the default: it reads back as it is, and what is new and not used is no change."""
+    if not isinstance(values, dict):
+        return values
+    fields = type(owner).model_fields if isinstance(owner, Section) else getattr(owner, "__dataclass_fields__", {})
+    empty = {name for name, field in fields.items() if field.default is None}
+    return {name: value for name, value in values.items() if value is not None or name not in empty}
 
 
 def describe_members(cell: Cell) -> list[Described]:
@@ -138,6 +149,7 @@ def dictionaries(params: Params, cell: Cell) -> DictionariesSlice:
         members=dict(zip(cell.member_names, cell.members, strict=True)),
         training=Training(**common),
         own=params.dictionaries.of(cell.architecture),
+        penalty_warmup=params.dictionaries.of(cell.architecture).penalty_warmup,
     )
 
 

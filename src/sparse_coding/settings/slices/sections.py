@@ -58,6 +58,7 @@ class DictionariesSlice(Section):
     members: dict[str, Member]
     training: Training
     own: SerializeAsAny[Own]  # the section of its architecture
+    penalty_warmup: float  # what that makes of it: share of the steps in which the penalty is warmed up
 
     @model_validator(mode="before")
     @classmethod
