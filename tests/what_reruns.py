@@ -144,7 +144,7 @@ EDITS = (
     Edit("code of `core/architectures/topk.py`", code("core/architectures/topk")),
     Edit("a new baseline: a module, and a row of `methods.py`", new_baseline),
     Edit("code of `core/baselines/ica.py`", code("core/baselines/ica")),
-    Edit("code of `kernels/bounds.py`, which only training uses", code("kernels/bounds")),
+    Edit("code of `kernels/bounds.py`, which baselines are fitted without", code("kernels/bounds")),
     Edit("a new column of the table of evaluation", column("evaluation")),
     Edit("a new column of the table of the toy", column("toy")),
     Edit("code of `core/metrics/reconstruction.py`", code("core/metrics/reconstruction")),

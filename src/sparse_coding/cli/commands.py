@@ -28,7 +28,8 @@ def why(target: str) -> str:
     taken, _ = migrating.Migration(graph, Path.cwd()).found()
     if not taken:
         return said
-    return f"{said}\n{len(taken)} artifacts of an earlier version are as is asked for: `sparse_coding migrate` keeps them."
+    kept = f"{len(taken)} artifacts of an earlier version are what is asked for: `sparse_coding migrate` keeps them."
+    return f"{said}\n{kept}"
 
 
 def inspect(file: str) -> str:
