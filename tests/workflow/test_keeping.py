@@ -35,10 +35,13 @@ def test_clean_knows_what_was_broken_off(project):
     file = project.folder / ".work" / "partly" / "abc"
     file.parent.mkdir()
     file.write_bytes(b"0" * 3_000_000)
+    cut = file.with_name(".abc.1.part")  # a kill while one was written
+    cut.write_bytes(b"0")
     assert "Broken off in the middle, to be gone on with: 1, 3.0 MB" in project.sparse_coding("clean").said
     assert file.is_file()
     assert "Deleted." in project.sparse_coding("clean", "--yes").said
     assert not file.exists()
+    assert not cut.exists()
 
 
 def test_clean_takes_nothing_from_a_run_that_is_under_way(project):

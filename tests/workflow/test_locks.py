@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 HOLD = """
 import sys
@@ -16,7 +15,11 @@ sys.stdin.readline()
 
 def holder(paths):
     return subprocess.Popen(
-        [sys.executable, "-c", HOLD, *paths], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, *paths],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -26,10 +29,10 @@ def test_each_process_takes_one_that_is_free_and_the_last_waits_until_one_is_kil
     taken = [int(each.stdout.readline()) for each in (first, second)]
     assert sorted(taken) == [0, 1]
     third = holder(paths)
-    time.sleep(0.5)
+    assert third.stderr.readline() == "waiting for one of gpu-a, gpu-b: others have them all\n"
     first.kill()
     assert int(third.stdout.readline()) == taken[0]
     for each in (second, third):
-        each.communicate("\n", timeout=20)
+        assert each.communicate("\n", timeout=20)[1] == ""  # no more than that, and the second nothing
         assert each.returncode == 0
     first.communicate()

@@ -117,8 +117,9 @@ def clean(yes: bool = False) -> str:
     """Show what the content store (.work/store) holds, and what was broken off (.work/partly), ask, and delete it."""
     root = Path.cwd()
     store = Store(root, root / WORK / "store", Hashes(root, root / WORK / "hashes"))
-    broken_off = sorted((root / WORK / "partly").glob("*"))
-    if not broken_off and not any(True for _ in store.entries()):
+    partly = sorted((root / WORK / "partly").glob("*"))
+    broken_off = [file for file in partly if not file.name.startswith(".")]  # others were not written to their end
+    if not partly and not any(True for _ in store.entries()):
         return "The store is empty."
     print(f"Finished, but not in use under the present params.yaml:\n{explain.stored(store)}")
     if broken_off:
@@ -135,7 +136,7 @@ def clean(yes: bool = False) -> str:
         raise BadInput("clean", f"a run under way (process {process})", "its end: it uses what would be deleted")
     with held:
         store.clear()
-        for file in broken_off:
+        for file in partly:
             file.unlink(missing_ok=True)
     return "Deleted."
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,11 +25,18 @@ def take(path: Path) -> TextIO | None:
 
 
 def first_free(paths: Sequence[Path], pause: float = 0.2) -> tuple[int, TextIO]:
-    """Take the first of these locks that is free, as `take`; look now and then while others hold them all. Which."""
+    """Take the first of these locks that is free, as `take`; look now and then while others hold them all. Which.
+
+    That it waits is said once, on stderr.
+    """
+    is_said = False
     while True:
         for index, path in enumerate(paths):
             if (file := take(path)) is not None:
                 return index, file
+        if not is_said:
+            print(f"waiting for one of {', '.join(path.name for path in paths)}: others have them all", file=sys.stderr)
+            is_said = True
         time.sleep(pause)
 
 
