@@ -27,8 +27,8 @@ class BatchTopK(TopKAux):
     rate: float
 
     def state(self, parameters: Parameters) -> State:
-        """The threshold, and the batches that it is of, beside what tells dead features."""
-        return super().state(parameters) | {"threshold": torch.zeros(()), "batches": torch.zeros(())}
+        """The threshold [1], and the batches that it is of [1], beside what tells dead features."""
+        return super().state(parameters) | {"threshold": torch.zeros(1), "batches": torch.zeros(1)}
 
     def kept(self, m: Float[Tensor, "batch n_feat"], k: int) -> Float[Tensor, "batch n_feat"]:
         """The k * batch largest of all."""
