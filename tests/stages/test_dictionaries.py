@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from sparse_coding import methods
 from sparse_coding.core.training.trainee import NotFinite
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries as dictionary_files
@@ -150,6 +151,16 @@ def test_without_normalisation_vectors_are_used_as_they_are(made, activations, t
     run(a_slice(members={"low": L1["low"]}, normalise=False), activations, tmp_path)
     assert dictionary_files.load(tmp_path / "low.safetensors").centre.abs().max() == 0
     assert dictionary_files.load(made / "low.safetensors").centre.mean() == pytest.approx(50, rel=0.2)
+
+
+@pytest.mark.parametrize("architecture", [kind for kind in methods.LEARNED if methods.of(kind).strength == "k"])
+def test_more_codes_than_features_are_refused_before_any_work(architecture, activations, tmp_path):
+    settings = a_slice(architecture, members={"one": Member(seed=0, k=33)})
+    with pytest.raises(
+        BadInput, match=rf"^grid\.k: found 33; wanted at most 32, the features of {architecture}_r2 of "
+    ):
+        run(settings, activations, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_ratio_that_gives_no_feature_is_refused_before_any_work(activations, tmp_path):

@@ -91,6 +91,36 @@ class JumpReLU(Own):
         return self.l0_warmup_share
 
 
+class TopKAux(Own):
+    """The k largest codes are kept, and dead features learn what the others leave."""
+
+    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: TopK with aux-k")
+    aux_weight: NonNegative = setting(
+        1.0,
+        "Weight of the auxiliary loss; 0: none.",
+        unit="loss",
+        source="docs/decisions.md: TopK with aux-k; Gao et al. 2024 have 1/32",
+    )
+    dead_after: Count = setting(
+        20_000,
+        "A feature is dead that none of so many vectors in a row kept.",
+        unit="vectors",
+        source="docs/decisions.md: TopK with aux-k; Gao et al. 2024 have 10 million, of billions",
+    )
+
+
+class BatchTopK(TopKAux):
+    """The k * batch largest codes of a batch are kept; in use, those above one threshold."""
+
+    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: BatchTopK")
+    threshold_rate: Annotated[float, Field(gt=0, le=1)] = setting(
+        0.01,
+        "How far the threshold goes in a step towards the smallest code that was kept; at first it is their mean.",
+        unit="share",
+        source="docs/decisions.md: BatchTopK",
+    )
+
+
 class Training(Optimisation):
     """How a sparse autoencoder is trained, whatever its architecture."""
 
@@ -139,6 +169,8 @@ class Dictionaries(Training):
     untied: Untied = setting(Untied(), "What only `untied` reads.")
     topk: TopK = setting(TopK(), "What only `topk` reads.")
     jumprelu: JumpReLU = setting(JumpReLU(), "What only `jumprelu` reads.")
+    batchtopk: BatchTopK = setting(BatchTopK(), "What only `batchtopk` reads.")
+    topk_aux: TopKAux = setting(TopKAux(), "What only `topk_aux` reads.")
 
     def of(self, architecture: Architecture) -> Own:
         """The section of one architecture."""

@@ -1,0 +1,57 @@
+"""Keep the k * batch largest codes of a batch (Bussmann, Leask & Nanda 2024, arXiv:2412.06410).
+
+    m = relu((z - b_dec) E^T + b)        c = m where it is among the k * batch largest of the batch, else 0
+    z_hat = c D + b_dec        ||d_i|| = 1        loss: as topk_aux, with its auxiliary loss
+
+So a vector takes as many codes as it needs, k on average. What is kept would hang on the vectors beside it: in use the
+batch is replaced by one threshold for all features, c = m where m > theta. theta is the mean of the smallest code kept
+of a batch (their section 3), over the batches of training, of which late ones count more: the first 1 / rate of them
+alike, then each by a share `rate`. It has no slope, so it is state. The L0 of other vectors is not k but near it.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sparse_coding.core.architectures.contract import Architecture, Parameters, Penalty, Settings, State, Terms
+from sparse_coding.core.architectures.topk_aux import UNTIED, TopKAux
+from sparse_coding.core.dictionary import Dictionary, keep_largest
+
+
+@dataclass(frozen=True)
+class BatchTopK(TopKAux):
+    """rate: of the running threshold, a share a batch."""
+
+    rate: float
+
+    def state(self, parameters: Parameters) -> State:
+        """The threshold [1], and the batches that it is of [1], beside what tells dead features."""
+        return super().state(parameters) | {"threshold": torch.zeros(1), "batches": torch.zeros(1)}
+
+    def kept(self, m: Float[Tensor, "batch n_feat"], k: int) -> Float[Tensor, "batch n_feat"]:
+        """The k * batch largest of all."""
+        return keep_largest(m.reshape(1, -1), len(m) * min(k, m.shape[1])).reshape(m.shape)
+
+    def after(self, parameters: Parameters, state: State, terms: Terms) -> None:
+        """And the threshold goes on; a batch without a code says nothing of it."""
+        super().after(parameters, state, terms)
+        smallest = terms.codes.where(terms.codes > 0, torch.inf).min()
+        said = smallest.isfinite()
+        state["batches"].add_(said)
+        share = state["batches"].clamp(min=1).reciprocal().clamp(min=self.rate)
+        state["threshold"].copy_(torch.where(said, state["threshold"].lerp(smallest, share), state["threshold"]))
+
+    def fold(
+        self, parameters: Parameters, state: State, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty
+    ) -> Dictionary:
+        """The threshold is scaled as the codes are."""
+        threshold = torch.full_like(parameters["bias"], float(state["threshold"]) * scale)
+        folded = UNTIED.fold(parameters, state, mean, scale, penalty)
+        return replace(folded, activation="jumprelu", threshold=threshold)
+
+
+def build(settings: Settings) -> Architecture:
+    """By `aux_weight`, `dead_after` and `threshold_rate`."""
+    return BatchTopK(float(settings["aux_weight"]), int(settings["dead_after"]), float(settings["threshold_rate"]))
