@@ -85,8 +85,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         r"params\.yaml: grid\.sites: found 'random_layer1_residual'; wanted layer1_residual: its control comes with",
     ),
     "an unknown architecture": (
-        {"grid": {"architectures": ["gated"]}},
-        r"params\.yaml: grid\.architectures\.0: found 'gated'; wanted 'tied', 'untied', 'topk' or 'jumprelu'",
+        {"grid": {"architectures": ["tide"]}},
+        r"params\.yaml: grid\.architectures\.0: found 'tide'; wanted 'tied', 'untied', 'topk', 'jumprelu'",
     ),
     "a corpus of a hub without a commit": (
         {"dataset": {"corpus": "someone/texts:de"}},

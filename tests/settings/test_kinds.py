@@ -133,9 +133,9 @@ def test_a_table_of_an_unknown_kind_is_refused_when_it_is_read(tmp_path: Path, m
     row = dict.fromkeys(EVALUATION.names)
     row |= {field.name: "x" if str(field.type) == "string" else 1 for field in EVALUATION if not field.nullable}
     with monkeypatch.context() as patched:
-        patched.setitem(methods.BY_KIND, "gated", methods.BY_KIND["tied"])
-        tables.write(path, [row | {"kind": "gated"}], EVALUATION)
+        patched.setitem(methods.BY_KIND, "tide", methods.BY_KIND["tied"])
+        tables.write(path, [row | {"kind": "tide"}], EVALUATION)
         assert tables.read(path, EVALUATION).num_rows == 1
     for read in (tables.read, lambda path, schema: tables.read_also_older(path, schema, "snakemake")):
-        with pytest.raises(BadInput, match=r"t.parquet, column kind: found kind 'gated'; wanted one of tied"):
+        with pytest.raises(BadInput, match=r"t.parquet, column kind: found kind 'tide'; wanted one of tied"):
             read(path, EVALUATION)

@@ -88,8 +88,8 @@ def test_an_l1_must_be_finite_and_not_negative(value):
             r"grid\.only\.0\.ratio: found an unknown key .*; wanted a key that docs/",
         ),
         (
-            {"dictionaries": {"gated": {"lr": 1}}},
-            r"dictionaries\.gated: found an unknown key .*; wanted one of .*tied, untied, topk, jumprelu",
+            {"dictionaries": {"tide": {"lr": 1}}},
+            r"dictionaries\.tide: found an unknown key .*; wanted one of .*tied, untied, topk, jumprelu",
         ),
         (
             {"dictionaries": {"tied": {"learned_centre": False}}},

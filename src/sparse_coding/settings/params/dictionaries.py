@@ -91,6 +91,12 @@ class JumpReLU(Own):
         return self.l0_warmup_share
 
 
+class Gated(WithL1, Own):
+    """A gate says which codes there are, a magnitude how large they are."""
+
+    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: Gated")
+
+
 class Training(Optimisation):
     """How a sparse autoencoder is trained, whatever its architecture."""
 
@@ -139,6 +145,7 @@ class Dictionaries(Training):
     untied: Untied = setting(Untied(), "What only `untied` reads.")
     topk: TopK = setting(TopK(), "What only `topk` reads.")
     jumprelu: JumpReLU = setting(JumpReLU(), "What only `jumprelu` reads.")
+    gated: Gated = setting(Gated(), "What only `gated` reads.")
 
     def of(self, architecture: Architecture) -> Own:
         """The section of one architecture."""
