@@ -150,9 +150,9 @@ def folded(member, x):
 
 
 def test_a_planted_dictionary_is_found_and_its_codes_are_not_shrunk():
-    planted = plant()
-    found = folded(member_of("gated", {}, Penalty(l1=6e-3), 450, lr=OWN.lr), planted.x[:54_000])
-    held_out = planted.x[54_000:]
+    planted = plant(rows=24_000)
+    found = folded(member_of("gated", {}, Penalty(l1=6e-3), 450, lr=OWN.lr), planted.x[:20_000])
+    held_out = planted.x[20_000:]
     codes = found.encode(held_out)
     assert mmcs(planted.atoms, found.atoms) > 0.92
     assert 3 < float((codes > 0).sum(1).float().mean()) < 7
