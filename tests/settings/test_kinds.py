@@ -1,6 +1,6 @@
 """Kinds of dictionary are told apart in one place, `methods`: nowhere else by their names, and no second list of them.
 
-An activation is no kind, though one is called `topk`.
+An activation is no kind, though one is called `topk`, nor is what a hub says of a model that is gated.
 """
 
 import ast
@@ -20,7 +20,7 @@ from tests.workspace import ROOT
 
 SOURCE = ROOT / "src"
 KINDS = set(methods.BY_KIND)
-NO_KINDS = {"activation"}  # what is compared with such a literal and is no kind
+NO_KINDS = {"activation", "reason"}  # what is compared with such a literal and is no kind
 # Where names may be compared and listed: in methods, and where one architecture speaks of itself.
 OWN = ["sparse_coding/methods.py", *(f"sparse_coding/core/architectures/{kind}.py" for kind in methods.LEARNED)]
 # Where it says what was of the kinds that there were before.

@@ -81,7 +81,7 @@ def test_an_l1_must_be_finite_and_not_negative(value):
             {"grid": {"architectures": ["jumprelu"], "l0": []}},
             r"grid\.l0: found an empty list, from which jumprelu has its members; wanted at least one value",
         ),
-        ({"grid": {"architectures": ["gated"]}}, r"grid\.architectures\.0: found 'gated'; wanted 'tied', 'untied', "),
+        ({"grid": {"architectures": ["tide"]}}, r"grid\.architectures\.0: found 'tide'; wanted 'tied', 'untied', "),
         ({"grid": {"k": [4, 4]}}, r"grid\.k: found \[4, 4\]; wanted each value once"),
         (
             {"grid": {"only": [{"ratio": [1]}]}},

@@ -23,6 +23,7 @@ STEPS, D_ACT, ROWS = 150, 12, 4000
 GPU = torch.device("cuda", 0)
 STRENGTHS = {
     "tied": ("l1", [1e-3, 3e-3]), "untied": ("l1", [1e-3, 3e-3]), "topk": ("k", [2, 3]), "jumprelu": ("l0", [2.0, 4.0]),
+    "gated": ("l1", [1e-3, 3e-3]), "matryoshka": ("k", [2, 3]),
 }  # fmt: skip
 
 
