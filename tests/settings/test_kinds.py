@@ -1,6 +1,6 @@
 """Kinds of dictionary are told apart in one place, `methods`: nowhere else by their names, and no second list of them.
 
-An activation is no kind, though one is called `topk`.
+An activation is no kind, though one is called `topk`, nor is what a hub says of a model that is gated.
 """
 
 import ast
@@ -20,7 +20,7 @@ from tests.workspace import ROOT
 
 SOURCE = ROOT / "src"
 KINDS = set(methods.BY_KIND)
-NO_KINDS = {"activation"}  # what is compared with such a literal and is no kind
+NO_KINDS = {"activation", "reason"}  # what is compared with such a literal and is no kind
 # Where names may be compared and listed: in methods, and where one architecture speaks of itself.
 OWN = ["sparse_coding/methods.py", *(f"sparse_coding/core/architectures/{kind}.py" for kind in methods.LEARNED)]
 # Where it says what was of the kinds that there were before.
@@ -133,9 +133,9 @@ def test_a_table_of_an_unknown_kind_is_refused_when_it_is_read(tmp_path: Path, m
     row = dict.fromkeys(EVALUATION.names)
     row |= {field.name: "x" if str(field.type) == "string" else 1 for field in EVALUATION if not field.nullable}
     with monkeypatch.context() as patched:
-        patched.setitem(methods.BY_KIND, "gated", methods.BY_KIND["tied"])
-        tables.write(path, [row | {"kind": "gated"}], EVALUATION)
+        patched.setitem(methods.BY_KIND, "tide", methods.BY_KIND["tied"])
+        tables.write(path, [row | {"kind": "tide"}], EVALUATION)
         assert tables.read(path, EVALUATION).num_rows == 1
     for read in (tables.read, lambda path, schema: tables.read_also_older(path, schema, "snakemake")):
-        with pytest.raises(BadInput, match=r"t.parquet, column kind: found kind 'gated'; wanted one of tied"):
+        with pytest.raises(BadInput, match=r"t.parquet, column kind: found kind 'tide'; wanted one of tied"):
             read(path, EVALUATION)

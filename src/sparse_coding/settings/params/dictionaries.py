@@ -5,7 +5,7 @@ A new architecture has a section here, and a field of its name in `Dictionaries`
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from sparse_coding.settings.params.section import (
     Architecture,
@@ -121,6 +121,30 @@ class BatchTopK(TopKAux):
     )
 
 
+class Gated(WithL1, Own):
+    """A gate says which codes there are, a magnitude how large they are."""
+
+    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: Gated")
+
+
+def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
+    if not values or list(values) != sorted(set(values)):
+        raise ValueError("at least one value, ascending")
+    return values
+
+
+class Matryoshka(Own):
+    """The k largest codes are kept, and prefixes of the features are trained to do by themselves."""
+
+    lr: Positive = setting(4e-3, "Peak learning rate of Adam.", source="docs/decisions.md: Matryoshka")
+    prefixes: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], AfterValidator(_ascending)] = setting(
+        (1 / 32, 3 / 32, 7 / 32, 15 / 32),
+        "Lengths of the prefixes, ascending; all features are one more.",
+        unit="share of features",
+        source="Bussmann et al. 2025",
+    )
+
+
 class Training(Optimisation):
     """How a sparse autoencoder is trained, whatever its architecture."""
 
@@ -171,6 +195,8 @@ class Dictionaries(Training):
     jumprelu: JumpReLU = setting(JumpReLU(), "What only `jumprelu` reads.")
     batchtopk: BatchTopK = setting(BatchTopK(), "What only `batchtopk` reads.")
     topk_aux: TopKAux = setting(TopKAux(), "What only `topk_aux` reads.")
+    gated: Gated = setting(Gated(), "What only `gated` reads.")
+    matryoshka: Matryoshka = setting(Matryoshka(), "What only `matryoshka` reads.")
 
     def of(self, architecture: Architecture) -> Own:
         """The section of one architecture."""
