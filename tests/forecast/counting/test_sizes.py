@@ -33,7 +33,8 @@ def test_a_dictionary(architecture, tmp_path):
     made = module.init(960, 32, torch.Generator().manual_seed(0))
     made |= {name: matrix + 0.1 for name, matrix in made.items() if name == "encoder"}  # as training parts them
     penalty = Penalty(l1=0.1, k=4)
-    dictionaries.save(tmp_path / "d.safetensors", module.fold(made, {}, torch.zeros(32), 1.0, penalty), {"site": "s"})
+    folded = module.fold(made, module.state(made), torch.zeros(32), 1.0, penalty)
+    dictionaries.save(tmp_path / "d.safetensors", folded, {"site": "s"})
     wanted = disk.dictionary_bytes(960, 32, architecture)
     assert (tmp_path / "d.safetensors").stat().st_size == pytest.approx(wanted, abs=KILOBYTE)
 
