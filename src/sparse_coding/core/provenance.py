@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Provenance:
     """Where a dictionary comes from and what was measured of it; None where that is not known.
 
-    name, site, kind (`tied`, `topk`, `pca`, ...); variant: "plain" or "gain_refit"; l0, fvu: on held-out vectors, as
+    name, site, kind (`tied`, `topk`, `pca`, ...); variant: a row of `variants`; l0, fvu: on held-out vectors, as
     in the tables of stage evaluation; path: the file that it was read from.
     """
 
