@@ -26,6 +26,7 @@ from sparse_coding.atomic import write_text
 from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.training import feed, gpu, optimisers, processor
+from sparse_coding.core.training.annealing import Annealing
 from sparse_coding.core.training.keeping import NEVER, Keeping
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.errors import BadInput
@@ -202,6 +203,7 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
         warmup=round(training.warmup_share * training.steps),
         decay=round(training.decay_share * training.steps),
         l1_warmup=round(settings.penalty_warmup * training.steps),
+        annealing=_annealing(settings, min(d_act, n_feat)),
     )
     return Trainee(
         name,
@@ -216,6 +218,12 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
     )
 
 
+def _annealing(settings: DictionariesSlice, first: int) -> Annealing | None:
+    """From `first` codes on, for a kind that keeps k of them."""
+    share = getattr(settings.own, "k_anneal_share", None)
+    return Annealing(first, round(share * settings.training.steps)) if share else None
+
+
 def penalty_of(member: Member) -> Penalty:
     """The L1 weight, the k or the wished L0 of a member."""
     return Penalty(l1=member.l1 or 0.0, k=member.k or 0, l0=float(member.l0 or 0.0))
@@ -223,7 +231,8 @@ def penalty_of(member: Member) -> Penalty:
 
 def _told(settings: DictionariesSlice) -> dict[str, Any]:
     """What files tell of the training: of the first kinds as ever, with what they do not read; another optimiser."""
-    training, own = split(settings.training)[0], settings.own.model_dump(mode="json", exclude={"lr"})
+    training, own = split(settings.training)[0], split(settings.own)[0]
+    del own["lr"]
     if training["optimiser"] == "adam":
         del training["optimiser"]
     return training | WRITTEN_UNREAD.get(settings.architecture, {}) | own

@@ -6,6 +6,7 @@ depend on how many members there are, so here bytes may depend on company.
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -100,20 +101,30 @@ class _Stack:
         self.optimiser.count = first.optimiser.count
         for kept in self.optimiser.keeps:
             self.optimiser.moments[kept] = _together([member.optimiser.moments[kept] for member in members], device)
-        self.penalties = _penalties(members, device)
+        self._penalties = _penalties(members, device)
         self._numbers = _numbers(first, self.optimiser, parameters[form.bias])
+        self._ks = _ks(members, device)
 
     def step(self, z: Tensor, failed: dict[str, NotFinite]) -> None:
         """One step of all; those that turn out not to be finite are added to `failed`."""
         first = self.members[0]
         warm, *rates = self._numbers[first.step - self._begun].unbind()
+        penalties = self._penalties_now()
         self.optimiser.count += 1
-        saw = stacked.step(self._form, self.optimiser, self.state, z, self.penalties, warm, tuple(rates))
+        saw = stacked.step(self._form, self.optimiser, self.state, z, penalties, warm, tuple(rates))
         seen = stacked.seen(saw) if first.is_logged() else None
         for index, member in enumerate(self.members):
             if seen is not None and member.name not in failed:
                 _note(member, seen[index], failed)
             member.step += 1
+
+    def _penalties_now(self) -> stacked.Penalties:
+        """With the k of the next step, where that is another one in each."""
+        first = self.members[0]
+        if self._ks is None or first.step - self._begun >= len(self._ks):
+            return self._penalties
+        most = max(member.penalty_now().k for member in self.members)
+        return replace(self._penalties, k=self._ks[first.step - self._begun], most=most)
 
     def take_apart(self) -> None:
         """Give the members what is theirs."""
@@ -136,6 +147,15 @@ def _penalties(members: list[Trainee], device: torch.device) -> stacked.Penaltie
     l0 = torch.tensor([each.l0 for each in given], device=device)
     k = torch.tensor([each.k for each in given], device=device)
     return stacked.Penalties(l1, l0, k, most=max(each.k for each in given))
+
+
+def _ks(members: list[Trainee], device: torch.device) -> Tensor | None:
+    """[step, member], for all steps to come that have a k of their own; None where there are none."""
+    first = members[0]
+    until = first.schedule.annealing.steps if first.schedule.annealing else 0
+    steps = range(first.step, until)
+    rows = [[member.schedule.k(member.penalty.k, step) for member in members] for step in steps]
+    return torch.tensor(rows, device=device) if rows else None
 
 
 def _numbers(first: Trainee, optimiser: Optimiser, like: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sparse_coding.core.architectures.contract import Architecture, Parameters, Penalty
 from sparse_coding.core.finder import Screen
+from sparse_coding.core.training.annealing import Annealing
 from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.optimisers.contract import Optimiser
 from sparse_coding.core.training.steps import dense, general, sparse
@@ -21,13 +22,17 @@ from sparse_coding.portions.training import DENSEST
 
 @dataclass(frozen=True)
 class Schedule:
-    """Linear warm-up of the rate and of the L1 penalty, linear decay of the rate at the end, in steps."""
+    """Linear warm-up of the rate and of the L1 penalty, linear decay of the rate at the end, in steps.
+
+    annealing: of k, None: it is the same in all steps.
+    """
 
     steps: int
     lr: float
     warmup: int
     decay: int
     l1_warmup: int
+    annealing: Annealing | None = None
 
     def rate(self, step: int) -> float:
         """The learning rate of step `step`, from 0."""
@@ -38,6 +43,10 @@ class Schedule:
     def l1_factor(self, step: int) -> float:
         """The factor on the L1 penalty in step `step`, from 0."""
         return min((step + 1) / self.l1_warmup, 1.0) if self.l1_warmup else 1.0
+
+    def k(self, own: int, step: int) -> int:
+        """How many codes step `step` keeps."""
+        return self.annealing.k(own, step) if self.annealing else own
 
 
 class NotFinite(ArithmeticError):
@@ -71,12 +80,12 @@ class Trainee:
         self.screen = Screen.fastest()
         # The share of codes that a sparse step had to find in the last step, positive or near their threshold; before
         # the first one, of those that can be positive.
-        most = architecture.density(penalty, shape[0])
+        self.step = 0
+        most = architecture.density(self.penalty_now(), shape[0])
         self.density = initial_density or 1.0 if most is None else most
         self._begins_sparse = initial_density is not None and most is None
         self.log: list[dict[str, float]] = []
         self.log_steps = log_steps
-        self.step = 0
 
     def train(self, batches: Iterable[Tensor], workspaces: Workspaces | None = None) -> None:
         """One optimiser step a batch; batches are [vector, d_act], normalised. Raises NotFinite."""
@@ -91,9 +100,9 @@ class Trainee:
             self.step += 1
 
     def penalty_now(self) -> Penalty:
-        """The penalty of the next step, warmed up."""
-        warm = self.schedule.l1_factor(self.step)
-        return replace(self.penalty, l1=self.penalty.l1 * warm, warm=warm)
+        """The penalty of the next step, warmed up and annealed."""
+        warm, k = self.schedule.l1_factor(self.step), self.schedule.k(self.penalty.k, self.step)
+        return replace(self.penalty, l1=self.penalty.l1 * warm, k=k, warm=warm)
 
     def is_logged(self) -> bool:
         """Whether the next step enters the log."""

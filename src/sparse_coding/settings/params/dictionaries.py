@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from sparse_coding.settings.params.choices import WithK
 from sparse_coding.settings.params.section import (
     Architecture,
     Count,
@@ -56,7 +57,7 @@ class Untied(WithL1, _Weights):
     learned_centre: bool = setting(True, "Learn a centre.", source="Bricken et al. 2023")
 
 
-class TopK(_Weights):
+class TopK(WithK, _Weights):
     """The k largest codes are kept."""
 
     lr: Positive = setting(4e-3, "Peak learning rate of Adam.", source="docs/decisions.md: default grid")
@@ -91,7 +92,7 @@ class JumpReLU(Own):
         return self.l0_warmup_share
 
 
-class TopKAux(Own):
+class TopKAux(WithK, Own):
     """The k largest codes are kept, and dead features learn what the others leave."""
 
     lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: TopK with aux-k")
@@ -133,7 +134,7 @@ def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
     return values
 
 
-class Matryoshka(Own):
+class Matryoshka(WithK, Own):
     """The k largest codes are kept, and prefixes of the features are trained to do by themselves."""
 
     lr: Positive = setting(4e-3, "Peak learning rate of Adam.", source="docs/decisions.md: Matryoshka")
