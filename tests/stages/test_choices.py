@@ -11,7 +11,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.settings import params_file
 from sparse_coding.settings.params import Dictionaries
 from tests.stages.test_unfinished import STEPS, Broken, files, settings, train
-from tests.stages.test_unfinished import vectors as vectors  # noqa: PLC0414
+from tests.stages.test_unfinished import vectors as vectors
 from tests.workspace import write_params
 
 CHOICES = {
