@@ -8,6 +8,7 @@ import pytest
 
 from sparse_coding import methods
 from sparse_coding.errors import BadInput
+from sparse_coding.io import dictionaries
 from sparse_coding.settings import params_file
 from sparse_coding.settings.params import Dictionaries
 from tests.stages.test_unfinished import STEPS, Broken, files, settings, train
@@ -17,6 +18,7 @@ from tests.workspace import write_params
 CHOICES = {
     "k annealing": ("topk", {"k_anneal_share": 0.5}, {}),
     "k annealing of batches": ("batchtopk", {"k_anneal_share": 0.5}, {}),
+    "clipping": ("untied", {}, {"clip_norm": 1e-3}),
 }
 
 
@@ -27,16 +29,16 @@ def test_bytes_hang_neither_on_company_nor_threads_nor_kills_and_are_others_than
     def wanted(n, **more):
         return settings(kind, n, own=own, **common, **more)
 
-    train(vectors, tmp_path / "whole", wanted(3, minutes=1e9), threads=2)
+    train(vectors, tmp_path / "whole", wanted(2, minutes=1e9), threads=2)
     train(vectors, tmp_path / "alone", wanted(1, minutes=1e9), threads=1)
     train(vectors, tmp_path / "without", settings(kind, 1, minutes=1e9))
     draw, broken = random.Random(choice), 0
     for _ in range(4):
         try:
-            train(vectors, tmp_path / "broken", wanted(3), breaks_at=draw.randrange(1, 3 * STEPS))
+            train(vectors, tmp_path / "broken", wanted(2), breaks_at=draw.randrange(1, 2 * STEPS))
         except Broken:
             broken += 1
-    train(vectors, tmp_path / "broken", wanted(3), threads=1)
+    train(vectors, tmp_path / "broken", wanted(2), threads=1)
     assert broken >= 2
     whole, alone, without = (files(tmp_path / name) for name in ("whole", "alone", "without"))
     assert files(tmp_path / "broken") == whole
@@ -46,8 +48,6 @@ def test_bytes_hang_neither_on_company_nor_threads_nor_kills_and_are_others_than
 
 def header(work: Path, name: str) -> dict:
     """What a file says of its training."""
-    from sparse_coding.io import dictionaries
-
     return dictionaries.load_with_settings(work / "output" / f"{name}.safetensors")[1]
 
 
@@ -65,6 +65,7 @@ REFUSED = {
         {"untied": {"k_anneal_share": 0.1}},
         r"dictionaries\.untied\.k_anneal_share: found an unknown key",
     ),
+    "a norm of 0": ({"clip_norm": 0}, r"dictionaries\.clip_norm: found 0; wanted greater than 0"),
     "k annealing beyond the end": (
         {"topk": {"k_anneal_share": 1.5}},
         r"dictionaries\.topk\.k_anneal_share: found 1\.5",

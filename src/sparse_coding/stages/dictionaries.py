@@ -27,6 +27,7 @@ from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.training import feed, gpu, optimisers, processor
 from sparse_coding.core.training.annealing import Annealing
+from sparse_coding.core.training.choices import Choices
 from sparse_coding.core.training.keeping import NEVER, Keeping
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.errors import BadInput
@@ -215,6 +216,7 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
         optimisers.build(training.optimiser, training.model_dump(mode="json")),
         training.log_steps,
         getattr(settings.own, "initial_density", None),
+        Choices(clip_norm=training.clip_norm),
     )
 
 

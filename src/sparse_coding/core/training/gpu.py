@@ -33,10 +33,10 @@ def train(
     """As processor.train, on `device`, where batches are: products in float32, with factors rounded to TF32, or all of
     them in bfloat16.
 
-    An architecture without a licence for the fast steps is trained member by member, in float32. The processor waits
+    What has no licence for the fast steps is trained member by member, in float32. The processor waits
     for the device where something is logged, and nowhere else.
     """
-    form = members[0].architecture.form
+    form = members[0].form
     if form is None:
         return _one_by_one(members, batches, device, advance, keeping)
     failed: dict[str, NotFinite] = {}

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparse_coding.core.architectures.contract import Architecture, Parameters, Penalty
+from sparse_coding.core.architectures.contract import Architecture, Form, Parameters, Penalty
 from sparse_coding.core.finder import Screen
 from sparse_coding.core.training.annealing import Annealing
+from sparse_coding.core.training.choices import NONE, Choices
 from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.optimisers.contract import Optimiser
 from sparse_coding.core.training.steps import dense, general, sparse
@@ -70,8 +71,10 @@ class Trainee:
         optimiser: Callable[[Parameters], Optimiser],
         log_steps: int,
         initial_density: float | None = None,
+        choices: Choices = NONE,
     ) -> None:
         """shape: (n_feat, d_act); initial_density: see `begin`, None for biases of 0."""
+        self.choices = choices
         self.name, self.architecture, self.penalty, self.schedule = name, architecture, penalty, schedule
         self.parameters = architecture.init(*shape, torch.Generator().manual_seed(seed))
         self.state = architecture.state(self.parameters)
@@ -99,6 +102,11 @@ class Trainee:
                 self.note(seen, penalty, rate)
             self.step += 1
 
+    @property
+    def form(self) -> Form | None:
+        """The licence for the fast steps, where these do all that is asked for; else None."""
+        return None if self.choices.need_whole_gradients else self.architecture.form
+
     def penalty_now(self) -> Penalty:
         """The penalty of the next step, warmed up and annealed."""
         warm, k = self.schedule.l1_factor(self.step), self.schedule.k(self.penalty.k, self.step)
@@ -118,9 +126,9 @@ class Trainee:
 
         None: a GPU has it, and nothing is logged, so nobody waits for it.
         """
-        form, optimiser = self.architecture.form, self.optimiser
+        form, optimiser = self.form, self.optimiser
         if form is None:
-            saw = general.step(self.architecture, optimiser, self.state, batch, penalty, rate)
+            saw = general.step(self.architecture, optimiser, self.state, batch, penalty, rate, self.choices.clip_norm)
             return Seen(*saw.tolist()) if saw.device.type == "cpu" or self.is_logged() else None
         seen, n_feat = None, len(self.parameters[form.bias])
         # The loops of the sparse step have Adam in them, as it is and no other.

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from sparse_coding.settings.params.choices import WithK
+from sparse_coding.settings.params.choices import Chosen, WithK
 from sparse_coding.settings.params.section import (
     Architecture,
     Count,
@@ -146,7 +146,7 @@ class Matryoshka(WithK, Own):
     )
 
 
-class Training(Optimisation):
+class Training(Chosen, Optimisation):
     """How a sparse autoencoder is trained, whatever its architecture."""
 
     normalise: bool = setting(True, "Centre activations and scale them to unit mean norm; folded into the saved file.")
