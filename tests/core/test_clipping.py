@@ -59,7 +59,7 @@ def test_a_norm_that_nothing_reaches_changes_no_loss_and_a_small_one_does(name):
         trained = member(name, norm)
         processor.train([trained], iter(stream()), threads=1)
         losses[norm] = [line["loss"] for line in trained.log]
-    assert losses[1e6][:20] == pytest.approx(losses[None][:20], rel=1e-2)  # later, choices of TopK flip
+    assert losses[1e6][:8] == pytest.approx(losses[None][:8], rel=1e-2)  # later, choices of TopK flip
     assert losses[1e-9][-1] > 1.01 * losses[None][-1]  # Adam's epsilon is as large as what is left
 
 

@@ -4,11 +4,13 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sparse_coding import methods
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries
+from sparse_coding.io.activations import open_activations
 from sparse_coding.settings import params_file
 from sparse_coding.settings.params import Dictionaries
 from tests.stages.test_unfinished import STEPS, Broken, files, settings, train
@@ -18,6 +20,7 @@ from tests.workspace import write_params
 CHOICES = {
     "k annealing": ("topk", {"k_anneal_share": 0.5}, {}),
     "k annealing of batches": ("batchtopk", {"k_anneal_share": 0.5}, {}),
+    "a limit of norms": ("tied", {}, {"norm_limit": 1.5}),
     "clipping": ("untied", {}, {"clip_norm": 1e-3}),
 }
 
@@ -60,12 +63,24 @@ def test_what_is_not_chosen_stands_in_no_file(vectors, tmp_path):
     assert not {name for name, value in header(tmp_path, "topk0")["training"].items() if value is None}
 
 
+def test_vectors_that_are_left_out_are_counted_in_the_file_and_in_the_log(vectors, tmp_path, capsys):
+    train(vectors, tmp_path, settings("tied", 1, minutes=1e9, norm_limit=1.5))
+    with open_activations(vectors) as file:
+        norms = file.split("train").read(0, file.split("train").n_rows).double().norm(dim=1).numpy()
+    most = 1.5 * float(np.median(norms))
+    told, longer = header(tmp_path, "tied0")["left_out"], int((norms > most).sum())
+    assert told == {"longest": pytest.approx(most), "train": longer}
+    assert 0 < longer < len(norms) / 2
+    assert f"norm_limit: {longer} of {len(norms)} vectors are above 1.5 times the median" in capsys.readouterr().err
+
+
 REFUSED = {
     "k annealing of a kind without k": (
         {"untied": {"k_anneal_share": 0.1}},
         r"dictionaries\.untied\.k_anneal_share: found an unknown key",
     ),
     "a norm of 0": ({"clip_norm": 0}, r"dictionaries\.clip_norm: found 0; wanted greater than 0"),
+    "a limit that leaves out half": ({"norm_limit": 1}, r"dictionaries\.norm_limit: found 1; wanted greater than 1"),
     "k annealing beyond the end": (
         {"topk": {"k_anneal_share": 1.5}},
         r"dictionaries\.topk\.k_anneal_share: found 1\.5",

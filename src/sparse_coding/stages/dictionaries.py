@@ -33,6 +33,7 @@ from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, stream, unfinished
 from sparse_coding.io.activations import ActivationsFile, open_activations
+from sparse_coding.io.activations.limited import Vectors, trained_on
 from sparse_coding.settings.grid import Member
 from sparse_coding.settings.params import Training
 from sparse_coding.settings.slices import DictionariesSlice, split
@@ -69,8 +70,8 @@ def run(
         tqdm(total=settings.training.steps * len(names), desc=label, unit="step") as progress,
     ):
         _check_codes(settings, file)
-        mean, scale = (file.mean, file.mean_norm) if settings.training.normalise else (0 * file.mean, 1.0)
-
+        vectors = _trained_on(settings, file)
+        mean, scale = (vectors.mean, vectors.mean_norm) if settings.training.normalise else (0 * file.mean, 1.0)
         at = {name: partly(name) for name in names} if partly is not None else {}
         device = _device(settings.training.device, one_of)
         of = _data(file, mean, scale, device)
@@ -81,13 +82,13 @@ def run(
             keeping = (
                 Keeping(partial(_keep, members, at, of), 60 * settings.training.checkpoint_minutes) if at else NEVER
             )
-            batches = partial(_batches, settings.training, file, members[0].step)
+            batches = partial(_batches, settings.training, vectors, members[0].step)
             failed = _train(
                 members, batches, (mean, scale), settings.training, device, threads, progress.update, keeping
             )
             for member in members:
                 if member.name not in failed:
-                    _write(settings, member, mean, scale, output)
+                    _write(settings, member, mean, scale, output, vectors.left_out)
                     done(member.name)
                 if member.name in at:
                     at[member.name].unlink(missing_ok=True)
@@ -110,6 +111,17 @@ def _check_codes(settings: DictionariesSlice, file: ActivationsFile) -> None:
         if member.strength in methods.COUNTING and member.value > n_feat:
             cell = f"{settings.architecture}_r{settings.ratio:g} of {settings.site}"
             raise BadInput(f"grid.{member.strength}", f"{member.value:g}", f"at most {n_feat}, the features of {cell}")
+
+
+def _trained_on(settings: DictionariesSlice, file: ActivationsFile) -> Vectors:
+    """The vectors, and a line on stderr where a limit leaves some out."""
+    vectors = trained_on(file, settings.training.norm_limit)
+    if told := vectors.left_out:
+        of = file.split("train").n_rows
+        beside = f"; {told['held_out']} held-out ones, which are evaluated" if "held_out" in told else ""
+        limit = f"{settings.training.norm_limit:g} times the median norm, {told['longest']:.6g}"
+        print(f"dictionaries.norm_limit: {told['train']} of {of} vectors are above {limit}{beside}", file=sys.stderr)
+    return vectors
 
 
 def _device(wanted: str, one_of: Callable[[list[str]], int]) -> torch.device:
@@ -179,11 +191,9 @@ def _keep(members: list[Trainee], at: dict[str, Path], of: str) -> None:
             print(f"{at[member.name]}: not kept ({error}); training goes on", file=sys.stderr)
 
 
-def _batches(
-    settings: Training, file: ActivationsFile, skip: int, ready: Callable[[Tensor], Tensor]
-) -> Iterator[Tensor]:
+def _batches(settings: Training, vectors: Vectors, skip: int, ready: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
     batches = stream.batches(
-        file.split("train"),
+        vectors.split,
         size=settings.batch,
         seed=settings.shuffle_seed,
         buffer_rows=settings.buffer_rows,
@@ -240,7 +250,14 @@ def _told(settings: DictionariesSlice) -> dict[str, Any]:
     return training | WRITTEN_UNREAD.get(settings.architecture, {}) | own
 
 
-def _write(settings: DictionariesSlice, member: Trainee, mean: Tensor, scale: float, output: Path) -> None:
+def _write(
+    settings: DictionariesSlice,
+    member: Trainee,
+    mean: Tensor,
+    scale: float,
+    output: Path,
+    left_out: dict[str, float] | None,
+) -> None:
     own = settings.members[member.name]
     dictionary = member.architecture.fold(member.parameters, member.state, mean, scale, penalty_of(own))
     made_by = {
@@ -253,6 +270,7 @@ def _write(settings: DictionariesSlice, member: Trainee, mean: Tensor, scale: fl
         "seed": own.seed,
         "lr": settings.own.lr,
         "training": _told(settings),
+        **({} if left_out is None else {"left_out": left_out}),
     }
     # The larger file first: where the disk is full, the older pair stays together.
     dictionaries.save(output / f"{member.name}.safetensors", dictionary, made_by)

@@ -1,5 +1,9 @@
 """Choices of training that peers have and the papers of most kinds had not: null, which is none, unless asked for."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from sparse_coding.settings.params.section import Positive, Section, Share, setting
 
 
@@ -19,8 +23,15 @@ class Chosen(Section):
 
     clip_norm: Positive | None = setting(
         None,
-        "Largest norm of the gradient of all parameters; longer ones are scaled to it. null: none is. Training with it is "
-        "slower: by autograd, and not by the fast steps.",
+        "Largest norm of the gradient of all parameters; longer ones are scaled to it. null: none is. With it training "
+        "is slower: by autograd, and not by the fast steps.",
         unit="loss",
         source="Pascanu et al. 2013",
+    )
+    norm_limit: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = setting(
+        None,
+        "Vectors longer than so many times the median are not trained on, nor in the mean and scale that the others "
+        "are normalised by; all held-out ones are evaluated. null: all are trained on.",
+        unit="median norm",
+        source="dictionary_learning, which has 10 for Qwen",
     )
