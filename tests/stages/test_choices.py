@@ -21,6 +21,7 @@ CHOICES = {
     "k annealing": ("topk", {"k_anneal_share": 0.5}, {}),
     "k annealing of batches": ("batchtopk", {"k_anneal_share": 0.5}, {}),
     "a limit of norms": ("tied", {}, {"norm_limit": 1.5}),
+    "early stop": ("tied", {}, {"early_stop": {"window": 14, "gain": 0.5}}),
     "clipping": ("untied", {}, {"clip_norm": 1e-3}),
 }
 
@@ -74,6 +75,14 @@ def test_vectors_that_are_left_out_are_counted_in_the_file_and_in_the_log(vector
     assert f"norm_limit: {longer} of {len(norms)} vectors are above 1.5 times the median" in capsys.readouterr().err
 
 
+def test_steps_taken_stand_in_the_file(vectors, tmp_path):
+    train(vectors, tmp_path, settings("tied", 2, minutes=1e9, early_stop={"window": 14, "gain": 0.5}))
+    for name in ("tied0", "tied1"):
+        ends = [line["ends"] for line in log(tmp_path, name) if "ends" in line]
+        assert [header(tmp_path, name)["steps_taken"]] == ends
+        assert ends[0] < STEPS
+
+
 REFUSED = {
     "k annealing of a kind without k": (
         {"untied": {"k_anneal_share": 0.1}},
@@ -81,6 +90,10 @@ REFUSED = {
     ),
     "a norm of 0": ({"clip_norm": 0}, r"dictionaries\.clip_norm: found 0; wanted greater than 0"),
     "a limit that leaves out half": ({"norm_limit": 1}, r"dictionaries\.norm_limit: found 1; wanted greater than 1"),
+    "windows between lines of the log": (
+        {"log_steps": 20, "early_stop": {"window": 19}},
+        r"early_stop\.window of at least log_steps, 20",
+    ),
     "k annealing beyond the end": (
         {"topk": {"k_anneal_share": 1.5}},
         r"dictionaries\.topk\.k_anneal_share: found 1\.5",

@@ -29,6 +29,7 @@ from sparse_coding.core.training import feed, gpu, optimisers, processor
 from sparse_coding.core.training.annealing import Annealing
 from sparse_coding.core.training.choices import Choices
 from sparse_coding.core.training.keeping import NEVER, Keeping
+from sparse_coding.core.training.stopping import Stopping
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, stream, unfinished
@@ -36,6 +37,7 @@ from sparse_coding.io.activations import ActivationsFile, open_activations
 from sparse_coding.io.activations.limited import Vectors, trained_on
 from sparse_coding.settings.grid import Member
 from sparse_coding.settings.params import Training
+from sparse_coding.settings.params.choices import EarlyStop
 from sparse_coding.settings.slices import DictionariesSlice, split
 
 # What files of the first kinds name although these do not read it: as long as it stands there, their bytes stay.
@@ -226,7 +228,7 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
         optimisers.build(training.optimiser, training.model_dump(mode="json")),
         training.log_steps,
         getattr(settings.own, "initial_density", None),
-        Choices(clip_norm=training.clip_norm),
+        Choices(clip_norm=training.clip_norm, stopping=_stopping(training.early_stop, schedule)),
     )
 
 
@@ -234,6 +236,14 @@ def _annealing(settings: DictionariesSlice, first: int) -> Annealing | None:
     """From `first` codes on, for a kind that keeps k of them."""
     share = getattr(settings.own, "k_anneal_share", None)
     return Annealing(first, round(share * settings.training.steps)) if share else None
+
+
+def _stopping(wanted: EarlyStop | None, schedule: Schedule) -> Stopping | None:
+    """When all that is warmed up or annealed is where it stays, windows count."""
+    if wanted is None:
+        return None
+    annealed = schedule.annealing.steps if schedule.annealing else 0
+    return Stopping(wanted.window, wanted.gain, begins=max(schedule.warmup, schedule.l1_warmup, annealed))
 
 
 def penalty_of(member: Member) -> Penalty:
@@ -271,6 +281,7 @@ def _write(
         "lr": settings.own.lr,
         "training": _told(settings),
         **({} if left_out is None else {"left_out": left_out}),
+        **({} if settings.training.early_stop is None else {"steps_taken": member.step}),
     }
     # The larger file first: where the disk is full, the older pair stays together.
     dictionaries.save(output / f"{member.name}.safetensors", dictionary, made_by)

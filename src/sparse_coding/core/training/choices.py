@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 
+from sparse_coding.core.training.stopping import Stopping
+
 
 @dataclass(frozen=True)
 class Choices:
-    """clip_norm: the largest norm of a gradient (clipping); None: none is clipped."""
+    """clip_norm: the largest norm of a gradient (clipping); None: none is clipped. stopping: when to end early."""
 
     clip_norm: float | None = None
+    stopping: Stopping | None = None
 
     @property
     def need_whole_gradients(self) -> bool:

@@ -17,7 +17,7 @@ from sparse_coding.core.training.keeping import NEVER, Keeping
 from sparse_coding.core.training.optimisers.contract import Optimiser
 from sparse_coding.core.training.steps import stacked
 from sparse_coding.core.training.steps.seen import Seen
-from sparse_coding.core.training.trainee import NotFinite, Trainee
+from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee, is_going
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 
@@ -40,26 +40,21 @@ def train(
     if form is None:
         return _one_by_one(members, batches, device, advance, keeping)
     failed: dict[str, NotFinite] = {}
-    stack = None
+    stacks = _Stacks(members, form, device)
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     try:
         for batch in batches:
-            if stack is None:
-                for member in members:
-                    if member.step == 0:
-                        member.begin(batch.cpu())
-                stack = _Stack(members, form, device)
+            stacks.arrange(batch, failed)
             with _rounding(device, precision):
-                stack.step(batch, failed)
+                stacks.step(batch, failed)
             advance(len(members))
-            if len(failed) == len(members):
+            if not any(is_going(member, failed) for member in members):
                 break
-            keeping.now_and_then(stack.take_apart)
+            keeping.now_and_then(stacks.take_apart)
     finally:
         torch.set_float32_matmul_precision(before)
-    if stack is not None:
-        stack.take_apart()
+    stacks.take_apart()
     return failed
 
 
@@ -81,12 +76,48 @@ def _one_by_one(
                 except NotFinite as error:
                     failed[member.name] = error
         advance(len(members))
-        if len(failed) == len(members):
+        if not any(is_going(member, failed) for member in members):
             break
         keeping.now_and_then()
     for member in members:
         member.move_to(torch.device("cpu"))
     return failed
+
+
+class _Stacks:
+    """All members, those of one schedule as one stack: they are parted where one of them ends early."""
+
+    def __init__(self, members: list[Trainee], form: Form, device: torch.device) -> None:
+        self._members, self._form, self._device = members, form, device
+        self._stacks: list[_Stack] | None = None
+
+    def arrange(self, z: Tensor, failed: dict[str, NotFinite]) -> None:
+        """Before each step: what members do between steps, which they do one by one."""
+        going = [member for member in self._members if is_going(member, failed)]
+        due = [member for member in going if member.is_due()]
+        if self._stacks is not None and not due and not any(stack.is_done() for stack in self._stacks):
+            return
+        self.take_apart()
+        for member in due:
+            member.between()
+        for member in going:
+            if member.step == 0:
+                member.begin(z.cpu())
+        alike: dict[Schedule, list[Trainee]] = {}
+        for member in going:
+            if not member.is_done():
+                alike.setdefault(member.schedule, []).append(member)
+        self._stacks = [_Stack(those, self._form, self._device) for those in alike.values()]
+
+    def step(self, z: Tensor, failed: dict[str, NotFinite]) -> None:
+        """One step of all; those that turn out not to be finite are added to `failed`."""
+        for stack in self._stacks or []:
+            stack.step(z, failed)
+
+    def take_apart(self) -> None:
+        """Give the members what is theirs."""
+        for stack in self._stacks or []:
+            stack.take_apart()
 
 
 class _Stack:
@@ -117,6 +148,10 @@ class _Stack:
             if seen is not None and member.name not in failed:
                 _note(member, seen[index], failed)
             member.step += 1
+
+    def is_done(self) -> bool:
+        """Whether its members have no step to come."""
+        return self.members[0].is_done()
 
     def _penalties_now(self) -> stacked.Penalties:
         """With the k of the next step, where that is another one in each."""

@@ -94,6 +94,10 @@ class Trainee:
         """One optimiser step a batch; batches are [vector, d_act], normalised. Raises NotFinite."""
         workspaces = workspaces or Workspaces()
         for batch in batches:
+            if self.is_due():
+                self.between()
+            if self.is_done():
+                return
             if self.step == 0:
                 self.begin(batch)
             penalty, rate = self.penalty_now(), self.schedule.rate(self.step)
@@ -101,6 +105,20 @@ class Trainee:
             if seen is not None and (self.is_logged() or not math.isfinite(seen.mse)):
                 self.note(seen, penalty, rate)
             self.step += 1
+
+    def is_due(self) -> bool:
+        """Whether something is to be done before the next step: `between` does it."""
+        stopping, decay_begins = self.choices.stopping, self.schedule.steps - self.schedule.decay
+        return stopping is not None and self.step < decay_begins and stopping.is_over(self.log, self.step)
+
+    def between(self) -> None:
+        """End early: the decay begins with the next step. The log says so."""
+        self.schedule = replace(self.schedule, steps=self.step + self.schedule.decay)
+        self.log.append({"step": self.step, "ends": self.schedule.steps})
+
+    def is_done(self) -> bool:
+        """Whether all steps of its schedule are done."""
+        return self.step >= self.schedule.steps
 
     @property
     def form(self) -> Form | None:
@@ -152,6 +170,7 @@ class Trainee:
             "density": self.density,
             "count": self.optimiser.count,
             "rests": self.screen.rests,
+            "steps": self.schedule.steps,
         }
         return tensors, {**numbers, "log": self.log}
 
@@ -166,6 +185,7 @@ class Trainee:
             tensor.copy_(tensors[name])
         self.step, self.density, self.optimiser.count = numbers["step"], numbers["density"], numbers["count"]
         self.screen.rests, self.log = numbers["rests"], list(numbers["log"])
+        self.schedule = replace(self.schedule, steps=numbers["steps"])
 
     def move_to(self, device: torch.device) -> None:
         """All that it is made of."""
@@ -183,6 +203,11 @@ class Trainee:
         self.log.append(line)
         if not math.isfinite(loss):
             raise NotFinite(self.name, self.step)
+
+
+def is_going(member: Trainee, failed: Mapping[str, NotFinite]) -> bool:
+    """Whether a member has steps to come."""
+    return member.name not in failed and not member.is_done()
 
 
 def _check_licence(architecture: Architecture, parameters: Parameters) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sparse_coding.settings.params.section import Positive, Section, Share, setting
+from sparse_coding.settings.params.section import Count, Positive, Section, Share, setting
 
 
 class WithK(Section):
@@ -15,6 +15,22 @@ class WithK(Section):
         "First steps, in which k goes down linearly from the dimensions of a vector to its own; null: none.",
         unit="share of steps",
         source="`k_anneal_steps` of dictionary_learning",
+    )
+
+
+class EarlyStop(Section):
+    """When a training ends before its last step."""
+
+    window: Count = setting(
+        100,
+        "A member's mean logged loss in so many steps is held against that in those before; after all warm-ups.",
+        unit="steps",
+    )
+    gain: Share = setting(
+        0.01,
+        "Where it is not lower by this share, the decay of the rate begins, and the training ends with it.",
+        unit="share of the loss",
+        source="docs/decisions.md: early stop",
     )
 
 
@@ -35,3 +51,4 @@ class Chosen(Section):
         unit="median norm",
         source="dictionary_learning, which has 10 for Qwen",
     )
+    early_stop: EarlyStop | None = setting(None, "When a member ends before its last step; null: never.")

@@ -5,7 +5,7 @@ A new architecture has a section here, and a field of its name in `Dictionaries`
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from sparse_coding.settings.params.choices import Chosen, WithK
 from sparse_coding.settings.params.section import (
@@ -185,6 +185,12 @@ class Training(Chosen, Optimisation):
     gpu_precision: Literal["float32", "tf32", "bfloat16"] = setting(
         "float32", "Products on a GPU: tf32 rounds their factors, bfloat16 factors and results. The processor is exact."
     )
+
+    @model_validator(mode="after")
+    def _windows_are_logged(self) -> "Training":
+        if self.early_stop is not None and self.early_stop.window < self.log_steps:
+            raise ValueError(f"an early_stop.window of at least log_steps, {self.log_steps}: the log's loss decides")
+        return self
 
 
 class Dictionaries(Training):
