@@ -25,6 +25,7 @@ from sparse_coding import methods
 from sparse_coding.atomic import write_text
 from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
+from sparse_coding.core.controls import controlled, steps_of, trains
 from sparse_coding.core.training import feed, gpu, optimisers, processor
 from sparse_coding.core.training.keeping import NEVER, Keeping
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
@@ -61,10 +62,10 @@ def run(
     """
     failures: list[NotFinite] = []
     names, size = list(settings.members), settings.training.side_by_side
-    label = f"dictionaries {settings.site} {settings.architecture} r{settings.ratio:g}"
+    label = f"dictionaries {settings.site} {settings.architecture} r{settings.ratio:g} {settings.control or ''}".strip()
     with (
         open_activations(activations) as file,
-        tqdm(total=settings.training.steps * len(names), desc=label, unit="step") as progress,
+        tqdm(total=_steps(settings) * len(names), desc=label, unit="step") as progress,
     ):
         _check_codes(settings, file)
         mean, scale = (file.mean, file.mean_norm) if settings.training.normalise else (0 * file.mean, 1.0)
@@ -79,7 +80,7 @@ def run(
             keeping = (
                 Keeping(partial(_keep, members, at, of), 60 * settings.training.checkpoint_minutes) if at else NEVER
             )
-            batches = partial(_batches, settings.training, file, members[0].step)
+            batches = partial(_batches, settings, file, members[0].step)
             failed = _train(
                 members, batches, (mean, scale), settings.training, device, threads, progress.update, keeping
             )
@@ -178,17 +179,22 @@ def _keep(members: list[Trainee], at: dict[str, Path], of: str) -> None:
 
 
 def _batches(
-    settings: Training, file: ActivationsFile, skip: int, ready: Callable[[Tensor], Tensor]
+    settings: DictionariesSlice, file: ActivationsFile, skip: int, ready: Callable[[Tensor], Tensor]
 ) -> Iterator[Tensor]:
+    training = settings.training
     batches = stream.batches(
         file.split("train"),
-        size=settings.batch,
-        seed=settings.shuffle_seed,
-        buffer_rows=settings.buffer_rows,
+        size=training.batch,
+        seed=training.shuffle_seed,
+        buffer_rows=training.buffer_rows,
         ready=ready,
         skip=skip,
     )
-    return islice(batches, settings.steps - skip)
+    return islice(batches, _steps(settings) - skip)
+
+
+def _steps(settings: DictionariesSlice) -> int:
+    return steps_of(settings.training.steps, settings.control)
 
 
 def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
@@ -196,16 +202,17 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
     n_feat = round(settings.ratio * d_act)
     if n_feat < 1:
         raise BadInput("grid.ratios", f"{settings.ratio:g}", f"at least {1 / d_act:g}: one feature for d_act {d_act}")
+    steps = _steps(settings)
     schedule = Schedule(
-        steps=training.steps,
+        steps=steps,
         lr=settings.own.lr,
-        warmup=round(training.warmup_share * training.steps),
-        decay=round(training.decay_share * training.steps),
-        l1_warmup=round(settings.penalty_warmup * training.steps),
+        warmup=round(training.warmup_share * steps),
+        decay=round(training.decay_share * steps),
+        l1_warmup=round(settings.penalty_warmup * steps),
     )
     return Trainee(
         name,
-        build(settings.architecture, settings.own.model_dump(mode="json")),
+        controlled(build(settings.architecture, settings.own.model_dump(mode="json")), settings.control),
         (n_feat, d_act),
         penalty_of(own),
         own.seed,
@@ -226,7 +233,8 @@ def _told(settings: DictionariesSlice) -> dict[str, Any]:
     training, own = split(settings.training)[0], settings.own.model_dump(mode="json", exclude={"lr"})
     if training["optimiser"] == "adam":
         del training["optimiser"]
-    return training | WRITTEN_UNREAD.get(settings.architecture, {}) | own
+    untrained = {} if trains(settings.control) else {"steps": 0}
+    return training | WRITTEN_UNREAD.get(settings.architecture, {}) | own | untrained
 
 
 def _write(settings: DictionariesSlice, member: Trainee, mean: Tensor, scale: float, output: Path) -> None:
@@ -236,6 +244,7 @@ def _write(settings: DictionariesSlice, member: Trainee, mean: Tensor, scale: fl
         "site": settings.site,
         "architecture": settings.architecture,
         "ratio": settings.ratio,
+        **({} if settings.control is None else {"control": settings.control}),
         "l1": own.l1,
         "k": own.k,
         **({} if own.l0 is None else {"l0_target": own.l0}),
