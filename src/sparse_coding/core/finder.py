@@ -87,20 +87,20 @@ class Finder:
         given = self._screened(x, encoder, bias, use_int8)
         if not bounds.are_finite(given):
             return given
+        blind = of_batch and not by.border  # the first look lets pass all that is positive
         if borders is not None:
             low = thresholds.lowered(given, borders)
             computed = thresholds.above(given, low, borders, self._room, self.rows, self.windows)
         elif k is None:
             computed = screen.positive(given, self._room, self.rows)
         elif of_batch:
-            guess = np.float32(BELOW * by.border)
-            all_of_them = min(k, len(bias)) * len(x)
-            computed, border = batch.largest_of_batch(given, all_of_them, guess, self._room, self.rows)
+            guess, of_all = np.float32(BELOW * by.border), min(k, len(bias)) * len(x)
+            computed, border = batch.largest_of_batch(given, of_all, guess, self._room, self.rows)
             by.border = float(border)
         else:
             computed = screen.largest(given, min(k, len(bias)), self._room, self.rows)
         found = computed != screen.TOO_MANY  # as int8 lets pass the more, the denser codes are, it rests then too
-        if use_int8:
+        if use_int8 and not blind:
             wanted = int(self.rows.starts[-1]) + (int(self.windows.starts[-1]) if borders is not None else 0)
             by.learn((computed - wanted) / given.scores.size if found else 1.0)
         return given if found else None

@@ -13,22 +13,26 @@ from sparse_coding.kernels.rows import ZERO
 from sparse_coding.kernels.screen import TOO_MANY, Room, compute, pick
 from sparse_coding.kernels.select import kth_largest
 
+HALF, FAR = np.float32(0.5), np.float32(0.1)
+
 
 @compiled
 def largest_of_batch(given: Screened, k: int, guess: np.float32, room: Room, rows: Pattern) -> tuple[int, np.float32]:
     """Fill `rows` with the k largest positive pre-activations of all, of equal ones the first: in the order of rows,
     and of features in a row. Give the number of exact products, and the k-th largest: 0 where fewer are positive.
 
-    guess: of the k-th largest; it moves no result. Too high a one costs a second look at all rows. TOO_MANY: `rows` has
-    less room than k, and one row.
+    guess: of the k-th largest; it moves no result. After too high a one all rows are looked at again, by half of it.
+    TOO_MANY: `rows` has less room than k, and one row.
     """
     if k + len(room.upper) > len(rows.other) - 1:
         return TOO_MANY, ZERO
-    computed, border, found = at_least_so_large(given, k, guess, room, rows)
-    if found < k and guess > ZERO:
-        more, border, found = at_least_so_large(given, k, ZERO, room, rows)
+    first, computed = guess, 0
+    while True:
+        more, border, found = at_least_so_large(given, k, guess, room, rows)
         computed += more
-    return computed, border
+        if found >= k or guess == ZERO:
+            return computed, border
+        guess = guess * HALF if guess > FAR * first else ZERO
 
 
 @compiled
@@ -36,7 +40,8 @@ def at_least_so_large(
     given: Screened, k: int, least: np.float32, room: Room, rows: Pattern
 ) -> tuple[int, np.float32, int]:
     """`largest_of_batch` among those of at least `least`; and how many there are, k at most."""
-    at, computed, places, border = 0, 0, len(rows.other) - 1, least
+    at, computed, border = 0, 0, least
+    places = min(len(rows.other) - 1, 2 * k + len(room.upper))  # where more is found, the border can rise
     rows.starts[0] = 0
     for row in range(len(given.x)):
         upper_bounds(given, row, room.upper)
