@@ -90,7 +90,7 @@ _ROWS = (
     Method("batchtopk", "BatchTopK", "k", 2, "#56B4E9", "<", "Bussmann et al. 2024", vectors=3),
     Method("topk_aux", "TopK, aux-k", "k", 2, "#D55E00", ">", "Gao et al. 2024", (0, (5, 2))),
     Method("gated", "Gated", "l1", 2, "#E69F00", "p", "Rajamanoharan et al. 2024", vectors=3),
-    Method("matryoshka", "Matryoshka", "k", 2, "#F0E442", "8", "Bussmann et al. 2025"),
+    Method("matryoshka", "Matryoshka", "k", 2, "#F0E442", "8", "Bussmann et al. 2025", vectors=3),
     Method("pca", "PCA", None, 1, "#111111", "D", "Pearson 1901", (0, (5, 2)), signed=True, original="all"),
     Method(
         "ica", "ICA", None, 2, "#555555", "X", "Hyvärinen & Oja 2000", (0, (5, 2, 1, 2)), signed=True,
