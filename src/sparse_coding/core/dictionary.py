@@ -95,7 +95,16 @@ class Dictionary(Provenance):
         measured = [f"{name} {value:.3g}" for name, value in (("L0", self.l0), ("FVU", self.fvu)) if value is not None]
         variant = None if self.variant == "plain" else self.variant
         kind = self.kind or (f"topk, k {self.k}" if self.activation == "topk" else self.activation)
-        parts = [self.name, self.site, kind, variant, f"[{self.n_feat}, {self.d_act}]", *measured, self.path]
+        parts = [
+            self.name,
+            self.site,
+            kind,
+            self.control,
+            variant,
+            f"[{self.n_feat}, {self.d_act}]",
+            *measured,
+            self.path,
+        ]
         return f"Dictionary({', '.join(part for part in parts if part)})"
 
     @property

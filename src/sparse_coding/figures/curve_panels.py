@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from sparse_coding import methods
 from sparse_coding.figures import crossings, layout
 from sparse_coding.figures.curves import BOUNDS, LOWEST_L0, Curve, inside, limits
-from sparse_coding.figures.style import DARK, SMALL, TEXT
+from sparse_coding.figures.style import DARK, SMALL, TEXT, greyed
 from sparse_coding.figures.subject import Kept
 from sparse_coding.figures.variant_looks import LOOKS
 
@@ -89,7 +89,7 @@ def _bars(axes: Axes, points: pd.DataFrame, line: Curve, measure: str) -> None:
         xerr=spread("l0", axes.get_xlim()),
         yerr=spread(measure, axes.get_ylim()),
         fmt="none",
-        ecolor=line.look.colour,
+        ecolor=line_format(line)["color"],
         elinewidth=0.9,
         alpha=0.7,
     )
@@ -136,7 +136,9 @@ def _mark_crossings(axes: Axes, lines: list[Curve]) -> None:
 
 
 def line_format(line: Curve) -> dict:
-    """How a line is drawn, here and in the legend: a variant has dashes of its own and open markers."""
+    """How a line is drawn, here and in the legend: a variant has dashes of its own and open markers; controls thin."""
+    if line.control is not None:
+        return _of_control(line)
     learned, plain = methods.is_learned(line.kind), line.is_plain
     return {
         "color": line.look.colour,
@@ -148,6 +150,23 @@ def line_format(line: Curve) -> dict:
         "markeredgewidth": 0.5 if plain else 1.0,
         "linewidth": (1.9 if learned else 1.5) if plain else 1.2,
         "zorder": 3 if learned else 2.5,
+    }
+
+
+def _of_control(line: Curve) -> dict:
+    """Greyish beside the line of its kind, with a dash pattern a control."""
+    colour = greyed(line.look.colour)
+    place = list(methods.CONTROLS).index(line.control)  # type: ignore[arg-type]
+    return {
+        "color": colour,
+        "marker": line.look.marker,
+        "linestyle": (0, (1, 1.5 + place)),
+        "markersize": 4,
+        "markerfacecolor": "white",
+        "markeredgecolor": colour,
+        "markeredgewidth": 0.8,
+        "linewidth": 1.0,
+        "zorder": 2.2,
     }
 
 

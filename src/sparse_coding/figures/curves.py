@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sparse_coding import methods, roles, variants
-from sparse_coding.figures.style import Look, look, method
+from sparse_coding.figures.style import Look, control_of, look, method
 from sparse_coding.figures.variant_looks import LOOKS, is_drawn
 
 # With top-k, which takes signs; random directions are ill-conditioned.
@@ -21,7 +21,7 @@ _MEASURES = ("l0", *BOUNDS)
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One line: dictionaries that differ in L1, k or wished L0 only.
+    """One line: dictionaries that differ in L1, k or wished L0 only. control: what was held in their training.
 
     points: a row per L1, k or wish in the order of L0, with l0, fvu, loss_recovered, final_fvu and their `_low` and
     `_high` (95 % intervals), and whether one of its dictionaries is `broken`; the mean over seeds, with the widest
@@ -34,11 +34,12 @@ class Curve:
     seeds: int
     points: pd.DataFrame
     look: Look
+    control: str | None = None
 
     @property
     def label(self) -> str:
         """Its name in the legend."""
-        return method(self.kind, self.ratio) + ("" if methods.is_learned(self.kind) else " top-k")
+        return method(self.kind, self.ratio, self.control) + ("" if methods.is_learned(self.kind) else " top-k")
 
     @property
     def is_plain(self) -> bool:
@@ -60,16 +61,26 @@ class Curve:
 
 
 def curves(evaluation: pd.DataFrame) -> list[Curve]:
-    """All lines of a site, from its evaluation table: learned ones, their variants, top-k baselines."""
+    """All lines of a site, from its evaluation table: learned ones, their variants, their controls, top-k baselines.
+
+    Of a control no variant is drawn: its line would be that of a variant of a variant.
+    """
     learned = evaluation[evaluation["kind"].isin(methods.LEARNED)]
     topk = evaluation[evaluation["kind"].isin(DRAWN_BASELINES) & evaluation["k"].notna()]
     topk = topk[topk["variant"] == variants.PLAIN]
-    pairs = zip(learned["variant"], learned["kind"], strict=True)
-    learned = learned[[variant == variants.PLAIN or is_drawn(variant, kind) for variant, kind in pairs]]
-    groups = ["kind", "ratio", "variant"]
+    triples = zip(learned["variant"], learned["kind"], learned["control"].isna(), strict=True)
+    drawn = [variant == variants.PLAIN or (whole and is_drawn(variant, kind)) for variant, kind, whole in triples]
+    learned = learned[drawn]
+    groups = ["kind", "ratio", "control", "variant"]
     found = [_curve(rows, learned) for part in (learned, topk) for _, rows in part.groupby(groups, dropna=False)]
-    order, ways = (*methods.LEARNED, *DRAWN_BASELINES), (variants.PLAIN, *LOOKS)
-    return sorted(found, key=lambda curve: (order.index(curve.kind), curve.ratio or 0, ways.index(curve.variant)))
+    order, held = (*methods.LEARNED, *DRAWN_BASELINES), (None, *methods.CONTROLS)
+    ways = (variants.PLAIN, *LOOKS)
+
+    def place(curve: Curve) -> tuple[float, ...]:
+        ratio, control = curve.ratio or 0, held.index(curve.control)
+        return order.index(curve.kind), ratio, control, ways.index(curve.variant)
+
+    return sorted(found, key=place)
 
 
 def _curve(rows: pd.DataFrame, learned: pd.DataFrame) -> Curve:
@@ -80,7 +91,15 @@ def _curve(rows: pd.DataFrame, learned: pd.DataFrame) -> Curve:
     # an evaluation without intervals, or without splicing, gives columns of nothing
     numbers = rows.reindex(columns=list(how)).astype(float).assign(broken=rows["broken"].notna())
     points = numbers.groupby(rows[methods.of(kind).column].astype(float)).agg(how | {"broken": "max"}).sort_values("l0")
-    return Curve(kind, ratio, first.variant, int(rows["seed"].nunique()), points, look(kind, ratio, ratios))
+    return Curve(
+        kind,
+        ratio,
+        first.variant,
+        int(rows["seed"].nunique()),
+        points,
+        look(kind, ratio, ratios),
+        control_of(first.control),
+    )
 
 
 def inside(points: pd.DataFrame, measure: str) -> pd.Series:

@@ -57,6 +57,7 @@ class Evaluated:
     dictionary: Dictionary
     fitted: Fitted
     reconstruction: Reconstruction
+    told: dict[str, Any]  # by its file, of how it was made
 
     @property
     def called(self) -> str:
@@ -154,17 +155,17 @@ class HeldOut:
 def _variants(
     settings: Evaluation, file: ActivationsFile, held_out: HeldOut, described: Described, path: Path
 ) -> list[Evaluated]:
-    dictionary = dictionary_files.load(path)
+    dictionary, told = dictionary_files.load_with_settings(path)
     if dictionary.d_act != file.d_act:
         raise BadInput(path, f"atoms of {dictionary.d_act} dimensions", f"{file.d_act}, as in {file.path}")
     read = partial(spread, file.split("train"), settings.gain_refit_rows or 0, settings.batch_rows)
     asked = settings.variants_of(described.kind, described.k)
     made = [(recoding, recoding.fit(dictionary, read)) for recoding in (recodings.build(row.name) for row in asked)]
     first, *others = held_out.measure(dictionary, made)
-    found = [Evaluated(described, path, None, dictionary, {}, first)]
+    found = [Evaluated(described, path, None, dictionary, {}, first, told)]
     for variant, (recoding, fitted), measured in zip(asked, made, others, strict=True):
         recoded = recoding.dictionary(dictionary, fitted)
-        found.append(Evaluated(described, path, variant, recoded, fitted, measured))
+        found.append(Evaluated(described, path, variant, recoded, fitted, measured, told))
     return found
 
 
@@ -210,6 +211,7 @@ def _row(settings: EvaluationSlice, evaluated: Evaluated, spliced: dict[str, Any
         "site": settings.site,
         "variant": evaluated.called,
         "path": evaluated.path.as_posix(),
+        "steps_taken": evaluated.told.get("steps_taken"),
         "n_feat": dictionary.n_feat,
         "d_act": dictionary.d_act,
         **found.l0.columns("l0"),

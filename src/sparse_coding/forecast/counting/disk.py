@@ -80,7 +80,8 @@ def unfinished(own: DictionariesSlice, sizes: Sizes) -> int:
     matrix = FLOAT * sizes.features(own.site, own.architecture, own.ratio) * sizes.width(own.site)
     copies = 1 + methods.OPTIMISERS[own.training.optimiser].moments
     together = min(len(own.members), own.training.side_by_side)
-    return copies * methods.of(own.architecture).matrices * matrix * together
+    began = 1 if own.control == "soft_frozen_decoder" else 0  # rows as they were drawn
+    return (copies * methods.of(own.architecture).matrices + began) * matrix * together
 
 
 def _stamp(job: Planned, sizes: Sizes) -> int:

@@ -1,6 +1,7 @@
 """Processor seconds of each job, from probes."""
 
 from sparse_coding import methods
+from sparse_coding.core.controls import steps_of
 from sparse_coding.core.metrics.ratios import MOST_CLUSTERS
 from sparse_coding.core.threads import one_thread
 from sparse_coding.forecast.counting import corpus, disk
@@ -103,11 +104,11 @@ class Costs:
         for member in own.members.values():
             guess = settled_l0(strength, getattr(member, strength), n_feat, width, off)
             settled = guess if self.l0 is None or strength != "l1" else self.l0
-            total += training.member(given, own.own, own.architecture, (n_feat, width), settled, member.k)
+            total += training.member(given, own.own, own.architecture, (n_feat, width), settled, member.k, own.control)
         readings = -(-len(own.members) // given.side_by_side)
         drawn = training.batch(given.batch, width, TORCH_DTYPES[self.sizes.params.activations.dtype])
         file = disk.of_member(self._harvest_job(own.site), own.site, self.sizes)
-        return total + readings * given.steps * drawn + file * starting.hashed() / 2
+        return total + readings * steps_of(given.steps, own.control) * drawn + file * starting.hashed() / 2
 
     def _harvest_job(self, site: str) -> Planned:
         every = jobs.of_params(self.sizes.params)
