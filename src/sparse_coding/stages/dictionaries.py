@@ -29,6 +29,7 @@ from sparse_coding.core.training import feed, gpu, optimisers, processor
 from sparse_coding.core.training.annealing import Annealing
 from sparse_coding.core.training.choices import Choices
 from sparse_coding.core.training.keeping import NEVER, Keeping
+from sparse_coding.core.training.resampling import Resampling
 from sparse_coding.core.training.stopping import Stopping
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.errors import BadInput
@@ -37,7 +38,6 @@ from sparse_coding.io.activations import ActivationsFile, open_activations
 from sparse_coding.io.activations.limited import Vectors, trained_on
 from sparse_coding.settings.grid import Member
 from sparse_coding.settings.params import Training
-from sparse_coding.settings.params.choices import EarlyStop
 from sparse_coding.settings.slices import DictionariesSlice, split
 
 # What files of the first kinds name although these do not read it: as long as it stands there, their bytes stay.
@@ -228,7 +228,7 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
         optimisers.build(training.optimiser, training.model_dump(mode="json")),
         training.log_steps,
         getattr(settings.own, "initial_density", None),
-        Choices(clip_norm=training.clip_norm, stopping=_stopping(training.early_stop, schedule)),
+        _choices(settings, schedule),
     )
 
 
@@ -238,12 +238,17 @@ def _annealing(settings: DictionariesSlice, first: int) -> Annealing | None:
     return Annealing(first, round(share * settings.training.steps)) if share else None
 
 
-def _stopping(wanted: EarlyStop | None, schedule: Schedule) -> Stopping | None:
-    """When all that is warmed up or annealed is where it stays, windows count."""
-    if wanted is None:
-        return None
-    annealed = schedule.annealing.steps if schedule.annealing else 0
-    return Stopping(wanted.window, wanted.gain, begins=max(schedule.warmup, schedule.l1_warmup, annealed))
+def _choices(settings: DictionariesSlice, schedule: Schedule) -> Choices:
+    """Windows of early stop count when all that is warmed up, annealed or resampled is over."""
+    training, wanted = settings.training, getattr(settings.own, "resample", None)
+    resampling, stopping = None, None
+    if wanted is not None:
+        resampling = Resampling(wanted.every, wanted.dead_after, round(wanted.until_share * training.steps))
+    if training.early_stop is not None:
+        others = schedule.annealing.steps if schedule.annealing else 0, resampling.until if resampling else 0
+        begins = max(schedule.warmup, schedule.l1_warmup, *others)
+        stopping = Stopping(training.early_stop.window, training.early_stop.gain, begins)
+    return Choices(training.clip_norm, stopping, resampling)
 
 
 def penalty_of(member: Member) -> Penalty:

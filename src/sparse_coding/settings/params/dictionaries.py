@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from sparse_coding.settings.params.choices import Chosen, WithK
+from sparse_coding.settings.params.choices import Chosen, WithK, WithResample
 from sparse_coding.settings.params.section import (
     Architecture,
     Count,
@@ -44,13 +44,13 @@ class _Weights(Own):
     )
 
 
-class Tied(WithL1, _Weights):
+class Tied(WithL1, WithResample, _Weights):
     """One matrix encodes and decodes."""
 
     lr: Positive = setting(2e-2, "Peak learning rate of Adam.", source="docs/decisions.md: default grid")
 
 
-class Untied(WithL1, _Weights):
+class Untied(WithL1, WithResample, _Weights):
     """An encoder and a decoder."""
 
     lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: default grid")
@@ -122,7 +122,7 @@ class BatchTopK(TopKAux):
     )
 
 
-class Gated(WithL1, Own):
+class Gated(WithL1, WithResample, Own):
     """A gate says which codes there are, a magnitude how large they are."""
 
     lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: Gated")

@@ -12,6 +12,7 @@ from sparse_coding.core.architectures.contract import Form, Parameters, Penalty,
 from sparse_coding.core.dictionary import keep_largest
 from sparse_coding.core.products import linear
 from sparse_coding.core.training.optimisers.contract import Optimiser, Rates
+from sparse_coding.core.training.resampling import QUIET, hear
 from sparse_coding.core.training.steps.seen import Seen
 from sparse_coding.core.training.steps.windows import Windows
 
@@ -51,6 +52,8 @@ def step(
         optimiser.move(form.centre, d_centre, rates)
     if windows and form.threshold:
         optimiser.move(form.threshold, windows.slopes, rates)
+    if QUIET in state:
+        hear(state, (codes > 0).any(0))
     return Seen(mse, l1_norm, positive / len(z), near=windows.count / len(z) if windows else 0.0)
 
 

@@ -14,6 +14,7 @@ from sparse_coding.core.architectures.contract import Form, Penalty, State
 from sparse_coding.core.finder import Screen
 from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.optimisers.contract import Rates
+from sparse_coding.core.training.resampling import QUIET, hear
 from sparse_coding.core.training.steps.seen import Seen
 from sparse_coding.core.training.steps.workspace import Workspace
 from sparse_coding.kernels import bounds, columns, pattern, rows, thresholds
@@ -58,6 +59,8 @@ def step(
             form, adam, begun, near, batch, form.slope_of_count(penalty.l0, seen.l0, x.shape, penalty.warm)
         )
         seen = replace(seen, near=int(near.starts[-1]) / len(x))
+    if QUIET in state:
+        hear(state, torch.from_numpy(np.diff(by_feature.starts) > 0))
     _move(form, adam, state, begun, by_feature, batch)
     return seen
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sparse_coding.core.architectures.contract import Form, State
 from sparse_coding.core.training.optimisers.contract import Optimiser, Rates
+from sparse_coding.core.training.resampling import QUIET, hear
 from sparse_coding.core.training.steps.seen import Seen
 
 
@@ -68,6 +69,8 @@ def step(
         optimiser.move(form.encoder, d_encoder, rates)
     along = (d_decoder * decoder).sum(2, keepdim=True)
     _move_decoder(form, optimiser, state, torch.addcmul(d_decoder, along, decoder, value=-1), rates)
+    if QUIET in state:
+        hear(state, (codes > 0).any(1))
     return saw
 
 
