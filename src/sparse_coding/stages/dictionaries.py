@@ -25,6 +25,7 @@ from sparse_coding import methods
 from sparse_coding.atomic import write_text
 from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
+from sparse_coding.core.controls import controlled, steps_of, trains
 from sparse_coding.core.training import feed, gpu, optimisers, processor
 from sparse_coding.core.training.annealing import Annealing
 from sparse_coding.core.training.choices import Choices
@@ -66,10 +67,10 @@ def run(
     """
     failures: list[NotFinite] = []
     names, size = list(settings.members), settings.training.side_by_side
-    label = f"dictionaries {settings.site} {settings.architecture} r{settings.ratio:g}"
+    label = f"dictionaries {settings.site} {settings.architecture} r{settings.ratio:g} {settings.control or ''}".strip()
     with (
         open_activations(activations) as file,
-        tqdm(total=settings.training.steps * len(names), desc=label, unit="step") as progress,
+        tqdm(total=_steps(settings) * len(names), desc=label, unit="step") as progress,
     ):
         _check_codes(settings, file)
         vectors = _trained_on(settings, file)
@@ -84,7 +85,7 @@ def run(
             keeping = (
                 Keeping(partial(_keep, members, at, of), 60 * settings.training.checkpoint_minutes) if at else NEVER
             )
-            batches = partial(_batches, settings.training, vectors, members[0].step)
+            batches = partial(_batches, settings, vectors, members[0].step)
             failed = _train(
                 members, batches, (mean, scale), settings.training, device, threads, progress.update, keeping
             )
@@ -193,16 +194,23 @@ def _keep(members: list[Trainee], at: dict[str, Path], of: str) -> None:
             print(f"{at[member.name]}: not kept ({error}); training goes on", file=sys.stderr)
 
 
-def _batches(settings: Training, vectors: Vectors, skip: int, ready: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
+def _batches(
+    settings: DictionariesSlice, vectors: Vectors, skip: int, ready: Callable[[Tensor], Tensor]
+) -> Iterator[Tensor]:
+    training = settings.training
     batches = stream.batches(
         vectors.split,
-        size=settings.batch,
-        seed=settings.shuffle_seed,
-        buffer_rows=settings.buffer_rows,
+        size=training.batch,
+        seed=training.shuffle_seed,
+        buffer_rows=training.buffer_rows,
         ready=ready,
         skip=skip,
     )
-    return islice(batches, settings.steps - skip)
+    return islice(batches, _steps(settings) - skip)
+
+
+def _steps(settings: DictionariesSlice) -> int:
+    return steps_of(settings.training.steps, settings.control)
 
 
 def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
@@ -210,17 +218,18 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
     n_feat = round(settings.ratio * d_act)
     if n_feat < 1:
         raise BadInput("grid.ratios", f"{settings.ratio:g}", f"at least {1 / d_act:g}: one feature for d_act {d_act}")
+    steps = _steps(settings)
     schedule = Schedule(
-        steps=training.steps,
+        steps=steps,
         lr=settings.own.lr,
-        warmup=round(training.warmup_share * training.steps),
-        decay=round(training.decay_share * training.steps),
-        l1_warmup=round(settings.penalty_warmup * training.steps),
-        annealing=_annealing(settings, min(d_act, n_feat)),
+        warmup=round(training.warmup_share * steps),
+        decay=round(training.decay_share * steps),
+        l1_warmup=round(settings.penalty_warmup * steps),
+        annealing=_annealing(settings, min(d_act, n_feat), steps),
     )
     return Trainee(
         name,
-        build(settings.architecture, settings.own.model_dump(mode="json")),
+        controlled(build(settings.architecture, settings.own.model_dump(mode="json")), settings.control),
         (n_feat, d_act),
         penalty_of(own),
         own.seed,
@@ -232,10 +241,10 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
     )
 
 
-def _annealing(settings: DictionariesSlice, first: int) -> Annealing | None:
+def _annealing(settings: DictionariesSlice, first: int, steps: int) -> Annealing | None:
     """From `first` codes on, for a kind that keeps k of them."""
-    share = getattr(settings.own, "k_anneal_share", None)
-    return Annealing(first, round(share * settings.training.steps)) if share else None
+    annealed = round((getattr(settings.own, "k_anneal_share", None) or 0) * steps)
+    return Annealing(first, annealed) if annealed else None
 
 
 def _choices(settings: DictionariesSlice, schedule: Schedule) -> Choices:
@@ -262,7 +271,8 @@ def _told(settings: DictionariesSlice) -> dict[str, Any]:
     del own["lr"]
     if training["optimiser"] == "adam":
         del training["optimiser"]
-    return training | WRITTEN_UNREAD.get(settings.architecture, {}) | own
+    untrained = {} if trains(settings.control) else {"steps": 0}
+    return training | WRITTEN_UNREAD.get(settings.architecture, {}) | own | untrained
 
 
 def _write(
@@ -279,6 +289,7 @@ def _write(
         "site": settings.site,
         "architecture": settings.architecture,
         "ratio": settings.ratio,
+        **({} if settings.control is None else {"control": settings.control}),
         "l1": own.l1,
         "k": own.k,
         **({} if own.l0 is None else {"l0_target": own.l0}),

@@ -22,7 +22,8 @@ def step(
     lr: float,
     clip_norm: float | None = None,
 ) -> Float[Tensor, " 4"]:
-    """Move all parameters of `optimiser` by one step on the batch `z`, and `state` as the architecture does.
+    """Move what is not held of the parameters of `optimiser` by one step on the batch `z`, `state` as the architecture
+    does.
 
     clip_norm: the largest norm of all slopes together; larger ones are scaled to it, None: none are.
 
@@ -31,11 +32,12 @@ def step(
     """
     parameters = optimiser.parameters
     architecture.before(parameters, state)
-    leaves = {name: parameter.detach().requires_grad_() for name, parameter in parameters.items()}
+    leaves = {name: each.detach().requires_grad_(not architecture.holds(name)) for name, each in parameters.items()}
+    moved = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
     with torch.enable_grad():
         terms = architecture.loss(leaves, state, z, penalty)
-    slopes: Sequence[Tensor] = torch.autograd.grad(terms.loss, list(leaves.values()), allow_unused=True)
-    for name, slope in zip(leaves, slopes, strict=True):
+    slopes: Sequence[Tensor] = torch.autograd.grad(terms.loss, list(moved.values()), allow_unused=True) if moved else ()
+    for name, slope in zip(moved, slopes, strict=True):
         if slope is None:
             raise BadInput(
                 f"{type(architecture).__name__}.loss", f"nothing of parameter {name!r}", "all of `init` in it"
@@ -43,7 +45,7 @@ def step(
     if clip_norm is not None:
         slopes = clipped(slopes, clip_norm)
     rates = optimiser.begin(lr)
-    for name, slope in zip(leaves, slopes, strict=True):
+    for name, slope in zip(moved, slopes, strict=True):
         optimiser.move(name, slope, rates)
     codes = terms.codes.detach()
     saw = torch.stack([terms.mse.detach(), codes.sum() / len(z), codes.sign().sum() / len(z), terms.loss.detach()])
