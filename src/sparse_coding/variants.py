@@ -1,6 +1,6 @@
 """The variants in which stage evaluation measures a dictionary, a row each: the same features with other codes.
 
-No torch. What makes one: core/variants/<name>.py.
+No torch. What makes one: core/variants/<name>.py; how figures draw it: figures/variant_looks.py.
 """
 
 from collections.abc import Iterable
