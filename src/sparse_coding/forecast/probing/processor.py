@@ -104,13 +104,16 @@ class Costs:
             settled = guess if self.l0 is None or strength != "l1" else self.l0
             total += training.member(given, own.own, own.architecture, (n_feat, width), settled, member.k)
         readings = -(-len(own.members) // given.side_by_side)
-        drawn = training.batch(given.batch, width, TORCH_DTYPES[self.sizes.params.activations.dtype])
-        file = disk.of_member(self._harvest_job(own.site), own.site, self.sizes)
-        return total + readings * given.steps * drawn + file * starting.hashed() / 2
+        read = self.sizes.read_width(own.site)
+        drawn = training.batch(given.batch, read, TORCH_DTYPES[self.sizes.params.activations.dtype])
+        return total + readings * given.steps * drawn + self._files(own.site) * starting.hashed() / 2
 
-    def _harvest_job(self, site: str) -> Planned:
+    def _files(self, site: str) -> int:
+        """Bytes of the vectors of a site."""
         every = jobs.of_params(self.sizes.params)
-        return every[jobs.harvest_of(self.sizes.params, site)]
+        harvests = [every[name] for name in jobs.harvests_of(self.sizes.params, site)]
+        made = [(job, place) for job in harvests for place in sites.places(site) if place in job.members]
+        return sum(disk.of_member(job, place, self.sizes) for job, place in made)
 
     def _fit(self, own: BaselinesSlice) -> float:
         return fitting.all_of(own, self.sizes.width(own.site), self.sizes.rows(own.site).train)
@@ -120,6 +123,8 @@ class Costs:
         refit_rows = min(own.evaluation.gain_refit_rows or 0, rows.train)
         total, rebuilt, subjects = 0.0, 0.0, 0
         for row in own.members.values():
+            if methods.of(row.kind).constant:
+                continue
             n_feat, iterations = self.sizes.features(own.site, row.kind, row.ratio), self._iterations(row.kind)
             refitted = self.sizes.params.evaluation.refits(row.kind)
             variants = 2 if refitted else 1

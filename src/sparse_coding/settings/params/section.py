@@ -8,6 +8,8 @@ from sparse_coding import methods
 
 Architecture = Literal[methods.LEARNED]  # type: ignore[valid-type]
 Baseline = Literal[methods.BASELINES]  # type: ignore[valid-type]
+OfSites = Literal[methods.OF_SITES]  # type: ignore[valid-type]
+OfPairs = Literal[methods.OF_PAIRS]  # type: ignore[valid-type]
 Signed = Literal[methods.SIGNED]  # type: ignore[valid-type]
 Optimiser = Literal[tuple(methods.OPTIMISERS)]  # type: ignore[valid-type]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
