@@ -56,6 +56,10 @@ class Method:
         """What dictionaries of it differ in along a line of a figure: those of a baseline in the k of its variants."""
         return self.strength or "k"
 
+    def variant(self, k: object) -> str:
+        """What figures add to the name of a baseline with k codes for each vector."""
+        return f" of rank {k}" if self.pairs else f" top-{k}"
+
     @property
     def column(self) -> str:
         """Where tables have what `varies_in` says."""

@@ -170,7 +170,7 @@ def described(table: pd.DataFrame, name: str) -> str:
     words = method(first["kind"], None if pd.isna(first["ratio"]) else float(first["ratio"]))
     row = methods.of(first["kind"])
     if row.strength is None:
-        return words + ("" if pd.isna(first["k"]) else f" top-{int(first['k'])}")
+        return words + ("" if pd.isna(first["k"]) else row.variant(int(first["k"])))
     return f"{words}, {methods.STRENGTHS[row.strength]} {float(first[row.column]):g}"
 
 

@@ -20,13 +20,16 @@ def broken(row: Mapping[str, Any]) -> list[str]:
     """What is wrong with the dictionary of an evaluation `row`, in a few words each; empty where nothing is.
 
     Reads kind, l0, fvu (None or NaN: not defined), dead and n_feat. Dead features count of trained dictionaries only:
-    a direction of PCA that is never among the k largest is no fault of its making. A baseline without features has an
-    L0 of 0.
+    a direction of PCA that is never among the k largest is no fault of its making. A baseline without features is
+    what it is.
     """
-    fvu, found = row["fvu"], []
+    fvu: float | None = row["fvu"]
+    found: list[str] = []
+    if methods.of(row["kind"]).constant:
+        return found
     if fvu is not None and fvu > HIGHEST_FVU:
         found.append(f"FVU {fvu:.4g}")
-    if row["l0"] < LOWEST_L0 and not methods.of(row["kind"]).constant:
+    if row["l0"] < LOWEST_L0:
         found.append(f"L0 {row['l0']:.2g}")
     if methods.is_learned(row["kind"]) and row["dead"] > MOST_DEAD * row["n_feat"]:
         found.append(f"{row['dead']:.0f} of {row['n_feat']:.0f} features dead")
