@@ -28,6 +28,7 @@ def load_dictionary(
     architecture: str | None = None,
     l0: float | None = None,
     ratio: float | None = None,
+    control: str | None = None,
     gain_refit: bool = False,
     stale: bool = False,
     results: str | os.PathLike[str] | None = None,
@@ -36,21 +37,23 @@ def load_dictionary(
 
     path: its file. Otherwise `site`, `architecture` (`tied`, `topk`, ..., or a baseline such as `pca`) and, where
     several fit, `l0`: the one whose L0 on held-out vectors is nearest is taken, if it is within a factor of 2. `ratio`
-    narrows the choice.
+    narrows the choice. control: one with something held in its training (`frozen_decoder`, ...); without it none is
+    taken.
     gain_refit: with its codes multiplied by the gains that stage evaluation fitted against shrinkage.
     stale: a choice also among dictionaries of other settings or inputs than params.yaml asks for, or measured before
     they were replaced; without it these are refused.
     results: the results folder; without it the one that `path` lies in, else `results`.
 
-    The dictionary knows its `name`, `site`, `kind`, `variant`, `l0`, `fvu` and `path`, as far as its file and the
-    tables beside it tell. A file is held against its stamp; where there is none, a line on stderr says so.
+    The dictionary knows its `name`, `site`, `kind`, `control`, `variant`, `l0`, `fvu` and `path`, as far as its file
+    and the tables beside it tell. A file is held against its stamp; where there is none, a line on stderr says so.
 
     Raises BadInput where a file is damaged or is not that of its stamp; and, saying what there is, where nothing was
     evaluated yet or nothing fits.
     """
     if path is not None:
-        if (site, architecture, l0, ratio) != (None, None, None, None):
-            raise BadInput("load_dictionary", "a path and a choice", "a path, or site=, architecture=, l0= and ratio=")
+        if (site, architecture, l0, ratio, control) != (None,) * 5:
+            wanted = "a path, or site=, architecture=, l0=, ratio= and control="
+            raise BadInput("load_dictionary", "a path and a choice", wanted)
         return _loaded(_of_path(Path(path).expanduser(), results, needed=gain_refit), gain_refit)
     if site is None or architecture is None:
         raise BadInput("load_dictionary", f"site={site!r}, architecture={architecture!r}", "a path, or both of these")
@@ -58,7 +61,7 @@ def load_dictionary(
         _check_number(name, number)
     folder = Path(results or "results").expanduser()
     rows = _rows(folder, site)
-    row = _nearest(_narrowed(rows, site, architecture, ratio), l0)
+    row = _nearest(_narrowed(rows, site, architecture, ratio, control), l0)
     if not stale:
         _check_wanted(folder, row)
     return _loaded(
@@ -123,6 +126,7 @@ def _loaded(chosen: _Chosen, gain_refit: bool) -> Dictionary:
         name=row.get("name", chosen.path.stem),
         site=row.get("site", made.get("site")),
         kind=row.get("kind", _kind(made)),
+        control=row.get("control", made.get("control")),
         variant=variant,
         l0=measured.get("l0"),
         fvu=measured.get("fvu"),
@@ -158,7 +162,7 @@ def _check_row(chosen: _Chosen, made: Row) -> None:
     """Raise BadInput where a file says that it is something else than its name in the table."""
     named = made | {"kind": _kind(made)}
     for row in chosen.rows:
-        for column in ("site", "kind", "ratio", "l1", "k", "l0_target"):
+        for column in ("site", "kind", "ratio", "l1", "k", "l0_target", "control"):
             if named.get(column) not in (None, row[column]):
                 raise BadInput(
                     chosen.path, f"a dictionary of {column} {named[column]}", f"{row[column]}, as the table says"
@@ -234,8 +238,11 @@ def _check_number(name: str, number: object) -> None:
         raise BadInput(f"load_dictionary: {name}", repr(number), "a number above 0")
 
 
-def _narrowed(rows: list[Row], site: str, architecture: str, ratio: float | None) -> list[Row]:
-    plain = [row for row in rows if row["variant"] == "plain"]
+def _narrowed(rows: list[Row], site: str, architecture: str, ratio: float | None, control: str | None) -> list[Row]:
+    plain = [row for row in rows if row["variant"] == "plain" and row["control"] == control]
+    if not plain:
+        there = dict.fromkeys(row["control"] for row in rows if row["control"] is not None)
+        raise BadInput("load_dictionary: control", repr(control), f"one of {', '.join(there)}" if there else "None")
     of_kind = [row for row in plain if row["kind"] == architecture]
     if not of_kind:
         kinds = dict.fromkeys(row["kind"] for row in plain)

@@ -12,6 +12,14 @@ from sparse_coding.errors import BadInput
 Strength = Literal["l1", "k", "l0"]  # the lists of `grid` that make members of one cell
 COUNTING: tuple[Strength, ...] = ("k", "l0")  # codes of a vector, so that there are no more of them than features
 STRENGTHS: dict[Strength, str] = {"l1": "L1", "k": "k", "l0": "L0 target"}  # as figures name them
+# What a dictionary may be trained without, to see what that adds: core.controls. As figures name them.
+Control = Literal["frozen_decoder", "soft_frozen_decoder", "frozen_encoder", "step0"]
+CONTROLS: dict[Control, str] = {
+    "frozen_decoder": "frozen decoder",
+    "soft_frozen_decoder": "soft-frozen decoder",
+    "frozen_encoder": "frozen encoder",
+    "step0": "before training",
+}
 # As tables name them: there `l0` is the measured one.
 COLUMNS: dict[Strength, str] = {"l1": "l1", "k": "k", "l0": "l0_target"}
 
@@ -27,6 +35,7 @@ class Method:
     and so all of them that its key sees. original: what of it the code of Cunningham et al. 2023 had otherwise.
     pairs: one of a pair of places, from one to the other, and of no single place. skip: with a matrix of [d_in, d_out]
     beside the codes. constant: a baseline without features.
+    bare: nothing but its matrices is trained, so that with a frozen decoder nothing would be.
     """
 
     kind: str
@@ -45,11 +54,17 @@ class Method:
     pairs: bool = False
     skip: bool = False
     constant: bool = False
+    bare: bool = False
 
     @property
     def is_learned(self) -> bool:
         """Whether it is trained by gradient descent, in a cell of the grid."""
         return self.strength is not None
+
+    def has_control(self, control: Control | None) -> bool:
+        """Whether it has such a control; None: itself. One matrix is not frozen by halves."""
+        without: set[Control | None] = {"frozen_encoder"} if self.matrices == 1 else set()
+        return control not in without | ({"frozen_decoder"} if self.bare else set())
 
     @property
     def varies_in(self) -> Strength:

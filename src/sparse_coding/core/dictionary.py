@@ -100,7 +100,7 @@ class Dictionary(Provenance):
         to = f" to {self.d_out}" if self.d_in != self.d_out else ""
         beside = None if self.skip is None else "with a skip"
         shape = f"[{self.n_feat}, {self.d_act}{to}]"
-        parts = [self.name, self.site, kind, beside, variant, shape, *measured, self.path]
+        parts = [self.name, self.site, kind, self.control, beside, variant, shape, *measured, self.path]
         return f"Dictionary({', '.join(part for part in parts if part)})"
 
     @property

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from sparse_coding import methods
 from sparse_coding.figures import crossings, layout
 from sparse_coding.figures.curves import BOUNDS, LOWEST_L0, Curve, inside, limits
-from sparse_coding.figures.style import DARK, SMALL, TEXT
+from sparse_coding.figures.style import DARK, SMALL, TEXT, greyed
 from sparse_coding.figures.subject import Kept
 
 MOST_TICKS = 8
@@ -91,7 +91,7 @@ def _bars(axes: Axes, points: pd.DataFrame, line: Curve, measure: str) -> None:
         xerr=spread("l0", axes.get_xlim()),
         yerr=spread(measure, axes.get_ylim()),
         fmt="none",
-        ecolor=line.look.colour,
+        ecolor=line_format(line)["color"],
         elinewidth=0.9,
         alpha=0.7,
     )
@@ -138,7 +138,9 @@ def _mark_crossings(axes: Axes, lines: list[Curve]) -> None:
 
 
 def line_format(line: Curve) -> dict:
-    """How a line is drawn, here and in the legend: the gain refit is dotted with open markers."""
+    """How a line is drawn, here and in the legend: the gain refit is dotted with open markers, a control thin too."""
+    if line.control is not None:
+        return _of_control(line)
     learned = methods.is_learned(line.kind)
     return {
         "color": line.look.colour,
@@ -150,6 +152,23 @@ def line_format(line: Curve) -> dict:
         "markeredgewidth": 1.0 if line.refit else 0.5,
         "linewidth": 1.2 if line.refit else (1.9 if learned else 1.5),
         "zorder": 3 if learned else 2.5,
+    }
+
+
+def _of_control(line: Curve) -> dict:
+    """Greyish beside the line of its kind, with a dash pattern a control."""
+    colour = greyed(line.look.colour)
+    place = list(methods.CONTROLS).index(line.control)  # type: ignore[arg-type]
+    return {
+        "color": colour,
+        "marker": line.look.marker,
+        "linestyle": (0, (1, 1.5 + place)),
+        "markersize": 4,
+        "markerfacecolor": "white",
+        "markeredgecolor": colour,
+        "markeredgewidth": 0.8,
+        "linewidth": 1.0,
+        "zorder": 2.2,
     }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sparse_coding import methods, roles
-from sparse_coding.figures.style import Look, look, method
+from sparse_coding.figures.style import Look, control_of, look, method
 
 # With top-k, which takes signs; random directions are ill-conditioned.
 DRAWN_BASELINES = tuple(kind for kind in methods.BASELINES if methods.of(kind).signed and kind != roles.REFERENCE)
@@ -20,7 +20,7 @@ _MEASURES = ("l0", *BOUNDS)
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One line: dictionaries that differ in L1, k or wished L0 only.
+    """One line: dictionaries that differ in L1, k or wished L0 only. control: what was held in their training.
 
     points: a row per L1, k or wish in the order of L0, with l0, fvu, loss_recovered, final_fvu and their `_low` and
     `_high` (95 % intervals), and whether one of its dictionaries is `broken`; the mean over seeds, with the widest
@@ -33,12 +33,13 @@ class Curve:
     seeds: int
     points: pd.DataFrame
     look: Look
+    control: str | None = None
 
     @property
     def label(self) -> str:
         """Its name in the legend."""
         about = methods.of(self.kind)
-        return method(self.kind, self.ratio) + ("" if about.is_learned else about.variant("k"))
+        return method(self.kind, self.ratio, self.control) + ("" if about.is_learned else about.variant("k"))
 
     @property
     def along(self) -> str:
@@ -55,17 +56,23 @@ class Curve:
 
 
 def curves(evaluation: pd.DataFrame) -> list[Curve]:
-    """All lines of a site, from its evaluation table: learned ones, their gain refit, top-k baselines."""
+    """All lines of a site, from its evaluation table: learned ones, their gain refit, their controls, top-k baselines.
+
+    Of a control no refit is drawn: its line would be that of a variant of a variant.
+    """
     learned = evaluation[evaluation["kind"].isin(methods.LEARNED)]
     topk = evaluation[evaluation["kind"].isin(DRAWN_BASELINES) & evaluation["k"].notna()]
     topk = topk[topk["variant"] == "plain"]
     # Without an L1 there is no shrinkage for a gain to undo.
     shrunk = [kind for kind in methods.LEARNED if methods.of(kind).strength == "l1"]
-    learned = learned[(learned["variant"] == "plain") | learned["kind"].isin(shrunk)]
-    groups = ["kind", "ratio", "variant"]
+    refitted = learned["kind"].isin(shrunk) & learned["control"].isna()
+    learned = learned[(learned["variant"] == "plain") | refitted]
+    groups = ["kind", "ratio", "control", "variant"]
     found = [_curve(rows, learned) for part in (learned, topk) for _, rows in part.groupby(groups, dropna=False)]
-    order = (*methods.LEARNED, *DRAWN_BASELINES)
-    return sorted(found, key=lambda curve: (order.index(curve.kind), curve.ratio or 0, curve.refit))
+    order, held = (*methods.LEARNED, *DRAWN_BASELINES), (None, *methods.CONTROLS)
+    return sorted(
+        found, key=lambda curve: (order.index(curve.kind), curve.ratio or 0, held.index(curve.control), curve.refit)
+    )
 
 
 def _curve(rows: pd.DataFrame, learned: pd.DataFrame) -> Curve:
@@ -77,7 +84,13 @@ def _curve(rows: pd.DataFrame, learned: pd.DataFrame) -> Curve:
     numbers = rows.reindex(columns=list(how)).astype(float).assign(broken=rows["broken"].notna())
     points = numbers.groupby(rows[methods.of(kind).column].astype(float)).agg(how | {"broken": "max"}).sort_values("l0")
     return Curve(
-        kind, ratio, first.variant == "gain_refit", int(rows["seed"].nunique()), points, look(kind, ratio, ratios)
+        kind,
+        ratio,
+        first.variant == "gain_refit",
+        int(rows["seed"].nunique()),
+        points,
+        look(kind, ratio, ratios),
+        control_of(first.control),
     )
 
 

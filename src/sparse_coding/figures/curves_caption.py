@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from sparse_coding import methods, roles
+from sparse_coding.core import controls
 from sparse_coding.core.metrics import headline, soundness
 from sparse_coding.figures import crossings, curves, panels
 from sparse_coding.figures.crossings import Against
@@ -14,6 +15,12 @@ from sparse_coding.figures.records import records
 from sparse_coding.figures.scores import described
 from sparse_coding.figures.subject import Subject
 
+HELD = {  # what each control is, in words
+    "frozen_decoder": "with a frozen decoder its random rows stay as they were drawn",
+    "soft_frozen_decoder": f"the rows of a soft-frozen one stay within a cosine of {controls.COSINE:g} of these",
+    "frozen_encoder": "with a frozen encoder the decoder is trained and random rows read",
+    "step0": "before training nothing was learned",
+}
 MOST_NAMED = 6  # more lines than this are counted, not named
 
 
@@ -32,7 +39,13 @@ def sentences(subject: Subject, evaluation: pd.DataFrame, lines: list[Curve], th
     if any(line.known(each)[f"{each}_low"].notna().any() for line, each in drawn):
         widest = ", the widest of the seeds" if any(line.seeds > 1 for line in lines) else ""
         found.append(f"Thin bars are 95 % intervals{widest}.")
-    found += [*_crossings(subject, plain), *_unsigned(evaluation, there), *_broken(evaluation), *_beyond(drawn)]
+    found += [
+        *_held(plain),
+        *_crossings(subject, plain),
+        *_unsigned(evaluation, there),
+        *_broken(evaluation),
+        *_beyond(drawn),
+    ]
     if measure is not None:
         found += _kept(subject, evaluation, lines, there[panels.KEPT])
     return " ".join(found)
@@ -45,6 +58,12 @@ def _points(lines: Sequence[Curve]) -> list[str]:
     *others, last = [words for words in methods.STRENGTHS.values() if any(line.along == words for line in long)] or [""]
     along = f"{', '.join(others)} or {last}" if others else last
     return [f"{point}; {along} varies along a line." if along else f"{point}."]
+
+
+def _held(lines: Sequence[Curve]) -> list[str]:
+    """What the lines of controls are."""
+    there = [words for control, words in HELD.items() if any(line.control == control for line in lines)]
+    return [f"Thin dotted lines are controls: {'; '.join(there)}."] if there else []
 
 
 def _crossings(subject: Subject, lines: list[Curve]) -> list[str]:

@@ -57,6 +57,7 @@ class Evaluated:
     dictionary: Dictionary
     gain: Tensor | None
     reconstruction: Reconstruction
+    told: dict[str, Any]  # by its file, of how it was made
 
 
 def run(
@@ -155,7 +156,7 @@ class HeldOut:
 def _variants(
     settings: Evaluation, file: SiteVectors, held_out: HeldOut, described: Described, path: Path
 ) -> list[Evaluated]:
-    dictionary = dictionary_files.load(path)
+    dictionary, told = dictionary_files.load_with_settings(path)
     widths = dictionary.d_in, dictionary.d_out
     if widths != (file.d_in, file.d_out):
         words = " to ".join(map(str, dict.fromkeys(widths)))
@@ -168,7 +169,7 @@ def _variants(
     for gain, measured in zip(gains, held_out.measure(dictionary, gains), strict=True):
         variant = dictionary if gain is None else dictionary.with_gain(gain)
         name = "plain" if gain is None else "gain_refit"
-        found.append(Evaluated(described, path, name, variant, gain, measured))
+        found.append(Evaluated(described, path, name, variant, gain, measured, told))
     return found
 
 
@@ -215,6 +216,7 @@ def _row(settings: EvaluationSlice, evaluated: Evaluated, spliced: dict[str, Any
         "site": settings.site,
         "variant": evaluated.variant,
         "path": evaluated.path.as_posix(),
+        "steps_taken": evaluated.told.get("steps_taken"),
         "n_feat": dictionary.n_feat,
         "d_act": dictionary.d_act,
         **found.l0.columns("l0"),

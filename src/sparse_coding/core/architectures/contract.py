@@ -106,6 +106,15 @@ class Architecture:
         """The licence, or None."""
         return None
 
+    @property
+    def matrices(self) -> tuple[str, str]:
+        """The parameters that encode and decode, of unit rows at first; one name twice where one matrix does both."""
+        return ("encoder", "decoder") if self.form is None else (self.form.encoder, self.form.decoder)
+
+    def holds(self, name: str) -> bool:
+        """Whether a parameter stays where it is: no step that differentiates `loss` moves it."""
+        return False
+
     def init(self, n_feat: int, d_act: int, generator: torch.Generator) -> Parameters:
         """Parameters before training, float32, a function of the generator's seed."""
         raise NotImplementedError

@@ -81,7 +81,8 @@ def unfinished(own: DictionariesSlice, sizes: Sizes) -> int:
     n_feat = sizes.features(own.site, own.architecture, own.ratio)
     copies = 1 + methods.OPTIMISERS[own.training.optimiser].moments
     together = min(len(own.members), own.training.side_by_side)
-    return copies * FLOAT * weights(n_feat, d_in, d_out, own.architecture) * together
+    began = n_feat * d_out if own.control == "soft_frozen_decoder" else 0  # rows as they were drawn
+    return FLOAT * (copies * weights(n_feat, d_in, d_out, own.architecture) + began) * together
 
 
 def _stamp(job: Planned, sizes: Sizes) -> int:

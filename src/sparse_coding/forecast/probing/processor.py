@@ -1,6 +1,7 @@
 """Processor seconds of each job, from probes."""
 
 from sparse_coding import methods
+from sparse_coding.core.controls import steps_of
 from sparse_coding.core.metrics.ratios import MOST_CLUSTERS
 from sparse_coding.core.threads import one_thread
 from sparse_coding.forecast.counting import corpus, disk
@@ -102,11 +103,11 @@ class Costs:
         for member in own.members.values():
             guess = settled_l0(strength, getattr(member, strength), n_feat, width, off)
             settled = guess if self.l0 is None or strength != "l1" else self.l0
-            total += training.member(given, own.own, own.architecture, (n_feat, width), settled, member.k)
+            total += training.member(given, own.own, own.architecture, (n_feat, width), settled, member.k, own.control)
         readings = -(-len(own.members) // given.side_by_side)
-        read = self.sizes.read_width(own.site)
+        read, taken = self.sizes.read_width(own.site), steps_of(given.steps, own.control)
         drawn = training.batch(given.batch, read, TORCH_DTYPES[self.sizes.params.activations.dtype])
-        return total + readings * given.steps * drawn + self._files(own.site) * starting.hashed() / 2
+        return total + readings * taken * drawn + self._files(own.site) * starting.hashed() / 2
 
     def _files(self, site: str) -> int:
         """Bytes of the vectors of a site."""

@@ -101,14 +101,19 @@ class SiteVectors:
     @property
     def scale(self) -> float | Float[Tensor, " d_act"]:
         """The mean length of training vectors around their mean; of a pair, of each place, for each dimension."""
-        if len(self.files) == 1:
-            return self.files[0].mean_norm
-        return torch.cat([torch.full_like(file.mean, file.mean_norm) for file in self.files])
+        return scale_of([file.mean_norm for file in self.files], [file.d_act for file in self.files])
 
     def split(self, name: SplitName) -> Split | SideBySide:
         """The split called `name`. Raises BadInput where there is none, or rows of a pair are of different tokens."""
         parts = [file.split(name) for file in self.files]
         return parts[0] if len(parts) == 1 else SideBySide(*parts)
+
+
+def scale_of(lengths: list[float], widths: list[int]) -> float | Float[Tensor, " d_act"]:
+    """One length of one place; of two, of each dimension that of its place."""
+    if len(lengths) == 1:
+        return lengths[0]
+    return torch.cat([torch.full((width,), length) for length, width in zip(lengths, widths, strict=True)])
 
 
 @contextmanager

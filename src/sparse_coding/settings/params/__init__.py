@@ -34,6 +34,7 @@ from sparse_coding.settings.params.model import Model
 from sparse_coding.settings.params.section import (
     Architecture,
     Baseline,
+    Control,
     Count,
     NonNegative,
     Positive,
@@ -58,6 +59,7 @@ __all__ = [
     "Baselines",
     "Caps",
     "Connection",
+    "Control",
     "Dataset",
     "Dictionaries",
     "Evaluation",
@@ -91,6 +93,7 @@ class Only(Section):
     sites: tuple[str, ...] | None = None
     architectures: tuple[Architecture, ...] | None = None
     ratios: tuple[Positive, ...] | None = None
+    controls: tuple[Control, ...] | None = None  # [] for none of them: what they control is there in any case
 
 
 class Grid(Section):
@@ -103,9 +106,9 @@ class Grid(Section):
     )
     architectures: tuple[Architecture, ...] = setting(
         ("tied", "untied", "topk"),
-        "`tied` and `untied` are ReLU with an L1 penalty, `topk` keeps the k largest codes, `jumprelu` those above a "
-        "threshold: docs/what-there-is.md.",
-        source="Cunningham et al. 2023; Gao et al. 2024 for TopK; Rajamanoharan et al. 2024 for JumpReLU",
+        "Kinds of sparse autoencoder, each with the strength that its members differ in (l1, k or l0): "
+        "docs/what-there-is.md.",
+        source="Cunningham et al. 2023; of the others: docs/what-there-is.md",
     )
     ratios: tuple[Positive, ...] = setting((1, 2, 4), "Features per activation dimension.", unit="features / dimension")
     l1: tuple[NonNegative, ...] = setting(
@@ -113,19 +116,30 @@ class Grid(Section):
         "Weights of the L1 penalty, on activations scaled to unit mean norm (ReLU architectures).",
         unit="loss / code",
     )
-    k: tuple[Count, ...] = setting((4, 8, 16, 32), "Codes kept for each vector (TopK).", unit="codes / vector")
+    k: tuple[Count, ...] = setting(
+        (4, 8, 16, 32), "Codes kept for each vector, or on average (kinds of TopK).", unit="codes / vector"
+    )
     l0: tuple[Positive, ...] = setting(
         (8, 16, 32),
         "Codes wished for each vector, on average, on which training settles (JumpReLU).",
         unit="codes / vector",
     )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = setting((0,), "Seeds of the initial weights.")
+    controls: tuple[Control, ...] = setting(
+        (),
+        "Dictionaries beside each cell of which something is held: `frozen_decoder` and `frozen_encoder` stay random "
+        "unit rows, those of `soft_frozen_decoder` within a cosine of 0.8 of these; `step0` is not trained. With one "
+        "matrix there is no frozen encoder.",
+        source="arXiv:2602.14111",
+    )
     only: tuple[Only, ...] = setting(
         (), "Parts of the product to train; empty means all of it. A part that matches nothing is refused."
     )
 
     _lists = field_validator("sites", "architectures", "ratios", "seeds")(filled_and_distinct)
-    _strengths = field_validator("l1", "k", "l0")(distinct)  # filled where an architecture takes it: grid_checks
+    _strengths = field_validator("l1", "k", "l0", "controls")(
+        distinct
+    )  # filled where an architecture takes it: grid_checks
     _names = field_validator("ratios", "l1", "l0")(named_apart)
 
 

@@ -11,6 +11,7 @@ Baseline = Literal[methods.BASELINES]  # type: ignore[valid-type]
 OfSites = Literal[methods.OF_SITES]  # type: ignore[valid-type]
 OfPairs = Literal[methods.OF_PAIRS]  # type: ignore[valid-type]
 Signed = Literal[methods.SIGNED]  # type: ignore[valid-type]
+Control = methods.Control
 Optimiser = Literal[tuple(methods.OPTIMISERS)]  # type: ignore[valid-type]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
