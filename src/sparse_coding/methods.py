@@ -99,7 +99,7 @@ _ROWS = (
     Method("batchtopk", "BatchTopK", "k", 2, "#56B4E9", "<", "Bussmann et al. 2024", vectors=3),
     Method("topk_aux", "TopK, aux-k", "k", 2, "#D55E00", ">", "Gao et al. 2024", (0, (5, 2))),
     Method("gated", "Gated", "l1", 2, "#E69F00", "p", "Rajamanoharan et al. 2024", vectors=3),
-    Method("matryoshka", "Matryoshka", "k", 2, "#F0E442", "8", "Bussmann et al. 2025"),
+    Method("matryoshka", "Matryoshka", "k", 2, "#F0E442", "8", "Bussmann et al. 2025", vectors=3),
     Method("transcoder", "transcoder", "k", 2, "#0072B2", "H", "Dunefsky et al. 2024", pairs=True),
     Method("skip_transcoder", "skip transcoder", "k", 2, "#D55E00", "P", "Paulo et al. 2025", pairs=True, skip=True),
     Method("pca", "PCA", None, 1, "#111111", "D", "Pearson 1901", (0, (5, 2)), signed=True, original="all"),

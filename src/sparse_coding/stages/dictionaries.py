@@ -276,12 +276,7 @@ def _told(settings: DictionariesSlice) -> dict[str, Any]:
 
 
 def _write(
-    settings: DictionariesSlice,
-    member: Trainee,
-    mean: Tensor,
-    scale: Any,
-    output: Path,
-    left_out: dict[str, float] | None,
+    settings: DictionariesSlice, member: Trainee, mean: Tensor, scale: Any, output: Path, left_out: dict | None
 ) -> None:
     own = settings.members[member.name]
     dictionary = member.architecture.fold(member.parameters, member.state, mean, scale, penalty_of(own))

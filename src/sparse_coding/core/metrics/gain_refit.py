@@ -8,9 +8,6 @@ This is a quadratic in g, with  A_ij = (sum c_i c_j) (d_i . d_j)  and  b_i = sum
 
     minimise  g A g - 2 b g   over  g >= 0.
 
-Where another place is put together, by a transcoder, its vector less what `skip` adds stands for x, and the centre is
-that of this place.
-
 Which codes are zero stays as it is, so L0 and interpretability scores do not change, save for a feature whose
 best gain is 0. Wright & Sharkey 2024 ("Addressing feature suppression in SAEs") refit with the same aim.
 """
@@ -24,7 +21,6 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from sparse_coding.core.cut import Cut
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.core.metrics.bounded_squares import bounded_squares
 
@@ -32,42 +28,26 @@ ROWS = 1024  # vectors encoded at a time: their codes stay in the cache of the p
 SPARSE = 0.05  # share of codes that are not 0, below which a product that skips the others is faster
 
 
-WHOLE = Cut()
-
-
-def gain_refit(
-    dictionary: Dictionary, batches: Iterable[Float[Tensor, "_ d_act"]], cut: Cut = WHOLE
-) -> Float[Tensor, " n_feat"]:
+def gain_refit(dictionary: Dictionary, batches: Iterable[Float[Tensor, "_ d_act"]]) -> Float[Tensor, " n_feat"]:
     """The best gain of each feature, at least 0, over the vectors of `batches`; for `Dictionary.with_gain`.
-
-    cut: where vectors of two places are side by side.
 
     Sums are float64; memory is a few times n_feat^2 of them. Where the best gains are not unique (a feature that never
     fires, two equal features) they are the ones nearest to 1, that is to no change.
     """
-    atoms = dictionary.atoms.double()
+    atoms, centre = dictionary.atoms.double(), dictionary.centre.double()
     gram = torch.zeros(dictionary.n_feat, dictionary.n_feat, dtype=torch.float64)
     seen = torch.zeros_like(atoms)
-    for z in (part for batch in batches for part in batch.split(ROWS)):
-        _add_products(gram, seen, dictionary.encode(cut.source(z)).double(), _for_codes(dictionary, z, cut))
+    for x in (part for batch in batches for part in batch.split(ROWS)):
+        _add_products(gram, seen, dictionary.encode(x).double(), x.double() - centre)
     gain = nonnegative_gains((gram * (atoms @ atoms.T)).numpy(), (seen * atoms).sum(dim=1).numpy())
     return torch.from_numpy(gain).to(dictionary.gain.dtype)
 
 
-def _for_codes(dictionary: Dictionary, z: Float[Tensor, "row d_act"], cut: Cut) -> Float[Tensor, "row d_out"]:
-    """What the codes are to put together."""
-    centre = dictionary.centre if dictionary.out_centre is None else dictionary.out_centre
-    wanted = cut.target(z).double() - centre.double()
-    if dictionary.skip is None:
-        return wanted
-    return wanted - (cut.source(z).double() - dictionary.centre.double()) @ dictionary.skip.double()
-
-
 def _add_products(
     gram: Float[Tensor, "n_feat n_feat"],
-    seen: Float[Tensor, "n_feat d_out"],
+    seen: Float[Tensor, "n_feat d_act"],
     codes: Float[Tensor, "row n_feat"],
-    x: Float[Tensor, "row d_out"],
+    x: Float[Tensor, "row d_act"],
 ) -> None:
     """Add codes.T @ codes to `gram` and codes.T @ x to `seen`; codes that are 0 cost nothing where most are."""
     if np.count_nonzero(codes.numpy()) < SPARSE * codes.numel():

@@ -21,6 +21,7 @@ from sparse_coding.settings.slices import (
     AutointerpSlice,
     BaselinesSlice,
     DatasetSlice,
+    Described,
     DictionariesSlice,
     EvaluationSlice,
     ImportSlice,
@@ -127,12 +128,14 @@ class Costs:
             if methods.of(row.kind).constant:
                 continue
             n_feat, iterations = self.sizes.features(own.site, row.kind, row.ratio), self._iterations(row.kind)
-            refitted = self.sizes.params.evaluation.refits(row.kind)
-            variants = 2 if refitted else 1
+            asked = self.sizes.params.evaluation.variants_of(row.kind, row.k)
+            variants, fitted = 1 + len(asked), sum(each.is_fitted for each in asked)
+            pursued = self._pursued(own.site, row, n_feat) if fitted < len(asked) else 0.0
             total += rows.held_out * evaluating.measured(n_feat, width, row.k, iterations, variants)
-            if refitted:
-                total += refit_rows * evaluating.refitted(n_feat, width) + evaluating.solved(n_feat)
-            rebuilt += variants * evaluating.reconstructed(n_feat, width, row.k, iterations)
+            total += rows.held_out * pursued
+            if fitted:
+                total += fitted * (refit_rows * evaluating.refitted(n_feat, width) + evaluating.solved(n_feat))
+            rebuilt += variants * evaluating.reconstructed(n_feat, width, row.k, iterations) + pursued
             subjects += variants
         documents = min(MOST_CLUSTERS, rows.held_out // DOCUMENT_TOKENS + 1)
         total += subjects * INTERVALS[0] * evaluating.interval(documents)
@@ -146,6 +149,12 @@ class Costs:
         spliced = (subjects + ABLATIONS * parts) * (above * network.block + network.head + network.compared) + rebuilt
         clean = parts * (CLEAN * (self.sizes.model.layers * network.block + network.head) + 2 * network.compared)
         return total + tokens * (spliced + clean)
+
+    def _pursued(self, site: str, row: Described, n_feat: int) -> float:
+        """Seconds a vector of its codes by matching pursuit, of as many as it has of its own."""
+        width, about = self.sizes.width(site), methods.of(row.kind)
+        steps = settled_l0(about.varies_in, getattr(row, about.column), n_feat, width)
+        return evaluating.pursued(n_feat, width, max(round(steps), 1))
 
     def _iterations(self, kind: str) -> int | None:
         """Of non-negative least squares, for each vector."""

@@ -134,10 +134,10 @@ def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
     return values
 
 
-class Matryoshka(WithK, Own):
-    """The k largest codes are kept, and prefixes of the features are trained to do by themselves."""
+class Matryoshka(BatchTopK):
+    """As BatchTopK, and prefixes of the features are trained to do by themselves."""
 
-    lr: Positive = setting(4e-3, "Peak learning rate of Adam.", source="docs/decisions.md: Matryoshka")
+    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: Matryoshka")
     prefixes: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], AfterValidator(_ascending)] = setting(
         (1 / 32, 3 / 32, 7 / 32, 15 / 32),
         "Lengths of the prefixes, ascending; all features are one more.",
