@@ -146,6 +146,26 @@ class Matryoshka(BatchTopK):
     )
 
 
+class Transcoder(WithK, Own):
+    """Of a pair of places: the k largest codes of one are kept, and the other is put together from them."""
+
+    lr: Positive = setting(4e-3, "Peak learning rate of Adam.", source="docs/decisions.md: transcoders")
+    aux_weight: NonNegative = setting(
+        1.0,
+        "Weight of the auxiliary loss of dead features; 0: none.",
+        unit="loss",
+        source="docs/decisions.md: transcoders; Gao et al. 2024 have 1/32",
+    )
+    dead_after: Count = setting(
+        20_000, "A feature is dead that none of so many vectors in a row kept.", unit="vectors",
+        source="docs/decisions.md: TopK with aux-k",
+    )  # fmt: skip
+
+
+class SkipTranscoder(Transcoder):
+    """With a linear map from one place to the other beside the codes."""
+
+
 class Training(Chosen, Optimisation):
     """How a sparse autoencoder is trained, whatever its architecture."""
 
@@ -204,6 +224,9 @@ class Dictionaries(Training):
     topk_aux: TopKAux = setting(TopKAux(), "What only `topk_aux` reads.")
     gated: Gated = setting(Gated(), "What only `gated` reads.")
     matryoshka: Matryoshka = setting(Matryoshka(), "What only `matryoshka` reads.")
+
+    transcoder: Transcoder = setting(Transcoder(), "What only `transcoder` reads.")
+    skip_transcoder: SkipTranscoder = setting(SkipTranscoder(), "What only `skip_transcoder` reads.")
 
     def of(self, architecture: Architecture) -> Own:
         """The section of one architecture."""
