@@ -2,6 +2,7 @@
 
     codes = gain * activation((x - centre) @ encoder.T + bias)        non-negative, [..., n_feat]
     x_hat = codes @ decoder + (out_centre or centre)                  [..., d_out]
+    x_hat += (x - centre) @ skip        where there is a linear map beside the codes
 
 The rows of `decoder` have unit norm, so a code is the length of its atom in the reconstruction, in the units of
 the activations. A signed baseline such as PCA holds each direction twice, as +d and -d. What is put together may be
@@ -27,7 +28,7 @@ SPARSE = 0.2  # share of features that TopK may keep for a screen to pay
 
 Activation = Literal["relu", "topk", "nnls", "jumprelu"]
 TENSORS = ("encoder", "bias", "decoder", "centre", "gain")
-OPTIONAL = ("threshold", "out_centre")
+OPTIONAL = ("threshold", "out_centre", "skip")
 
 # The codes [row, chosen] of some features of rows [row, d_in], where the k largest of all are kept; None: not so.
 # Arguments: rows, encoder, bias, k, features. core.finder has a fast one.
@@ -41,10 +42,11 @@ class Dictionary(Provenance):
     encoder: [n_feat, d_in]; bias: [n_feat]; decoder: [n_feat, d_out], unit rows; centre: [d_in]; gain: [n_feat].
     activation: "relu"; "topk", the `k` largest of the ReLU; "jumprelu", what is above `threshold` [n_feat], at least 0;
     "nnls", non-negative least squares against the decoder in `iterations` steps, for which encoder and bias count for
-    nothing. out_centre: [d_out], where vectors that are put together are around another centre. pursuit: codes are
-    found by matching pursuit against the decoder (core.pursuit), in as many steps as `activation` finds codes in the
-    vector, so that encoder, bias and threshold say how many codes there are and not which. The rest (`name`, `site`,
-    `l0`, ...) is what core.provenance says, and enters no number.
+    nothing. out_centre: [d_out], where vectors that are put together are around another centre. skip: [d_in, d_out],
+    what is put together beside the codes: `reconstruct` has it, and `decode`, which sees codes alone, has not. pursuit:
+    codes are found by matching pursuit against the decoder (core.pursuit), in as many steps as `activation` finds codes
+    in the vector, so that encoder, bias and threshold say how many codes there are and not which. The rest (`name`,
+    `site`, `l0`, ...) is what core.provenance says, and enters no number.
 
     Vectors and codes may be tensors or numpy arrays of any floating-point numbers; they are taken in the number format
     of the dictionary, and what comes out is a tensor in that format. BadInput is raised where they are something else,
@@ -61,6 +63,7 @@ class Dictionary(Provenance):
     iterations: int | None = None
     threshold: Float[Tensor, " n_feat"] | None = None
     out_centre: Float[Tensor, " d_out"] | None = None
+    skip: Float[Tensor, "d_in d_out"] | None = None
     pursuit: bool = False
 
     def __post_init__(self) -> None:
@@ -74,20 +77,25 @@ class Dictionary(Provenance):
             raise BadInput("Dictionary", f"{self.activation} with {found}", "one for jumprelu, and for nothing else")
         if self.threshold is not None and not bool((self.threshold >= 0).all()):
             raise BadInput("Dictionary", "a threshold below 0, or not a number", "at least 0: codes are never negative")
-        if self.activation == "nnls" and (self.d_in != self.d_out or self.out_centre is not None):
+        other = self.out_centre is not None or self.skip is not None
+        if self.activation == "nnls" and (self.d_in != self.d_out or other):
             raise BadInput("Dictionary", "nnls of vectors of another place", "codes of what they put together")
-        if self.pursuit and (self.activation == "nnls" or self.d_in != self.d_out or self.out_centre is not None):
+        if self.pursuit and (self.activation == "nnls" or self.d_in != self.d_out or other):
             raise BadInput("Dictionary", "pursuit of nnls, or of vectors of another place", "an encoder of the same")
 
     def _check_shapes(self) -> None:
         """Others might broadcast."""
         n_feat, d_in, d_out = self.decoder.shape[0], self.encoder.shape[-1], self.decoder.shape[-1]
         wanted = dict(zip(TENSORS, ((n_feat, d_in), (n_feat,), (n_feat, d_out), (d_in,), (n_feat,)), strict=True))
-        wanted |= {"threshold": (n_feat,), "out_centre": (d_out,)}
+        wanted |= {"threshold": (n_feat,), "out_centre": (d_out,), "skip": (d_in, d_out)}
         shapes = {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
         if any(shape != wanted[name] for name, shape in shapes.items()) or (d_in != d_out and self.out_centre is None):
             found = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
-            more = "; threshold [n_feat]; of two widths, out_centre [d_out]" if shapes.keys() != set(TENSORS) else ""
+            more = (
+                "; threshold [n_feat]; of two widths, out_centre [d_out]; skip [d_in, d_out]"
+                if shapes.keys() != set(TENSORS)
+                else ""
+            )
             one = "[n_feat, d_act], [n_feat], [n_feat, d_act], [d_act], [n_feat]"
             raise BadInput("Dictionary", found, one + more)
 
@@ -95,16 +103,10 @@ class Dictionary(Provenance):
         measured = [f"{name} {value:.3g}" for name, value in (("L0", self.l0), ("FVU", self.fvu)) if value is not None]
         variant = None if self.variant == "plain" else self.variant
         kind = self.kind or (f"topk, k {self.k}" if self.activation == "topk" else self.activation)
-        parts = [
-            self.name,
-            self.site,
-            kind,
-            self.control,
-            variant,
-            f"[{self.n_feat}, {self.d_act}]",
-            *measured,
-            self.path,
-        ]
+        to = f" to {self.d_out}" if self.d_in != self.d_out else ""
+        beside = None if self.skip is None else "with a skip"
+        shape = f"[{self.n_feat}, {self.d_act}{to}]"
+        parts = [self.name, self.site, kind, self.control, beside, variant, shape, *measured, self.path]
         return f"Dictionary({', '.join(part for part in parts if part)})"
 
     @property
@@ -201,13 +203,20 @@ class Dictionary(Provenance):
         return None if codes is None else codes.mul_(self.gain[features]).reshape(*x.shape[:-1], len(features))
 
     def decode(self, codes: Vectors) -> Float[Tensor, "*batch d_out"]:
-        """The vectors [*batch, d_out] that `codes` [*batch, n_feat] stand for."""
+        """The vectors [*batch, d_out] that `codes` [*batch, n_feat] stand for, without what `skip` adds."""
         centre = self.centre if self.out_centre is None else self.out_centre
         return given.vectors("decode", codes, self.n_feat, self.centre) @ self.decoder + centre
 
     def reconstruct(self, x: Vectors) -> Float[Tensor, "*batch d_out"]:
-        """`x` [*batch, d_in] as the dictionary sees it: decode(encode(x))."""
-        return self.decode(self.encode(x))
+        """`x` [*batch, d_in] as the dictionary sees it: decode(encode(x)), and what `skip` adds."""
+        return self.put_together(self.encode(x), x)
+
+    def put_together(self, codes: Vectors, x: Vectors) -> Float[Tensor, "*batch d_out"]:
+        """`reconstruct` of `x` [*batch, d_in] with `codes` [*batch, n_feat] in the place of its own."""
+        x_hat = self.decode(codes)
+        if self.skip is None:
+            return x_hat
+        return x_hat + (given.vectors("put_together", x, self.d_in, self.centre) - self.centre) @ self.skip
 
     def with_gain(self, gain: Vectors) -> "Dictionary":
         """The same features with each code multiplied by its `gain` [n_feat], at least 0 (see core.metrics.gain_refit).

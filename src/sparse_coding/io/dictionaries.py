@@ -15,8 +15,8 @@ from sparse_coding.core.dictionary import TENSORS, Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io.unreadable import SAFETENSORS, check_is_file, what_is
 
-# What format 1 can hold is written as it ever was; 2 is for a threshold, and for what encodes one place and puts
-# together another. A reader that knows 1 alone refuses 2, where it would compute something else.
+# What format 1 can hold is written as it ever was; 2 is for a threshold, for what encodes one place and puts
+# together another, and for a skip. A reader that knows 1 alone refuses 2, where it would compute something else.
 FORMAT, FORMAT_2 = "sparse_coding dictionary 1", "sparse_coding dictionary 2"
 DIRECTIONS = ("encoder", "decoder")  # [n_feat, d_act]
 EXAMINED, NAMED = 200, 5  # files of a folder that was given in place of one

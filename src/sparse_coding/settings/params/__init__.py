@@ -102,7 +102,8 @@ class Grid(Section):
 
     sites: tuple[str, ...] = setting(
         ("layer2_residual", "layer4_residual"),
-        "Places in the model, layers from 0: `layerN_residual`, `_mlp`, `_mlpout` or `_attn`.",
+        "Places in the model, layers from 0: `layerN_residual`, `_mlp`, `_mlpout`, `_attn` or `_mlpin`; a pair: "
+        "`layerN_mlpin_to_mlpout`.",
     )
     architectures: tuple[Architecture, ...] = setting(
         ("tied", "untied", "topk"),

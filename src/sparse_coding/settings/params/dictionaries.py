@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from sparse_coding.settings.params.choices import Chosen, WithK
+from sparse_coding.settings.params.choices import Chosen, WithK, WithResample
 from sparse_coding.settings.params.section import (
     Architecture,
     Count,
@@ -44,13 +44,13 @@ class _Weights(Own):
     )
 
 
-class Tied(WithL1, _Weights):
+class Tied(WithL1, WithResample, _Weights):
     """One matrix encodes and decodes."""
 
     lr: Positive = setting(2e-2, "Peak learning rate of Adam.", source="docs/decisions.md: default grid")
 
 
-class Untied(WithL1, _Weights):
+class Untied(WithL1, WithResample, _Weights):
     """An encoder and a decoder."""
 
     lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: default grid")
@@ -122,7 +122,7 @@ class BatchTopK(TopKAux):
     )
 
 
-class Gated(WithL1, Own):
+class Gated(WithL1, WithResample, Own):
     """A gate says which codes there are, a magnitude how large they are."""
 
     lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: Gated")
@@ -144,6 +144,26 @@ class Matryoshka(BatchTopK):
         unit="share of features",
         source="Bussmann et al. 2025",
     )
+
+
+class Transcoder(WithK, Own):
+    """Of a pair of places: the k largest codes of one are kept, and the other is put together from them."""
+
+    lr: Positive = setting(4e-3, "Peak learning rate of Adam.", source="docs/decisions.md: transcoders")
+    aux_weight: NonNegative = setting(
+        1.0,
+        "Weight of the auxiliary loss of dead features; 0: none.",
+        unit="loss",
+        source="docs/decisions.md: transcoders; Gao et al. 2024 have 1/32",
+    )
+    dead_after: Count = setting(
+        20_000, "A feature is dead that none of so many vectors in a row kept.", unit="vectors",
+        source="docs/decisions.md: TopK with aux-k",
+    )  # fmt: skip
+
+
+class SkipTranscoder(Transcoder):
+    """With a linear map from one place to the other beside the codes."""
 
 
 class Training(Chosen, Optimisation):
@@ -204,6 +224,9 @@ class Dictionaries(Training):
     topk_aux: TopKAux = setting(TopKAux(), "What only `topk_aux` reads.")
     gated: Gated = setting(Gated(), "What only `gated` reads.")
     matryoshka: Matryoshka = setting(Matryoshka(), "What only `matryoshka` reads.")
+
+    transcoder: Transcoder = setting(Transcoder(), "What only `transcoder` reads.")
+    skip_transcoder: SkipTranscoder = setting(SkipTranscoder(), "What only `skip_transcoder` reads.")
 
     def of(self, architecture: Architecture) -> Own:
         """The section of one architecture."""
