@@ -34,8 +34,8 @@ class Method:
     are found by non-negative least squares. reads: what its fit is told, {name: setting in the section `baselines`},
     and so all of them that its key sees. original: what of it the code of Cunningham et al. 2023 had otherwise.
     pairs: one of a pair of places, from one to the other, and of no single place. skip: with a matrix of [d_in, d_out]
-    beside the codes. constant: a baseline without features.
-    bare: nothing but its matrices is trained, so that with a frozen decoder nothing would be.
+    beside the codes. constant: a baseline without features. cut: a threshold may cut its codes, and leaves those above
+    it as they were: they are of one layer, with a ReLU or thresholds.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class Method:
     pairs: bool = False
     skip: bool = False
     constant: bool = False
-    bare: bool = False
+    cut: bool = True
 
     @property
     def is_learned(self) -> bool:
@@ -63,8 +63,7 @@ class Method:
 
     def has_control(self, control: Control | None) -> bool:
         """Whether it has such a control; None: itself. One matrix is not frozen by halves."""
-        without: set[Control | None] = {"frozen_encoder"} if self.matrices == 1 else set()
-        return control not in without | ({"frozen_decoder"} if self.bare else set())
+        return self.matrices > 1 or control != "frozen_encoder"
 
     @property
     def varies_in(self) -> Strength:
@@ -90,7 +89,8 @@ class Optimiser:
     source: str
 
 
-# Learned ones have a hue of the palette of Okabe & Ito, "Color Universal Design" (2008); baselines are grey.
+# Learned ones have a hue of the palette of Okabe & Ito, "Color Universal Design" (2008), but for its yellow, which is
+# lost on white, and its black; more kinds than hues have dashes, and each a marker. Baselines are grey.
 _ROWS = (
     Method("tied", "tied", "l1", 1, "#0072B2", "o", "Cunningham et al. 2023"),
     Method("untied", "untied", "l1", 2, "#009E73", "s", "Bricken et al. 2023"),
@@ -99,9 +99,17 @@ _ROWS = (
     Method("batchtopk", "BatchTopK", "k", 2, "#56B4E9", "<", "Bussmann et al. 2024", vectors=3),
     Method("topk_aux", "TopK, aux-k", "k", 2, "#D55E00", ">", "Gao et al. 2024", (0, (5, 2))),
     Method("gated", "Gated", "l1", 2, "#E69F00", "p", "Rajamanoharan et al. 2024", vectors=3),
-    Method("matryoshka", "Matryoshka", "k", 2, "#F0E442", "8", "Bussmann et al. 2025", vectors=3),
+    Method("matryoshka", "Matryoshka", "k", 2, "#56B4E9", "8", "Bussmann et al. 2025", (0, (5, 2)), vectors=3),
     Method("transcoder", "transcoder", "k", 2, "#0072B2", "H", "Dunefsky et al. 2024", pairs=True),
     Method("skip_transcoder", "skip transcoder", "k", 2, "#D55E00", "P", "Paulo et al. 2025", pairs=True, skip=True),
+    Method("thresholding", "thresholding", "l1", 1, "#0072B2", "h", "Cunningham et al. 2023", (0, (5, 2)), vectors=3,
+           cut=False),
+    Method("reverse", "reverse", "l1", 1, "#009E73", "H", "Cunningham et al. 2023", (0, (5, 2)), vectors=3),
+    Method("positive", "positive", "l1", 1, "#CC79A7", "v", "Cunningham et al. 2023", (0, (5, 2))),
+    Method("lista", "LISTA", "l1", 2, "#E69F00", "D", "Gregor & LeCun 2010", (0, (5, 2)), cut=False),
+    Method("semilinear", "semi-linear", "l1", 3, "#D55E00", "P", "Cunningham et al. 2023", (0, (5, 2, 1, 2)),
+           cut=False),
+    Method("rica", "RICA", "l1", 1, "#0072B2", "*", "Le et al. 2011", (0, (5, 2, 1, 2))),
     Method("pca", "PCA", None, 1, "#111111", "D", "Pearson 1901", (0, (5, 2)), signed=True, original="all"),
     Method(
         "ica", "ICA", None, 2, "#555555", "X", "Hyvärinen & Oja 2000", (0, (5, 2, 1, 2)), signed=True,

@@ -199,7 +199,7 @@ def test_scores_follow_the_status() -> None:
             "status": ["ok", "ok", "pred_constant", "dead", "too_few", "truth_constant", "failed"],
             "balanced_accuracy": [0.6, 0.7, 0.5, 0.9, 0.9, 0.9, 0.9],  # only the status may decide
         }
-    ).assign(name="pca", kind="pca", condition="plain", ratio=None, l1=None, k=None, seed=0, wanted=9)
+    ).assign(name="pca", kind="pca", condition="plain", ratio=None, l1=None, k=None, seed=0, control=None, wanted=9)
     (row,) = scores.rows(table, None, tables.evaluation(), "balanced_accuracy", interval)
     assert list(row.values) == [0.6, 0.7, 0.5]
     assert row.mean == pytest.approx(0.6)

@@ -60,7 +60,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a variant without vectors to fit it on": (
         {"evaluation": {"variants": ["matching_pursuit", "threshold_refit"], "gain_refit_rows": None}},
-        r"params\.yaml: evaluation\.gain_refit_rows: found null; wanted a number of vectors: threshold_refit of eval",
+        r"params\.yaml: evaluation\.gain_refit_rows: found null; wanted a number of vectors: threshold_refit of "
+        r"evaluation\.variants",
     ),
     "an unknown key": (
         {"grid": {"ratio": [1]}},

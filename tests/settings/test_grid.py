@@ -232,7 +232,6 @@ def test_controls_change_no_name_of_others_and_each_is_one_member(values, contro
         for cell in grid.cells(a_grid(**values), SITE)
         for control in controls
         if not (control == "frozen_encoder" and methods.of(cell.architecture).matrices == 1)
-        and not (control == "frozen_decoder" and methods.of(cell.architecture).bare)
     }
     assert {cell.name for cell in grid.cells(a_grid(**values, controls=controls), SITE) if cell.control} == wanted
 
