@@ -143,7 +143,7 @@ def line_format(line: Curve) -> dict:
         "color": line.look.colour,
         "marker": line.look.marker,
         "linestyle": (0, (1, 1.2)) if line.refit else line.look.dashes,
-        "markersize": 5.5 if learned else 5,
+        "markersize": 8 if line.look.marker[0] in "$*" else 5.5 if learned else 5,  # stars, signs of a font are small
         "markerfacecolor": "white" if line.refit else line.look.colour,
         "markeredgecolor": "white" if learned and not line.refit else line.look.colour,
         "markeredgewidth": 1.0 if line.refit else 0.5,
