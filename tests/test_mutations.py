@@ -20,7 +20,7 @@ from sparse_coding.core.training.optimisers import adam
 from sparse_coding.core.training.steps import dense, sparse, windows
 from sparse_coding.core.training.trainee import NotFinite, Trainee
 from sparse_coding.kernels import columns, thresholds
-from tests.architectures import ADAM, ALL, JUMPRELU
+from tests.architectures import ADAM, ALL
 from tests.core.test_adam import test_every_step_is_that_of_torch as adam_conformance
 from tests.core.test_gated import case as gated_case
 from tests.core.test_gated import check_fold as gated_fold

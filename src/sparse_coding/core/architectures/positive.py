@@ -4,8 +4,8 @@
     loss = mean (z_hat - z)^2 + l1 * mean_b ||c_b||_1
 
 s is where vectors begin, and learned; at first it is their mean. The code of Cunningham et al. 2023, for MLPs, adds
-0.18 to all, the depth of the minimum of GELU, and forgets it in what it saves; here s is a part of the saved centre. Their
-biases begin at -1; here each begins where a share of its feature's codes is positive. Rows begin with few large
+0.18 to all, the depth of the minimum of GELU, and forgets it in what it saves; here s is a part of the saved centre.
+Their biases begin at -1; here each begins where a share of its feature's codes is positive. Rows begin with few large
 entries: without signs, rows of even ones are nearly one direction.
 """
 

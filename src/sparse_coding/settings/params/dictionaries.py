@@ -184,7 +184,7 @@ class LISTA(WithL1, Own):
 class SemiLinear(WithL1, Own):
     """Two layers read, one matrix puts together."""
 
-    lr: Positive = setting(4e-3, "Peak learning rate of Adam.", source="docs/decisions.md: the original's own")
+    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: the original's own")
 
 
 class RICA(Own):
