@@ -33,7 +33,7 @@ def save(path: Path, dictionary: Dictionary, settings: dict) -> None:
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in dictionary.tensors.items()}
     is_first = tensors.keys() == set(TENSORS) and dictionary.activation in FIRST
-    shape = {"activation": dictionary.activation, "k": dictionary.k, "iterations": dictionary.iterations}
+    shape: dict[str, object] = {"activation": dictionary.activation, "k": dictionary.k, "iterations": dictionary.iterations}
     if dictionary.momentum is not None:
         shape["momentum"] = dictionary.momentum
     if all(_is_signed(tensors[name]) for name in DIRECTIONS):
