@@ -6,7 +6,7 @@ python -m sparse_coding.cli.closing [site]     the site of `make plot` where non
 import sys
 from pathlib import Path
 
-from sparse_coding import methods
+from sparse_coding import methods, variants
 from sparse_coding.cli.highlights import Row, best, highlights
 from sparse_coding.core.metrics import headline
 from sparse_coding.ending_quietly import ending_quietly
@@ -28,7 +28,7 @@ def closing(site: str | None = None, results: Path = Path("results")) -> str:
         raise BadInput(figure, "no such file", f"the figure: make it with `snakemake --cores all {figure}`")
     table = results / "evaluation" / site / "table.parquet"
     rows = tables.read_also_older(table, EVALUATION, "snakemake evaluation").to_pylist()
-    plain = [row for row in rows if row["variant"] == "plain"]
+    plain = [row for row in rows if row["variant"] == variants.PLAIN]
     trained = [row for row in plain if methods.is_learned(row["kind"])]
     learned = headline.whole(trained)
     params = params_file.load(next_steps.PARAMS)

@@ -2,6 +2,7 @@
 
     codes = gain * activation((x - centre) @ encoder.T + bias)        non-negative, [..., n_feat]
     x_hat = codes @ decoder + (out_centre or centre)                  [..., d_out]
+    x_hat += (x - centre) @ skip        where there is a linear map beside the codes
 
 The rows of `decoder` have unit norm, so a code is the length of its atom in the reconstruction, in the units of
 the activations. A signed baseline such as PCA holds each direction twice, as +d and -d. What is put together may be
@@ -22,6 +23,7 @@ from sparse_coding.core.dictionary_checks import BY_FEATURE, OPTIONAL, TENSORS, 
 from sparse_coding.core.given import Indices, Vectors
 from sparse_coding.core.products import is_plain, linear
 from sparse_coding.core.provenance import Provenance
+from sparse_coding.core.pursuit import matching_pursuit
 from sparse_coding.errors import BadInput
 
 SPARSE = 0.2  # share of features that TopK may keep for a screen to pay
@@ -39,9 +41,12 @@ class Dictionary(Provenance):
     activation: "relu"; "topk", the `k` largest of the ReLU; "jumprelu", what is above `threshold` [n_feat], at least 0;
     "ramp", the same without a jump (core.activations); "lista", `iterations` layers with a `momentum` (there too);
     "nnls", non-negative least squares against the decoder in `iterations` steps, for which encoder and bias count for
-    nothing. out_centre: [d_out], where vectors that are put together are around another centre. hidden, hidden_bias:
-    [n_hidden, d_in] and [n_hidden], of "relu", where the encoder, then [n_feat, n_hidden], reads what a ReLU layer
-    makes of x - centre. The rest (`name`, `site`, `l0`, ...) is what core.provenance says, and enters no number.
+    nothing. out_centre: [d_out], where vectors that are put together are around another centre. skip: [d_in, d_out],
+    what is put together beside the codes: `reconstruct` has it, and `decode`, which sees codes alone, has not. hidden,
+    hidden_bias: [n_hidden, d_in] and [n_hidden], of "relu", where the encoder, then [n_feat, n_hidden], reads what a
+    ReLU layer makes of x - centre. pursuit: codes are found by matching pursuit against the decoder (core.pursuit), in
+    as many steps as `activation` finds codes in the vector, so that encoder, bias and threshold say how many codes
+    there are and not which. The rest (`name`, `site`, `l0`, ...) is what core.provenance says, and enters no number.
 
     Vectors and codes may be tensors or numpy arrays of any floating-point numbers; they are taken in the number format
     of the dictionary, and what comes out is a tensor in that format. BadInput is raised where they are something else,
@@ -58,6 +63,8 @@ class Dictionary(Provenance):
     iterations: int | None = None
     threshold: Float[Tensor, " n_feat"] | None = None
     out_centre: Float[Tensor, " d_out"] | None = None
+    skip: Float[Tensor, "d_in d_out"] | None = None
+    pursuit: bool = False
     hidden: Float[Tensor, "d_read d_in"] | None = None
     hidden_bias: Float[Tensor, " d_read"] | None = None
     momentum: float | None = None
@@ -69,16 +76,10 @@ class Dictionary(Provenance):
         measured = [f"{name} {value:.3g}" for name, value in (("L0", self.l0), ("FVU", self.fvu)) if value is not None]
         variant = None if self.variant == "plain" else self.variant
         kind = self.kind or (f"topk, k {self.k}" if self.activation == "topk" else self.activation)
-        parts = [
-            self.name,
-            self.site,
-            kind,
-            self.control,
-            variant,
-            f"[{self.n_feat}, {self.d_act}]",
-            *measured,
-            self.path,
-        ]
+        to = f" to {self.d_out}" if self.d_in != self.d_out else ""
+        beside = None if self.skip is None else "with a skip"
+        shape = f"[{self.n_feat}, {self.d_act}{to}]"
+        parts = [self.name, self.site, kind, self.control, beside, variant, shape, *measured, self.path]
         return f"Dictionary({', '.join(part for part in parts if part)})"
 
     @property
@@ -136,6 +137,8 @@ class Dictionary(Provenance):
         else:
             read = rows if self.hidden is None else linear(rows, self.hidden, self.hidden_bias).relu()
             codes = self._activated(linear(read, self.encoder, self.bias))
+        if self.pursuit:
+            codes = matching_pursuit(rows, self.decoder, (codes > 0).sum(dim=1))
         codes = codes * self.gain if codes.requires_grad else codes.mul_(self.gain)
         return codes.reshape(*x.shape[:-1], self.n_feat)
 
@@ -163,7 +166,7 @@ class Dictionary(Provenance):
         chosen = given.indices("encode_features: features", features, self.n_feat, self.centre.device)
         if largest is not None and (codes := self._largest_codes(x, chosen, largest)) is not None:
             return codes
-        if self.activation not in BY_FEATURE:
+        if self.activation not in BY_FEATURE or self.pursuit:
             return self.encode(x)[..., chosen]
         parts = ("encoder", "bias", "decoder", "gain", *([] if self.threshold is None else ["threshold"]))
         return replace(self, **{name: getattr(self, name)[chosen] for name in parts}).encode(x)
@@ -171,20 +174,27 @@ class Dictionary(Provenance):
     def _largest_codes(self, x: Tensor, features: Tensor, largest: Largest) -> Tensor | None:
         """`encode_features` for "topk" by a screen; None where that is not to be had, or takes longer."""
         k, plain = self.k or 1, all(is_plain(each) for each in (x, self.centre, self.encoder, self.bias, self.gain))
-        if self.activation != "topk" or not plain or k > SPARSE * self.n_feat:
+        if self.activation != "topk" or self.pursuit or not plain or k > SPARSE * self.n_feat:
             return None
         rows = (x - self.centre).reshape(-1, self.d_act)
         codes = largest(rows, self.encoder, self.bias, k, features)
         return None if codes is None else codes.mul_(self.gain[features]).reshape(*x.shape[:-1], len(features))
 
     def decode(self, codes: Vectors) -> Float[Tensor, "*batch d_out"]:
-        """The vectors [*batch, d_out] that `codes` [*batch, n_feat] stand for."""
+        """The vectors [*batch, d_out] that `codes` [*batch, n_feat] stand for, without what `skip` adds."""
         centre = self.centre if self.out_centre is None else self.out_centre
         return given.vectors("decode", codes, self.n_feat, self.centre) @ self.decoder + centre
 
     def reconstruct(self, x: Vectors) -> Float[Tensor, "*batch d_out"]:
-        """`x` [*batch, d_in] as the dictionary sees it: decode(encode(x))."""
-        return self.decode(self.encode(x))
+        """`x` [*batch, d_in] as the dictionary sees it: decode(encode(x)), and what `skip` adds."""
+        return self.put_together(self.encode(x), x)
+
+    def put_together(self, codes: Vectors, x: Vectors) -> Float[Tensor, "*batch d_out"]:
+        """`reconstruct` of `x` [*batch, d_in] with `codes` [*batch, n_feat] in the place of its own."""
+        x_hat = self.decode(codes)
+        if self.skip is None:
+            return x_hat
+        return x_hat + (given.vectors("put_together", x, self.d_in, self.centre) - self.centre) @ self.skip
 
     def with_gain(self, gain: Vectors) -> "Dictionary":
         """The same features with each code multiplied by its `gain` [n_feat], at least 0 (see core.metrics.gain_refit).
@@ -196,6 +206,28 @@ class Dictionary(Provenance):
             found = f"shape {list(gain.shape)}" if gain.ndim != 1 else "a gain below 0, or not a number"
             raise BadInput("with_gain", found, f"{self.n_feat} gains of at least 0: codes are never negative")
         return replace(self, gain=self.gain * gain, variant=None, l0=None, fvu=None)
+
+    def with_pursuit(self) -> "Dictionary":
+        """The same features with codes found by matching pursuit, in each vector in as many steps as it has codes now.
+
+        Their lengths are those that are found, so that no gain is left. What was measured of the first dictionary is
+        not known of it. Raises BadInput for one by non-negative least squares, or of vectors of another place.
+        """
+        return replace(self, gain=torch.ones_like(self.gain), pursuit=True, variant=None, l0=None, fvu=None)
+
+    def cut(self, threshold: float) -> "Dictionary":
+        """The same features with what is at most `threshold`, in the units of codes, taken as 0.
+
+        What was measured of the first dictionary is not known of it. Raises BadInput where it has another activation
+        than ReLU or JumpReLU, or a threshold below 0.
+        """
+        if self.activation not in ("relu", "jumprelu") or self.pursuit:
+            raise BadInput("cut", f"activation {self.activation}", "relu or jumprelu: others choose what is largest")
+        if not threshold >= 0:
+            raise BadInput("cut", f"threshold {threshold}", "at least 0: codes are never negative")
+        least = threshold / self.gain.clamp(min=torch.finfo(self.gain.dtype).tiny)
+        own = least if self.threshold is None else torch.maximum(self.threshold, least)
+        return replace(self, activation="jumprelu", threshold=own, variant=None, l0=None, fvu=None)
 
 
 def keep_largest(codes: Float[Tensor, "batch n_feat"], k: int) -> Float[Tensor, "batch n_feat"]:

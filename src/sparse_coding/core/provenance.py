@@ -7,9 +7,9 @@ from dataclasses import dataclass
 class Provenance:
     """Where a dictionary comes from and what was measured of it; None where that is not known.
 
-    name, site, kind (`tied`, `topk`, `pca`, ...); control: what was held in its training (core.controls); variant:
-    "plain" or "gain_refit"; l0, fvu: on held-out vectors, as in the tables of stage evaluation; path: the file that it
-    was read from.
+    name, site, kind (`tied`, `topk`, `pca`, ...); control: what was held in its training (core.controls); variant: a
+    row of `variants`; l0, fvu: on held-out vectors, as in the tables of stage evaluation; path: the file that it was
+    read from.
     """
 
     name: str | None = None

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sparse_coding import methods, roles
+from sparse_coding import methods, roles, variants
 from sparse_coding.figures.style import Look, control_of, look, method
+from sparse_coding.figures.variant_looks import LOOKS, is_drawn
 
 # With top-k, which takes signs; random directions are ill-conditioned.
 DRAWN_BASELINES = tuple(kind for kind in methods.BASELINES if methods.of(kind).signed and kind != roles.REFERENCE)
@@ -29,7 +30,7 @@ class Curve:
 
     kind: str
     ratio: float | None
-    refit: bool
+    variant: str  # `variants.PLAIN` or one of `variants`
     seeds: int
     points: pd.DataFrame
     look: Look
@@ -38,7 +39,13 @@ class Curve:
     @property
     def label(self) -> str:
         """Its name in the legend."""
-        return method(self.kind, self.ratio, self.control) + ("" if methods.is_learned(self.kind) else " top-k")
+        about = methods.of(self.kind)
+        return method(self.kind, self.ratio, self.control) + ("" if about.is_learned else about.variant("k"))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its codes are those of the dictionaries as they are."""
+        return self.variant == variants.PLAIN
 
     @property
     def along(self) -> str:
@@ -55,23 +62,26 @@ class Curve:
 
 
 def curves(evaluation: pd.DataFrame) -> list[Curve]:
-    """All lines of a site, from its evaluation table: learned ones, their gain refit, their controls, top-k baselines.
+    """All lines of a site, from its evaluation table: learned ones, their variants, their controls, top-k baselines.
 
-    Of a control no refit is drawn: its line would be that of a variant of a variant.
+    Of a control no variant is drawn: its line would be that of a variant of a variant.
     """
     learned = evaluation[evaluation["kind"].isin(methods.LEARNED)]
     topk = evaluation[evaluation["kind"].isin(DRAWN_BASELINES) & evaluation["k"].notna()]
-    topk = topk[topk["variant"] == "plain"]
-    # Without an L1 there is no shrinkage for a gain to undo.
-    shrunk = [kind for kind in methods.LEARNED if methods.of(kind).strength == "l1"]
-    refitted = learned["kind"].isin(shrunk) & learned["control"].isna()
-    learned = learned[(learned["variant"] == "plain") | refitted]
+    topk = topk[topk["variant"] == variants.PLAIN]
+    triples = zip(learned["variant"], learned["kind"], learned["control"].isna(), strict=True)
+    drawn = [variant == variants.PLAIN or (whole and is_drawn(variant, kind)) for variant, kind, whole in triples]
+    learned = learned[drawn]
     groups = ["kind", "ratio", "control", "variant"]
     found = [_curve(rows, learned) for part in (learned, topk) for _, rows in part.groupby(groups, dropna=False)]
     order, held = (*methods.LEARNED, *DRAWN_BASELINES), (None, *methods.CONTROLS)
-    return sorted(
-        found, key=lambda curve: (order.index(curve.kind), curve.ratio or 0, held.index(curve.control), curve.refit)
-    )
+    ways = (variants.PLAIN, *LOOKS)
+
+    def place(curve: Curve) -> tuple[float, ...]:
+        ratio, control = curve.ratio or 0, held.index(curve.control)
+        return order.index(curve.kind), ratio, control, ways.index(curve.variant)
+
+    return sorted(found, key=place)
 
 
 def _curve(rows: pd.DataFrame, learned: pd.DataFrame) -> Curve:
@@ -85,7 +95,7 @@ def _curve(rows: pd.DataFrame, learned: pd.DataFrame) -> Curve:
     return Curve(
         kind,
         ratio,
-        first.variant == "gain_refit",
+        first.variant,
         int(rows["seed"].nunique()),
         points,
         look(kind, ratio, ratios),
@@ -104,14 +114,15 @@ def outside(drawn: Iterable[tuple[Curve, str]]) -> Iterator[str]:
     for line, measure in drawn:
         points = line.known(measure)
         for strength, point in points[~inside(points, measure)].iterrows():
-            name = f"{line.label}, {line.along} {strength:g}{' with gain refit' if line.refit else ''}"
+            name = f"{line.label}, {line.along} {strength:g}"
+            name += "" if line.is_plain else f" with {LOOKS[line.variant].label}"
             yield f"{name} (L0 {point['l0']:.3g}, {SHORT[measure]} {point[measure]:.4g})"
 
 
 def shown(lines: Iterable[Curve], measure: str | None) -> list[tuple[Curve, str]]:
-    """Which line is drawn with which column: FVU in a, and in b, where there is one, `measure`, the refits too."""
+    """Which line is drawn with which column: FVU in a, and in b, where there is one, `measure`, variants too."""
     lines = list(lines)
-    upper = [(line, "fvu") for line in lines if not line.refit]
+    upper = [(line, "fvu") for line in lines if line.is_plain]
     return upper + ([] if measure is None else [(line, measure) for line in lines])
 
 

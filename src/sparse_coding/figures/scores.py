@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from sparse_coding import methods, roles
+from sparse_coding import methods, roles, variants
 from sparse_coding.core.metrics import headline
 from sparse_coding.core.metrics.soundness import DOUBTFUL
 from sparse_coding.figures.style import Look, control_of, look, method
@@ -101,7 +101,7 @@ def rows(
     """
     plain = autointerp[autointerp["condition"] == "plain"]
     null = autointerp[autointerp["condition"] == "shuffled_null"]
-    evaluated = evaluation[evaluation["variant"] == "plain"].drop_duplicates("name").set_index("name")
+    evaluated = evaluation[evaluation["variant"] == variants.PLAIN].drop_duplicates("name").set_index("name")
 
     def row(table: pd.DataFrame, name: str, group: Group, role: Role = "plain") -> Scores:
         measured = None if role == "untrained" or name not in evaluated.index else evaluated.loc[name]
@@ -174,7 +174,7 @@ def described(table: pd.DataFrame, name: str) -> str:
     words = method(first["kind"], ratio, control_of(first["control"]))
     row = methods.of(first["kind"])
     if row.strength is None:
-        return words + ("" if pd.isna(first["k"]) else f" top-{int(first['k'])}")
+        return words + ("" if pd.isna(first["k"]) else row.variant(int(first["k"])))
     return f"{words}, {methods.STRENGTHS[row.strength]} {float(first[row.column]):g}"
 
 

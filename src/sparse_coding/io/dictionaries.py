@@ -33,7 +33,13 @@ def save(path: Path, dictionary: Dictionary, settings: dict) -> None:
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in dictionary.tensors.items()}
     is_first = tensors.keys() == set(TENSORS) and dictionary.activation in FIRST
-    shape: dict[str, object] = {"activation": dictionary.activation, "k": dictionary.k, "iterations": dictionary.iterations}
+    shape: dict[str, object] = {
+        "activation": dictionary.activation,
+        "k": dictionary.k,
+        "iterations": dictionary.iterations,
+    }
+    if dictionary.pursuit:
+        shape["pursuit"] = True
     if dictionary.momentum is not None:
         shape["momentum"] = dictionary.momentum
     if all(_is_signed(tensors[name]) for name in DIRECTIONS):
@@ -42,7 +48,7 @@ def save(path: Path, dictionary: Dictionary, settings: dict) -> None:
     if torch.equal(tensors["encoder"], tensors["decoder"]):
         del tensors["encoder"]
     header = {
-        "format": FORMAT if is_first else FORMAT_2,
+        "format": FORMAT if is_first and not dictionary.pursuit else FORMAT_2,
         "dictionary": json.dumps(shape, sort_keys=True),
         "settings": json.dumps(settings, sort_keys=True),
     }

@@ -5,8 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from sparse_coding.core.architectures import reviving
 from sparse_coding.core.architectures.contract import Architecture, Form, Parameters, Penalty, State, Terms
-from sparse_coding.core.dictionary import keep_largest
 from sparse_coding.core.products import linear
 
 
@@ -49,7 +49,7 @@ class Licensed(Architecture):
         x = z - parameters[form.centre] if form.centre else z
         codes = torch.relu(x @ (atoms if form.tied else parameters[form.encoder]).T + parameters[form.bias])
         if form.keeps_largest:
-            codes = keep_largest(codes, min(penalty.k, codes.shape[1]))
+            codes = form.kept(codes, penalty.k)
         mse = (codes @ atoms - x).square().mean()
         return Terms(mse if form.keeps_largest else mse + penalty.l1 * codes.sum() / len(z), mse, codes)
 
@@ -60,3 +60,17 @@ class Licensed(Architecture):
         rows.div_(norms)
         if self.form.lengths:
             state[self.form.lengths].copy_(norms.squeeze(1))
+
+    def revive(self, parameters: Parameters, state: State, dead: Tensor, z: Float[Tensor, "dead d_act"]) -> list[str]:
+        """By the form. A matrix that decodes too has no short rows: there the bias leaves a vector as small a code."""
+        form = self.form
+        x = z.to(parameters[form.bias].device)
+        x = x - parameters[form.centre] if form.centre else x
+        bias = (reviving.SMALL - 1) * x.norm(dim=1) if form.tied else 0.0
+        if not form.tied:
+            reviving.set_encoder(parameters[form.encoder], dead, x)
+        reviving.set_rows(parameters, (form.decoder,), dead, reviving.directions(x))
+        reviving.set_rows(parameters, (form.bias,), dead, bias)
+        if form.lengths:
+            state[form.lengths][dead] = 1.0
+        return list(dict.fromkeys((form.encoder, form.bias, form.decoder)))

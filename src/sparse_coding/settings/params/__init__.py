@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from sparse_coding import methods
 from sparse_coding.settings.params.baselines import Baselines
+from sparse_coding.settings.params.choices import Own
 from sparse_coding.settings.params.dataset import Dataset
-from sparse_coding.settings.params.dictionaries import Dictionaries, Own, Training, own_section
+from sparse_coding.settings.params.dictionaries import Dictionaries, own_section
 from sparse_coding.settings.params.interpretation import (
     MOST_FAILED,
     SET_HERE,
@@ -40,13 +40,16 @@ from sparse_coding.settings.params.section import (
     Positive,
     Section,
     Share,
+    VariantName,
     distinct,
     filled_and_distinct,
     named_apart,
     setting,
 )
 from sparse_coding.settings.params.toy import Toy
+from sparse_coding.settings.params.training import Training
 from sparse_coding.settings.params.transformer import Transformer
+from sparse_coding.variants import FITTED, Variant, in_order
 
 __all__ = [
     "MOST_FAILED",
@@ -101,7 +104,8 @@ class Grid(Section):
 
     sites: tuple[str, ...] = setting(
         ("layer2_residual", "layer4_residual"),
-        "Places in the model, layers from 0: `layerN_residual`, `_mlp`, `_mlpout` or `_attn`.",
+        "Places in the model, layers from 0: `layerN_residual`, `_mlp`, `_mlpout`, `_attn` or `_mlpin`; a pair: "
+        "`layerN_mlpin_to_mlpout`.",
     )
     architectures: tuple[Architecture, ...] = setting(
         ("tied", "untied", "topk"),
@@ -170,10 +174,19 @@ class Evaluation(Section):
         "Training vectors to fit the gain refit on, at most; null: no refit, which takes n_feat^2 of memory.",
         unit="vectors",
     )
+    variants: tuple[VariantName, ...] | None = setting(
+        None,
+        "What each dictionary is measured as, beside as it is: `gain_refit`, `threshold_refit`, `matching_pursuit` "
+        "(docs/what-there-is.md); null: `gain_refit` alone.",
+    )
 
-    def refits(self, kind: str) -> bool:
-        """Whether a dictionary of this kind has its gains refitted: learned ones do."""
-        return methods.is_learned(kind) and self.gain_refit_rows is not None
+    _variants = field_validator("variants")(lambda values: values if values is None else distinct(values))
+
+    def variants_of(self, kind: str, k: int | None) -> tuple[Variant, ...]:
+        """In which variants a dictionary of this kind, which keeps k codes or None, is measured, beside as it is."""
+        asked = ("gain_refit",) if self.variants is None else self.variants
+        made = [name for name in asked if self.gain_refit_rows is not None or name not in FITTED]
+        return tuple(row for row in in_order(made) if row.is_of(kind, k))
 
     alive_share: Share = setting(
         1e-4, "A feature is alive if it fires on more held-out vectors than this.", unit="share"
