@@ -7,4 +7,5 @@ from sparse_coding.settings.params import Dictionaries
 BY_NAME = {name: build(name, {}) for name in ("tied", "untied", "topk")}
 JUMPRELU = Dictionaries().jumprelu
 ALL = BY_NAME | {"jumprelu": build("jumprelu", JUMPRELU.model_dump())}
+ALL |= {"gated": build("gated", {})}
 ADAM = optimisers.build("adam", {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8})

@@ -104,10 +104,10 @@ _ROWS = (
     Method("skip_transcoder", "skip transcoder", "k", 2, "#D55E00", "P", "Paulo et al. 2025", pairs=True, skip=True),
     Method("thresholding", "thresholding", "l1", 1, "#0072B2", "h", "Cunningham et al. 2023", (0, (5, 2)), vectors=3,
            cut=False),
-    Method("reverse", "reverse", "l1", 1, "#009E73", "H", "Cunningham et al. 2023", (0, (5, 2)), vectors=3),
-    Method("positive", "positive", "l1", 1, "#CC79A7", "v", "Cunningham et al. 2023", (0, (5, 2))),
-    Method("lista", "LISTA", "l1", 2, "#E69F00", "D", "Gregor & LeCun 2010", (0, (5, 2)), cut=False),
-    Method("semilinear", "semi-linear", "l1", 3, "#D55E00", "P", "Cunningham et al. 2023", (0, (5, 2, 1, 2)),
+    Method("reverse", "reverse", "l1", 1, "#009E73", "$\u2660$", "Cunningham et al. 2023", (0, (5, 2)), vectors=3),
+    Method("positive", "positive", "l1", 1, "#CC79A7", "$\u2665$", "Cunningham et al. 2023", (0, (5, 2))),
+    Method("lista", "LISTA", "l1", 2, "#E69F00", "$\u2663$", "Gregor & LeCun 2010", (0, (5, 2)), cut=False),
+    Method("semilinear", "semi-linear", "l1", 3, "#D55E00", "$\u2666$", "Cunningham et al. 2023", (0, (5, 2, 1, 2)),
            cut=False),
     Method("rica", "RICA", "l1", 1, "#0072B2", "*", "Le et al. 2011", (0, (5, 2, 1, 2))),
     Method("pca", "PCA", None, 1, "#111111", "D", "Pearson 1901", (0, (5, 2)), signed=True, original="all"),
@@ -116,7 +116,7 @@ _ROWS = (
         reads={"seed": "seed", "rows": "ica_rows", "iterations": "ica_iterations"}, original="variants",
     ),
     Method(
-        "nmf", "NMF", None, 1, "#777777", "P", "Lee & Seung 1999", solved=True,
+        "nmf", "NMF", None, 1, "#777777", ".", "Lee & Seung 1999", solved=True,
         reads={"seed": "seed", "rows": "nmf_rows", "iterations": "nmf_iterations",
                "encode_iterations": "nmf_encode_iterations"},
     ),
@@ -125,7 +125,7 @@ _ROWS = (
         original="all",
     ),
     Method(
-        "random", "random directions", None, 1, "#aaaaaa", "*", "Cunningham et al. 2023", signed=True,
+        "random", "random directions", None, 1, "#aaaaaa", ",", "Cunningham et al. 2023", signed=True,
         reads={"seed": "seed"}, original="all",
     ),
     Method(
