@@ -46,14 +46,15 @@ class Cell:
     architecture: Architecture
     ratio: float
     members: tuple[Member, ...]
+    control: methods.Control | None = None  # what is held in their training
 
     @property
     def name(self) -> str:
-        """E.g. `tied_r4`."""
-        return f"{self.architecture}_r{self.ratio:g}"
+        """E.g. `tied_r4`, `tied_r4_frozen_decoder`."""
+        return f"{self.architecture}_r{self.ratio:g}{f'_{self.control}' if self.control else ''}"
 
     def member_name(self, member: Member) -> str:
-        """E.g. `tied_r4_l1-0.002_s0`, `topk_r4_k8_s0`, `jumprelu_r4_l0-16_s0`."""
+        """E.g. `tied_r4_l1-0.002_s0`, `topk_r4_k8_s0`, `jumprelu_r4_l0-16_s0`, `tied_r4_step0_l1-0.002_s0`."""
         value = f"k{member.k}" if member.strength == "k" else f"{member.strength}-{member.value:g}"
         return f"{self.name}_{value}_s{member.seed}"
 
@@ -70,10 +71,17 @@ def cells(params: Params, site: str) -> list[Cell]:
         return [] if twin is None else [replace(twin[0], site=site, members=(twin[1],))]
     grid = params.grid
     return [
-        Cell(site, architecture, ratio, _members(params, architecture))
-        for architecture, ratio in product(grid.architectures, grid.ratios)
-        if _wanted(params, site, architecture, ratio)
+        Cell(site, architecture, ratio, _members(params, architecture), control)
+        for architecture, ratio, control in product(grid.architectures, grid.ratios, (None, *grid.controls))
+        if fits(site, architecture)
+        and methods.of(architecture).has_control(control)
+        and _wanted(params, site, architecture, ratio, control)
     ]
+
+
+def fits(site: str, architecture: Architecture) -> bool:
+    """Whether an architecture is one of such sites: some are of pairs of places and of nothing else."""
+    return methods.of(architecture).pairs == sites.is_pair(site)
 
 
 def _members(params: Params, architecture: Architecture) -> tuple[Member, ...]:
@@ -87,13 +95,18 @@ def strengths(params: Params, architecture: Architecture) -> tuple[float, ...]:
     return getattr(params.grid, str(methods.of(architecture).strength))
 
 
-def _wanted(params: Params, site: str, architecture: Architecture, ratio: float) -> bool:
+def _wanted(
+    params: Params, site: str, architecture: Architecture, ratio: float, control: methods.Control | None
+) -> bool:
     def allows(values: tuple | None, value: object) -> bool:
         return values is None or value in values
 
     only = params.grid.only
     return not only or any(
-        allows(part.sites, site) and allows(part.architectures, architecture) and allows(part.ratios, ratio)
+        allows(part.sites, site)
+        and allows(part.architectures, architecture)
+        and allows(part.ratios, ratio)
+        and (control is None or allows(part.controls, control))
         for part in only
     )
 
@@ -115,6 +128,12 @@ def harvested_sites(params: Params) -> list[str]:
     return [site for site in params.grid.sites if site not in params.activations.imported]
 
 
+def harvested_places(params: Params, controls: bool = False) -> list[str]:
+    """What a forward pass is to give for the grid's sites, or for their controls: of a pair both places, each once."""
+    wanted = _controls(params) if controls else harvested_sites(params)
+    return list(dict.fromkeys(place for site in wanted for place in sites.places(site)))
+
+
 def _controls(params: Params) -> list[str]:
     return [control for site in harvested_sites(params) if (control := control_site(params, site))]
 
@@ -125,24 +144,32 @@ def sites_with_controls(params: Params) -> list[str]:
 
 
 def passes(params: Params) -> list[tuple[str, bool, list[str]]]:
-    """The sites of each forward pass: (name of the job, random weights, sites)."""
+    """The places of each forward pass: (name of the job, random weights, places)."""
     found = []
-    for name, weights, harvested in (("model", False, harvested_sites(params)), ("random", True, _controls(params))):
+    for name, weights in (("model", False), ("random", True)):
+        harvested = harvested_places(params, controls=weights)
         size = params.activations.sites_per_pass or max(1, len(harvested))
         for first in range(0, len(harvested), size):
             found.append((f"activations_{name}_{first // size}", weights, harvested[first : first + size]))
     return found
 
 
-def topk_name(method: Baseline, k: int) -> str:
-    """The top-k variant of a baseline, e.g. `pca_top8`."""
-    return f"{method}_top{k}"
+def baseline_name(method: Baseline, k: int | None) -> str:
+    """A baseline, or a variant of k codes, e.g. `pca_top8`; of a pair, one of rank k, e.g. `linear_map_rank8`."""
+    return method if k is None else f"{method}_{'rank' if methods.of(method).pairs else 'top'}{k}"
 
 
-def baseline_names(baselines: Baselines) -> list[str]:
-    """All baselines of a site: each method, then its top-k variants, e.g. `pca_top8`."""
-    variants = [topk_name(method, k) for method in baselines.topk_methods for k in baselines.topk]
-    return [*baselines.methods, *variants]
+def baselines_of(baselines: Baselines, site: str) -> list[tuple[Baseline, int | None]]:
+    """The baselines of a site: each method, then its variants, with their k. A pair has others than a place."""
+    is_pair = sites.is_pair(site)
+    whole = baselines.of_pairs if is_pair else baselines.methods
+    varied = [method for method in whole if methods.of(method).signed] if is_pair else baselines.topk_methods
+    return [*((method, None) for method in whole), *((method, k) for method in varied for k in baselines.topk)]
+
+
+def baseline_names(baselines: Baselines, site: str) -> list[str]:
+    """What they are called, e.g. `pca`, `pca_top8`."""
+    return [baseline_name(method, k) for method, k in baselines_of(baselines, site)]
 
 
 @dataclass(frozen=True)
@@ -166,7 +193,7 @@ def interpreted(params: Params, site: str) -> Interpreted:
     chosen = [scored(params, cell) for cell in cells(params, site)]
     if not is_grid_site(params, site):
         return Interpreted(chosen, baselines=False, null=None)
-    names = [name for cell in chosen for name in cell.member_names]
+    names = [name for cell in chosen if cell.control is None for name in cell.member_names]
     twin = control_twin(params, site)
     null = twin[0].member_name(twin[1]) if twin else next(iter(names), None)
     return Interpreted(chosen, baselines=True, null=None if params.autointerp.scorer in WHOLE_TEXTS else null)
@@ -184,13 +211,14 @@ def scored(params: Params, cell: Cell) -> Cell:
 def control_twin(params: Params, site: str) -> tuple[Cell, Member] | None:
     """The scored dictionary of `site` whose settings the control on random weights takes; None without a control.
 
-    The nearest to `autointerp.random_weights`: first by architecture, then by ratio, by strength, by seed. A control
-    of other settings could not be compared with anything that was scored.
+    Whole ones alone, no controls of the grid. The nearest to `autointerp.random_weights`: first by architecture, then
+    by ratio, by strength, by seed. A control of other settings could not be compared with anything that was scored.
     """
     wanted = params.autointerp.random_weights
     if wanted is None:
         return None
-    pairs = [(cell, member) for cell in cells(params, site) for member in scored(params, cell).members]
+    whole = [cell for cell in cells(params, site) if cell.control is None]
+    pairs = [(cell, member) for cell in whole for member in scored(params, cell).members]
 
     def distance(pair: tuple[Cell, Member]) -> tuple[float, ...]:
         cell, member = pair

@@ -25,12 +25,19 @@ from sparse_coding import methods
 from sparse_coding.atomic import write_text
 from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
+from sparse_coding.core.controls import controlled, steps_of, trains
 from sparse_coding.core.training import feed, gpu, optimisers, processor
+from sparse_coding.core.training.annealing import Annealing
+from sparse_coding.core.training.choices import Choices
+from sparse_coding.core.training.feed import Scale
 from sparse_coding.core.training.keeping import NEVER, Keeping
+from sparse_coding.core.training.resampling import Resampling
+from sparse_coding.core.training.stopping import Stopping
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, stream, unfinished
-from sparse_coding.io.activations import ActivationsFile, open_activations
+from sparse_coding.io.activations import SiteVectors, open_site
+from sparse_coding.io.activations.limited import Vectors, trained_on
 from sparse_coding.settings.grid import Member
 from sparse_coding.settings.params import Training
 from sparse_coding.settings.slices import DictionariesSlice, split
@@ -48,27 +55,29 @@ def run(
     activations: Path,
     output: Path,
     threads: int,
+    targets: Path | None = None,
     done: Callable[[str], object] = lambda name: None,
     partly: Callable[[str], Path] | None = None,
     one_of: Callable[[list[str]], int] = lambda names: 0,
 ) -> None:
     """Train members on `activations`; write `<output>/<member>.safetensors` and its log.
 
-    `done` hears the name of each member that is written; partly: where one in training is kept, None: nowhere. one_of:
+    targets: of a pair of places, the vectors that are to be put together. `done` hears the name of each member that is
+    written; partly: where one in training is kept, None: nowhere. one_of:
     waits for one of these things that is not in use, and holds it; which. Members that diverge take nothing from the
     others: these are finished first, then NotFinite is raised for the first of them. Raises BadInput, before any is
     trained, where grid.k or grid.l0 asks for more codes than there are features.
     """
     failures: list[NotFinite] = []
     names, size = list(settings.members), settings.training.side_by_side
-    label = f"dictionaries {settings.site} {settings.architecture} r{settings.ratio:g}"
+    label = f"dictionaries {settings.site} {settings.architecture} r{settings.ratio:g} {settings.control or ''}".strip()
     with (
-        open_activations(activations) as file,
-        tqdm(total=settings.training.steps * len(names), desc=label, unit="step") as progress,
+        open_site(activations, targets) as file,
+        tqdm(total=_steps(settings) * len(names), desc=label, unit="step") as progress,
     ):
         _check_codes(settings, file)
-        mean, scale = (file.mean, file.mean_norm) if settings.training.normalise else (0 * file.mean, 1.0)
-
+        vectors = _trained_on(settings, file)
+        mean, scale = (vectors.mean, vectors.scale) if settings.training.normalise else (0 * file.mean, 1.0)
         at = {name: partly(name) for name in names} if partly is not None else {}
         device = _device(settings.training.device, one_of)
         of = _data(file, mean, scale, device)
@@ -79,20 +88,20 @@ def run(
             keeping = (
                 Keeping(partial(_keep, members, at, of), 60 * settings.training.checkpoint_minutes) if at else NEVER
             )
-            batches = partial(_batches, settings.training, file, members[0].step)
+            batches = partial(_batches, settings, vectors, members[0].step)
             failed = _train(
                 members, batches, (mean, scale), settings.training, device, threads, progress.update, keeping
             )
             for member in members:
                 if member.name not in failed:
-                    _write(settings, member, mean, scale, output)
+                    _write(settings, member, mean, scale, output, vectors.left_out)
                     done(member.name)
                 if member.name in at:
                     at[member.name].unlink(missing_ok=True)
             return [failed[member.name] for member in members if member.name in failed]
 
         for first in range(0, len(names), size):
-            some = [_member(settings, name, file.d_act) for name in names[first : first + size]]
+            some = [_member(settings, name, file) for name in names[first : first + size]]
             for member in some:
                 _take_up(member, at, of)
             for step in sorted({member.step for member in some}):
@@ -102,12 +111,23 @@ def run(
         raise failures[0]
 
 
-def _check_codes(settings: DictionariesSlice, file: ActivationsFile) -> None:
-    n_feat = round(settings.ratio * file.d_act)
+def _check_codes(settings: DictionariesSlice, file: SiteVectors) -> None:
+    n_feat = round(settings.ratio * file.d_in)
     for member in settings.members.values():
         if member.strength in methods.COUNTING and member.value > n_feat:
             cell = f"{settings.architecture}_r{settings.ratio:g} of {settings.site}"
             raise BadInput(f"grid.{member.strength}", f"{member.value:g}", f"at most {n_feat}, the features of {cell}")
+
+
+def _trained_on(settings: DictionariesSlice, file: SiteVectors) -> Vectors:
+    """The vectors, and a line on stderr where a limit leaves some out."""
+    vectors = trained_on(file, settings.training.norm_limit)
+    if told := vectors.left_out:
+        of = file.split("train").n_rows
+        beside = f"; {told['held_out']} held-out ones, which are evaluated" if "held_out" in told else ""
+        limit = f"{settings.training.norm_limit:g} times the median norm, {told['longest']:.6g}"
+        print(f"dictionaries.norm_limit: {told['train']} of {of} vectors are above {limit}{beside}", file=sys.stderr)
+    return vectors
 
 
 def _device(wanted: str, one_of: Callable[[list[str]], int]) -> torch.device:
@@ -131,7 +151,7 @@ def _properties(index: int) -> Any:
 def _train(
     members: list[Trainee],
     batches: Callable[[Callable[[Tensor], Tensor]], Iterator[Tensor]],
-    normal: tuple[Tensor, float],
+    normal: tuple[Tensor, Scale],
     settings: Training,
     device: torch.device,
     threads: int,
@@ -146,13 +166,15 @@ def _train(
     return gpu.train(members, there, device, settings.gpu_precision, advance, keeping)
 
 
-def _data(file: ActivationsFile, mean: Tensor, scale: float, device: torch.device) -> str:
+def _data(file: SiteVectors, mean: Tensor, scale: Scale, device: torch.device) -> str:
     """What tells the vectors of a file, and who computes, from others: what is in training goes on with the same alone.
 
     The device is in no key, and the stamp names the one that training ends on.
     """
     digest = hashlib.sha256(mean.double().numpy().tobytes())
-    digest.update(f"{scale!r} {file.mean_norm!r} {file.split('train').n_rows}".encode())
+    said = scale.tolist() if isinstance(scale, Tensor) else scale
+    norms = " ".join(repr(each.mean_norm) for each in file.files)
+    digest.update(f"{said!r} {norms} {file.split('train').n_rows}".encode())
     if device.type != "cpu":
         digest.update(str(_properties(device.index).name).encode())
     return digest.hexdigest()
@@ -178,42 +200,69 @@ def _keep(members: list[Trainee], at: dict[str, Path], of: str) -> None:
 
 
 def _batches(
-    settings: Training, file: ActivationsFile, skip: int, ready: Callable[[Tensor], Tensor]
+    settings: DictionariesSlice, vectors: Vectors, skip: int, ready: Callable[[Tensor], Tensor]
 ) -> Iterator[Tensor]:
+    training = settings.training
     batches = stream.batches(
-        file.split("train"),
-        size=settings.batch,
-        seed=settings.shuffle_seed,
-        buffer_rows=settings.buffer_rows,
+        vectors.split,
+        size=training.batch,
+        seed=training.shuffle_seed,
+        buffer_rows=training.buffer_rows,
         ready=ready,
         skip=skip,
     )
-    return islice(batches, settings.steps - skip)
+    return islice(batches, _steps(settings) - skip)
 
 
-def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
-    own, training = settings.members[name], settings.training
-    n_feat = round(settings.ratio * d_act)
+def _steps(settings: DictionariesSlice) -> int:
+    return steps_of(settings.training.steps, settings.control)
+
+
+def _member(settings: DictionariesSlice, name: str, file: SiteVectors) -> Trainee:
+    own, training, d_in = settings.members[name], settings.training, file.d_in
+    n_feat = round(settings.ratio * d_in)
     if n_feat < 1:
-        raise BadInput("grid.ratios", f"{settings.ratio:g}", f"at least {1 / d_act:g}: one feature for d_act {d_act}")
+        raise BadInput("grid.ratios", f"{settings.ratio:g}", f"at least {1 / d_in:g}: one feature for d_act {d_in}")
+    steps = _steps(settings)
     schedule = Schedule(
-        steps=training.steps,
+        steps=steps,
         lr=settings.own.lr,
-        warmup=round(training.warmup_share * training.steps),
-        decay=round(training.decay_share * training.steps),
-        l1_warmup=round(settings.penalty_warmup * training.steps),
+        warmup=round(training.warmup_share * steps),
+        decay=round(training.decay_share * steps),
+        l1_warmup=round(settings.penalty_warmup * steps),
+        annealing=_annealing(settings, min(d_in, n_feat), steps),
     )
     return Trainee(
         name,
-        build(settings.architecture, settings.own.model_dump(mode="json")),
-        (n_feat, d_act),
+        controlled(build(settings.architecture, settings.own.model_dump(mode="json"), file.cut.d_in), settings.control),
+        (n_feat, len(file.mean)),
         penalty_of(own),
         own.seed,
         schedule,
         optimisers.build(training.optimiser, training.model_dump(mode="json")),
         training.log_steps,
         getattr(settings.own, "initial_density", None),
+        _choices(settings, schedule),
     )
+
+
+def _annealing(settings: DictionariesSlice, first: int, steps: int) -> Annealing | None:
+    """From `first` codes on, for a kind that keeps k of them."""
+    annealed = round((getattr(settings.own, "k_anneal_share", None) or 0) * steps)
+    return Annealing(first, annealed) if annealed else None
+
+
+def _choices(settings: DictionariesSlice, schedule: Schedule) -> Choices:
+    """Windows of early stop count when all that is warmed up, annealed or resampled is over."""
+    training, wanted = settings.training, getattr(settings.own, "resample", None)
+    resampling, stopping = None, None
+    if wanted is not None:
+        resampling = Resampling(wanted.every, wanted.dead_after, round(wanted.until_share * training.steps))
+    if training.early_stop is not None:
+        others = schedule.annealing.steps if schedule.annealing else 0, resampling.until if resampling else 0
+        begins = max(schedule.warmup, schedule.l1_warmup, *others)
+        stopping = Stopping(training.early_stop.window, training.early_stop.gain, begins)
+    return Choices(training.clip_norm, stopping, resampling)
 
 
 def penalty_of(member: Member) -> Penalty:
@@ -223,25 +272,32 @@ def penalty_of(member: Member) -> Penalty:
 
 def _told(settings: DictionariesSlice) -> dict[str, Any]:
     """What files tell of the training: of the first kinds as ever, with what they do not read; another optimiser."""
-    training, own = split(settings.training)[0], settings.own.model_dump(mode="json", exclude={"lr"})
+    training, own = split(settings.training)[0], split(settings.own)[0]
+    del own["lr"]
     if training["optimiser"] == "adam":
         del training["optimiser"]
-    return training | WRITTEN_UNREAD.get(settings.architecture, {}) | own
+    untrained = {} if trains(settings.control) else {"steps": 0}
+    return training | WRITTEN_UNREAD.get(settings.architecture, {}) | own | untrained
 
 
-def _write(settings: DictionariesSlice, member: Trainee, mean: Tensor, scale: float, output: Path) -> None:
+def _write(
+    settings: DictionariesSlice, member: Trainee, mean: Tensor, scale: Any, output: Path, left_out: dict | None
+) -> None:
     own = settings.members[member.name]
     dictionary = member.architecture.fold(member.parameters, member.state, mean, scale, penalty_of(own))
     made_by = {
         "site": settings.site,
         "architecture": settings.architecture,
         "ratio": settings.ratio,
+        **({} if settings.control is None else {"control": settings.control}),
         "l1": own.l1,
         "k": own.k,
         **({} if own.l0 is None else {"l0_target": own.l0}),
         "seed": own.seed,
         "lr": settings.own.lr,
         "training": _told(settings),
+        **({} if left_out is None else {"left_out": left_out}),
+        **({} if settings.training.early_stop is None else {"steps_taken": member.step}),
     }
     # The larger file first: where the disk is full, the older pair stays together.
     dictionaries.save(output / f"{member.name}.safetensors", dictionary, made_by)

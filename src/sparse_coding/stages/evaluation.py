@@ -1,10 +1,10 @@
 """Stage evaluation: what each dictionary of a site keeps of the activations, on held-out data.
 
-1. Refit the gains of every trained dictionary on training vectors, where that is asked for: a second variant of it.
+1. Fit what variants of a dictionary are asked for (gain refit, ...) on training vectors.
 2. Pass the held-out vectors through each variant: L0, FVU, MSE, cosine, dead and alive features.
 3. Splice each reconstruction into the language model, on held-out blocks: cross-entropy, KL, loss recovered; of a
    model without predictions, what its final hidden states lose.
-4. Write the rows, firing frequencies and gains of each dictionary.
+4. Write the rows, firing frequencies and what was fitted of each dictionary.
 """
 
 import math
@@ -21,19 +21,20 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from sparse_coding import methods
+from sparse_coding.core import variants as recodings
+from sparse_coding.core.cut import Cut
 from sparse_coding.core.dictionary import Dictionary
-from sparse_coding.core.metrics.gain_refit import gain_refit
 from sparse_coding.core.metrics.ratios import clusters
 from sparse_coding.core.metrics.reconstruction import Reconstruction
 from sparse_coding.core.metrics.soundness import broken
 from sparse_coding.core.threads import one_thread
+from sparse_coding.core.variants.contract import Fitted, Recoding
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries as dictionary_files
-from sparse_coding.io import gains as gain_files
+from sparse_coding.io import fitted as fitted_files
 from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_file
-from sparse_coding.io.activations import ActivationsFile, Split, open_activations
+from sparse_coding.io.activations import SideBySide, SiteVectors, Split, open_site
 from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.io.tables.frequency import FREQUENCY
 from sparse_coding.lm import losses
@@ -42,8 +43,9 @@ from sparse_coding.portions.measuring import AT_A_TIME, MEASURE_ROWS
 from sparse_coding.settings import sites
 from sparse_coding.settings.params import Evaluation
 from sparse_coding.settings.slices import Described, EvaluationSlice
+from sparse_coding.variants import PLAIN, Variant
 
-RUN_ROWS = 256  # the gain refit reads runs of this many vectors from all over the training split
+RUN_ROWS = 256  # a fit reads runs of this many vectors from all over the training split
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +54,16 @@ class Evaluated:
 
     described: Described
     path: Path
-    variant: str  # "plain" or "gain_refit"
+    variant: Variant | None  # None: as it is
     dictionary: Dictionary
-    gain: Tensor | None
+    fitted: Fitted
     reconstruction: Reconstruction
+    told: dict[str, Any]  # by its file, of how it was made
+
+    @property
+    def called(self) -> str:
+        """Its variant, as tables name it."""
+        return PLAIN if self.variant is None else self.variant.name
 
 
 def run(
@@ -66,19 +74,21 @@ def run(
     output: Path,
     threads: int,
     tokens: Path | None = None,
+    targets: Path | None = None,
     done: Callable[[str], object] = lambda name: None,
 ) -> None:
     """Evaluate `dictionaries`, in the order of settings.members; write what was measured into `output`.
 
-    `tokens` are the blocks that reconstructions are spliced into; imported activations have none. `done` hears the
+    `tokens` are the blocks that reconstructions are spliced into; imported activations have none. targets: of a pair of
+    places, the vectors that are put together. `done` hears the
     name of each dictionary whose files are written. Raises BadInput for a control site, and where activations,
     dictionaries and settings do not belong together.
     """
-    with one_thread(), open_activations(activations) as file:
+    with one_thread(), open_site(activations, targets) as file:
         _check(settings, file, dictionaries)
         pairs = list(zip(settings.members.values(), dictionaries, strict=True))
-        held_out = HeldOut.of(file.split("held_out"), settings.evaluation.batch_rows)
-        spliced = _splicer(settings, file.mean, tokens, threads)
+        held_out = HeldOut.of(file.split("held_out"), settings.evaluation.batch_rows, file.cut)
+        spliced = _splicer(settings, file, tokens, threads)
         for first in range(0, len(pairs), AT_A_TIME):
             found = _reconstruct(settings, file, held_out, pairs[first : first + AT_A_TIME], threads)
             rows = [_row(settings, evaluated, result) for evaluated, result in zip(found, spliced(found), strict=True)]
@@ -87,18 +97,18 @@ def run(
                 done(described.name)
 
 
-def _check(settings: EvaluationSlice, file: ActivationsFile, dictionaries: list[Path]) -> None:
+def _check(settings: EvaluationSlice, file: SiteVectors, dictionaries: list[Path]) -> None:
     if settings.model is not None and sites.parse(settings.site).random_weights:
         raise BadInput("site", settings.site, "a site of the trained model: its control is only interpreted")
-    if file.site != settings.site:
-        raise BadInput(file.path, f"activations of {file.site}", f"activations of {settings.site}")
+    if file.places != sites.places(settings.site):
+        raise BadInput(file.path, f"activations of {' and '.join(file.places)}", f"activations of {settings.site}")
     if len(dictionaries) != len(settings.members):
         raise BadInput("--dictionaries", f"{len(dictionaries)} files", f"{len(settings.members)}, as in settings")
 
 
 def _reconstruct(
     settings: EvaluationSlice,
-    file: ActivationsFile,
+    file: SiteVectors,
     held_out: "HeldOut",
     pairs: list[tuple[Described, Path]],
     threads: int,
@@ -116,52 +126,59 @@ def _reconstruct(
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """The held-out vectors, with their mean [d_act] and the cluster of each [row]: its document."""
+    """The held-out vectors, with their mean [d_act] and the cluster of each [row]: its document.
 
-    split: Split
+    cut: where those of two places are side by side.
+    """
+
+    split: Split | SideBySide
     batch_rows: int
     mean: Tensor
     cluster: Tensor
+    cut: Cut
 
     @staticmethod
-    def of(split: Split, batch_rows: int) -> "HeldOut":
+    def of(split: Split | SideBySide, batch_rows: int, cut: Cut) -> "HeldOut":
         """Find the mean, in float64, and the clusters of `split`."""
         total = sum(x.sum(dim=0, dtype=torch.float64) for x in _batches(split, 0, split.n_rows, batch_rows))
         cluster = torch.from_numpy(clusters(split.document))
-        return HeldOut(split, batch_rows, torch.as_tensor(total) / split.n_rows, cluster)
+        return HeldOut(split, batch_rows, torch.as_tensor(total) / split.n_rows, cluster, cut)
 
-    def measure(self, dictionary: Dictionary, gains: list[Tensor | None]) -> list[Reconstruction]:
-        """Pass all vectors through `dictionary`, once, and its codes through each of `gains`; None changes nothing."""
-        results = [Reconstruction(self.mean, dictionary.n_feat, int(self.cluster[-1]) + 1) for _ in gains]
+    def measure(self, dictionary: Dictionary, made: list[tuple[Recoding, Fitted]]) -> list[Reconstruction]:
+        """Pass all vectors through `dictionary`, once, and its codes through each variant of `made`; it comes first."""
+        mean, n_clusters = self.cut.target(self.mean), int(self.cluster[-1]) + 1
+        results = [Reconstruction(mean, dictionary.n_feat, n_clusters) for _ in range(1 + len(made))]
         rows = min(self.batch_rows, MEASURE_ROWS)
         batches = _batches(self.split, 0, self.split.n_rows, rows)
-        for x, cluster in zip(batches, self.cluster.split(rows), strict=True):
+        for z, cluster in zip(batches, self.cluster.split(rows), strict=True):
+            x, y = self.cut.source(z), self.cut.target(z)
             plain = dictionary.encode(x)
-            for gain, result in zip(gains, results, strict=True):
-                codes = plain if gain is None else plain * gain
-                result.add(x, codes, dictionary.decode(codes), cluster)
+            found = (plain, *(recoding.codes(dictionary, fitted, x, plain) for recoding, fitted in made))
+            for codes, result in zip(found, results, strict=True):
+                result.add(y, codes, dictionary.put_together(codes, x), cluster)
         return results
 
 
 def _variants(
-    settings: Evaluation, file: ActivationsFile, held_out: HeldOut, described: Described, path: Path
+    settings: Evaluation, file: SiteVectors, held_out: HeldOut, described: Described, path: Path
 ) -> list[Evaluated]:
-    dictionary = dictionary_files.load(path)
-    if dictionary.d_act != file.d_act:
-        raise BadInput(path, f"atoms of {dictionary.d_act} dimensions", f"{file.d_act}, as in {file.path}")
-    gains: list[Tensor | None] = [None]
-    if methods.is_learned(described.kind) and settings.gain_refit_rows is not None:
-        rows = spread(file.split("train"), settings.gain_refit_rows, settings.batch_rows)
-        gains.append(gain_refit(dictionary, rows))
-    found = []
-    for gain, measured in zip(gains, held_out.measure(dictionary, gains), strict=True):
-        variant = dictionary if gain is None else dictionary.with_gain(gain)
-        name = "plain" if gain is None else "gain_refit"
-        found.append(Evaluated(described, path, name, variant, gain, measured))
+    dictionary, told = dictionary_files.load_with_settings(path)
+    widths = dictionary.d_in, dictionary.d_out
+    if widths != (file.d_in, file.d_out):
+        words = " to ".join(map(str, dict.fromkeys(widths)))
+        raise BadInput(path, f"atoms of {words} dimensions", f"those of {' and '.join(map(str, file.paths))}")
+    read = partial(spread, file.split("train"), settings.gain_refit_rows or 0, settings.batch_rows)
+    asked = settings.variants_of(described.kind, described.k)
+    made = [(recoding, recoding.fit(dictionary, read)) for recoding in (recodings.build(row.name) for row in asked)]
+    first, *others = held_out.measure(dictionary, made)
+    found = [Evaluated(described, path, None, dictionary, {}, first, told)]
+    for variant, (recoding, fitted), measured in zip(asked, made, others, strict=True):
+        recoded = recoding.dictionary(dictionary, fitted)
+        found.append(Evaluated(described, path, variant, recoded, fitted, measured, told))
     return found
 
 
-def spread(split: Split, rows: int, batch_rows: int) -> Iterator[Tensor]:
+def spread(split: Split | SideBySide, rows: int, batch_rows: int) -> Iterator[Tensor]:
     """About `rows` vectors of the split, all of it if it has fewer, in runs with equal gaps; the same for any batch."""
     runs = np.arange(0, split.n_rows, RUN_ROWS)
     chosen = runs[np.linspace(0, len(runs) - 1, min(-(-rows // RUN_ROWS), len(runs))).astype(int)]
@@ -171,13 +188,13 @@ def spread(split: Split, rows: int, batch_rows: int) -> Iterator[Tensor]:
         yield torch.cat([split.read(start, min(start + RUN_ROWS, split.n_rows)) for start in starts.tolist()])
 
 
-def _batches(split: Split, start: int, stop: int, rows: int) -> Iterator[Tensor]:
+def _batches(split: Split | SideBySide, start: int, stop: int, rows: int) -> Iterator[Tensor]:
     for first in range(start, stop, rows):
         yield split.read(first, min(first + rows, stop))
 
 
 def _splicer(
-    settings: EvaluationSlice, mean: Tensor, tokens: Path | None, threads: int
+    settings: EvaluationSlice, file: SiteVectors, tokens: Path | None, threads: int
 ) -> Callable[[list[Evaluated]], list[dict[str, Any]]]:
     """Step 3: what gives the columns of what the model loses with each; none where there is no model."""
     if settings.model is None:
@@ -186,10 +203,11 @@ def _splicer(
         raise BadInput("--tokens", "none", "the token file that the activations were made from")
     corpus, model = token_file.load(tokens), LanguageModel.load(settings.model)
     site = sites.parse(settings.site)
+    mean, cut = file.mean, file.cut
     if (width := model.widths([site])[site]) != len(mean):
         raise BadInput(f"model {model.name}", f"{width} dimensions", f"{len(mean)}, as in the activations")
     columns = losses.measured(model, site, corpus, mean, settings.evaluation, threads)
-    return lambda found: columns([evaluated.dictionary.reconstruct for evaluated in found])
+    return lambda found: columns([partial(cut.rebuilt, evaluated.dictionary) for evaluated in found])
 
 
 def _row(settings: EvaluationSlice, evaluated: Evaluated, spliced: dict[str, Any]) -> dict[str, Any]:
@@ -201,8 +219,9 @@ def _row(settings: EvaluationSlice, evaluated: Evaluated, spliced: dict[str, Any
     row = {
         **evaluated.described.model_dump(),
         "site": settings.site,
-        "variant": evaluated.variant,
+        "variant": evaluated.called,
         "path": evaluated.path.as_posix(),
+        "steps_taken": evaluated.told.get("steps_taken"),
         "n_feat": dictionary.n_feat,
         "d_act": dictionary.d_act,
         **found.l0.columns("l0"),
@@ -217,25 +236,26 @@ def _row(settings: EvaluationSlice, evaluated: Evaluated, spliced: dict[str, Any
     }
     if wrong := broken(row):
         row["broken"] = "; ".join(wrong)
-        named = f"{settings.site}: {row['name']} ({evaluated.variant})"
+        named = f"{settings.site}: {row['name']} ({evaluated.called})"
         print(f"warning: {named} is broken: {row['broken']}", file=sys.stderr)
     # Such as the loss of a token to which the model gives no probability at all.
     without = [name for name, value in row.items() if isinstance(value, float) and not math.isfinite(value)]
     if without:
         print(f"evaluation {settings.site}: {row['name']}: no finite {', '.join(without)}: left empty", file=sys.stderr)
     whole = dict.fromkeys(EVALUATION.names) | row | dict.fromkeys(without)
-    tables.check(f"evaluation {settings.site}: {row['name']} ({evaluated.variant})", whole, EVALUATION)
+    tables.check(f"evaluation {settings.site}: {row['name']} ({evaluated.called})", whole, EVALUATION)
     return whole
 
 
 def _write(output: Path, site: str, name: str, found: list[Evaluated], rows: list[dict[str, Any]]) -> None:
-    """Step 4, for one dictionary: its rows, the firing frequencies of its plain variant, its gains."""
+    """Step 4, for one dictionary: its rows, the firing frequencies of it as it is, what was fitted."""
     for evaluated in found:
         if evaluated.described.name != name:
             continue
-        if evaluated.gain is not None:
-            gain_files.save(output / "gains" / f"{name}.safetensors", evaluated.gain, evaluated.path)
-        else:
+        if evaluated.variant is not None and evaluated.variant.folder is not None:
+            file = output / evaluated.variant.folder / f"{name}.safetensors"
+            fitted_files.save(file, evaluated.variant.name, evaluated.fitted, evaluated.path)
+        elif evaluated.variant is None:
             frequencies = [
                 {"site": site, "name": name, "feature": feature, "frequency": frequency}
                 for feature, frequency in enumerate(evaluated.reconstruction.frequency.tolist())
