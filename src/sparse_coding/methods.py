@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sparse_coding.errors import BadInput
 
 Strength = Literal["l1", "k", "l0"]  # the lists of `grid` that make members of one cell
+WISHED: Strength = "l0"
 COUNTING: tuple[Strength, ...] = ("k", "l0")  # codes of a vector, so that there are no more of them than features
 STRENGTHS: dict[Strength, str] = {"l1": "L1", "k": "k", "l0": "L0 target"}  # as figures name them
 # As tables name them: there `l0` is the measured one.
@@ -18,7 +19,8 @@ COLUMNS: dict[Strength, str] = {"l1": "l1", "k": "k", "l0": "l0_target"}
 
 @dataclass(frozen=True)
 class Method:
-    """One kind. strength: what its members differ in; None for a baseline, which has one.
+    """One kind. strength: what its members differ in, beside a wished L0, which each learned one takes; None for a
+    baseline, which has one. whole: it keeps so many codes of each vector, so that a wished L0 is a whole number.
 
     matrices, vectors: of [n_feat, d_act] and of [n_feat] (bias, gain, threshold), in its file. colour, marker, dashes:
     in figures. source: who described it first.
@@ -38,6 +40,7 @@ class Method:
     vectors: int = 2
     signed: bool = False
     solved: bool = False
+    whole: bool = False
     reads: Mapping[str, str] = field(default_factory=dict)
     original: Literal["none", "all", "variants"] = "none"
 
@@ -47,8 +50,13 @@ class Method:
         return self.strength is not None
 
     @property
+    def lists(self) -> tuple[Strength, ...]:
+        """The lists of `grid` that make members of it."""
+        return () if self.strength is None else tuple(dict.fromkeys((self.strength, WISHED)))
+
+    @property
     def varies_in(self) -> Strength:
-        """What dictionaries of it differ in along a line of a figure: those of a baseline in the k of its variants."""
+        """What dictionaries of it differ in without a wish: those of a baseline in the k of its variants."""
         return self.strength or "k"
 
     @property
@@ -70,12 +78,12 @@ class Optimiser:
 _ROWS = (
     Method("tied", "tied", "l1", 1, "#0072B2", "o", "Cunningham et al. 2023"),
     Method("untied", "untied", "l1", 2, "#009E73", "s", "Bricken et al. 2023"),
-    Method("topk", "TopK", "k", 2, "#D55E00", "^", "Gao et al. 2024"),
+    Method("topk", "TopK", "k", 2, "#D55E00", "^", "Gao et al. 2024", whole=True),
     Method("jumprelu", "JumpReLU", "l0", 2, "#CC79A7", "d", "Rajamanoharan et al. 2024", vectors=3),
     Method("batchtopk", "BatchTopK", "k", 2, "#56B4E9", "<", "Bussmann et al. 2024", vectors=3),
-    Method("topk_aux", "TopK, aux-k", "k", 2, "#D55E00", ">", "Gao et al. 2024", (0, (5, 2))),
+    Method("topk_aux", "TopK, aux-k", "k", 2, "#D55E00", ">", "Gao et al. 2024", (0, (5, 2)), whole=True),
     Method("gated", "Gated", "l1", 2, "#E69F00", "p", "Rajamanoharan et al. 2024", vectors=3),
-    Method("matryoshka", "Matryoshka", "k", 2, "#F0E442", "8", "Bussmann et al. 2025"),
+    Method("matryoshka", "Matryoshka", "k", 2, "#F0E442", "8", "Bussmann et al. 2025", whole=True),
     Method("pca", "PCA", None, 1, "#111111", "D", "Pearson 1901", (0, (5, 2)), signed=True, original="all"),
     Method(
         "ica", "ICA", None, 2, "#555555", "X", "Hyvärinen & Oja 2000", (0, (5, 2, 1, 2)), signed=True,
@@ -107,6 +115,29 @@ def of(kind: str, place: object = "kind of dictionary") -> Method:
     if kind not in BY_KIND:
         raise BadInput(place, f"kind {kind!r}", f"one of {', '.join(BY_KIND)}")
     return BY_KIND[kind]
+
+
+def strength_of(row: Mapping[str, Any]) -> Strength:
+    """What a row of a table differs in from others of its kind: its wished L0 where it has one. Raises as `of`.
+
+    The rest that the row has of `l1` and `k` is then what came of the wish.
+    """
+    return WISHED if _is_there(row[COLUMNS[WISHED]]) else of(row["kind"]).varies_in
+
+
+def value_of(row: Mapping[str, Any]) -> Any:
+    """That of the strength of a row of a table."""
+    return row[COLUMNS[strength_of(row)]]
+
+
+def in_words(row: Mapping[str, Any]) -> str:
+    """The strength of a row of a table as figures name it, e.g. `L1 0.002`, `L0 target 16`."""
+    return f"{STRENGTHS[strength_of(row)]} {float(value_of(row)):g}"
+
+
+def _is_there(value: Any) -> bool:
+    """Tables in memory have null as None, or as NaN."""
+    return value is not None and value == value
 
 
 def is_learned(kind: str) -> bool:

@@ -10,7 +10,7 @@ A long training is written now and then, and gone on with after a kill: the byte
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -27,10 +27,11 @@ from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.training import feed, gpu, optimisers, processor
 from sparse_coding.core.training.keeping import NEVER, Keeping
+from sparse_coding.core.training.matching import Matching, first_penalty
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, stream, unfinished
-from sparse_coding.io.activations import ActivationsFile, open_activations
+from sparse_coding.io.activations import ActivationsFile, open_activations, spaced
 from sparse_coding.settings.grid import Member
 from sparse_coding.settings.params import Training
 from sparse_coding.settings.slices import DictionariesSlice, split
@@ -72,6 +73,7 @@ def run(
         at = {name: partly(name) for name in names} if partly is not None else {}
         device = _device(settings.training.device, one_of)
         of = _data(file, mean, scale, device)
+        counted = _counted(settings, file, mean, scale)
 
         def together(members: list[Trainee]) -> list[NotFinite]:
             """Train and write some members that are at the same step; nothing holds them when it is over."""
@@ -92,7 +94,7 @@ def run(
             return [failed[member.name] for member in members if member.name in failed]
 
         for first in range(0, len(names), size):
-            some = [_member(settings, name, file.d_act) for name in names[first : first + size]]
+            some = [_member(settings, name, file.d_act, counted) for name in names[first : first + size]]
             for member in some:
                 _take_up(member, at, of)
             for step in sorted({member.step for member in some}):
@@ -108,6 +110,19 @@ def _check_codes(settings: DictionariesSlice, file: ActivationsFile) -> None:
         if member.strength in methods.COUNTING and member.value > n_feat:
             cell = f"{settings.architecture}_r{settings.ratio:g} of {settings.site}"
             raise BadInput(f"grid.{member.strength}", f"{member.value:g}", f"at most {n_feat}, the features of {cell}")
+
+
+def _counted(settings: DictionariesSlice, file: ActivationsFile, mean: Tensor, scale: float) -> dict[str, Matching]:
+    """By name, what members with a wished L0 count, where their kind does not keep to it by itself."""
+    found: dict[str, Matching] = {}
+    rows: dict[int, Tensor] = {}
+    for name, member in settings.members.items():
+        if member.l0 is not None and member.l0_rows is not None:
+            if member.l0_rows not in rows:
+                rows[member.l0_rows] = feed.normalised(spaced(file.split("held_out"), member.l0_rows), mean, scale)
+            steers = methods.of(settings.architecture).varies_in
+            found[name] = Matching(member.l0, steers, rows[member.l0_rows])
+    return found
 
 
 def _device(wanted: str, one_of: Callable[[list[str]], int]) -> torch.device:
@@ -191,7 +206,7 @@ def _batches(
     return islice(batches, settings.steps - skip)
 
 
-def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
+def _member(settings: DictionariesSlice, name: str, d_act: int, counted: Mapping[str, Matching]) -> Trainee:
     own, training = settings.members[name], settings.training
     n_feat = round(settings.ratio * d_act)
     if n_feat < 1:
@@ -207,18 +222,21 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
         name,
         build(settings.architecture, settings.own.model_dump(mode="json")),
         (n_feat, d_act),
-        penalty_of(own),
+        penalty_of(own, settings.architecture, d_act),
         own.seed,
         schedule,
         optimisers.build(training.optimiser, training.model_dump(mode="json")),
         training.log_steps,
         getattr(settings.own, "initial_density", None),
+        counted.get(name),
     )
 
 
-def penalty_of(member: Member) -> Penalty:
-    """The L1 weight, the k or the wished L0 of a member."""
-    return Penalty(l1=member.l1 or 0.0, k=member.k or 0, l0=float(member.l0 or 0.0))
+def penalty_of(member: Member, architecture: str, d_act: int) -> Penalty:
+    """What a member begins with: its L1 weight, its k, or what its wished L0 takes."""
+    if member.l0 is not None:
+        return first_penalty(methods.of(architecture).varies_in, float(member.l0), d_act)
+    return Penalty(l1=member.l1 or 0.0, k=member.k or 0)
 
 
 def _told(settings: DictionariesSlice) -> dict[str, Any]:
@@ -229,19 +247,37 @@ def _told(settings: DictionariesSlice) -> dict[str, Any]:
     return training | WRITTEN_UNREAD.get(settings.architecture, {}) | own
 
 
+def _matched(member: Trainee) -> dict[str, Any]:
+    """What files tell of a wished L0 that codes were counted for; one that was missed is said."""
+    counted = member.settle()
+    if counted is None or member.matching is None:
+        return {}
+    if missed := member.matching.missed(counted):
+        print(f"warning: {member.name}: {missed}", file=sys.stderr)
+    return {"matched": member.matching.told(member.penalty, counted)}
+
+
+def _came_out(member: Trainee, architecture: str) -> dict[str, Any]:
+    """The L1 or the k that a wished L0 came to, where tables have those of others."""
+    strength = methods.of(architecture).varies_in
+    return {} if strength == methods.WISHED else {strength: getattr(member.penalty, strength)}
+
+
 def _write(settings: DictionariesSlice, member: Trainee, mean: Tensor, scale: float, output: Path) -> None:
     own = settings.members[member.name]
-    dictionary = member.architecture.fold(member.parameters, member.state, mean, scale, penalty_of(own))
+    matched = _matched(member)
+    dictionary = member.architecture.fold(member.parameters, member.state, mean, scale, member.penalty)
     made_by = {
         "site": settings.site,
         "architecture": settings.architecture,
         "ratio": settings.ratio,
         "l1": own.l1,
         "k": own.k,
-        **({} if own.l0 is None else {"l0_target": own.l0}),
+        **({} if own.l0 is None else {"l0_target": own.l0} | _came_out(member, settings.architecture)),
         "seed": own.seed,
         "lr": settings.own.lr,
         "training": _told(settings),
+        **matched,
     }
     # The larger file first: where the disk is full, the older pair stays together.
     dictionaries.save(output / f"{member.name}.safetensors", dictionary, made_by)

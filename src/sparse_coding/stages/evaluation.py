@@ -146,7 +146,9 @@ class HeldOut:
 def _variants(
     settings: Evaluation, file: ActivationsFile, held_out: HeldOut, described: Described, path: Path
 ) -> list[Evaluated]:
-    dictionary = dictionary_files.load(path)
+    dictionary, made = dictionary_files.load_with_settings(path)
+    if described.l0_target is not None:  # what came of the wish stands in the file alone
+        described = described.model_copy(update={name: made.get(name) for name in ("l1", "k")})
     if dictionary.d_act != file.d_act:
         raise BadInput(path, f"atoms of {dictionary.d_act} dimensions", f"{file.d_act}, as in {file.path}")
     gains: list[Tensor | None] = [None]

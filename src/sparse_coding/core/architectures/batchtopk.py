@@ -18,6 +18,7 @@ from torch import Tensor
 from sparse_coding.core.architectures.contract import Architecture, Parameters, Penalty, Settings, State, Terms
 from sparse_coding.core.architectures.topk_aux import UNTIED, TopKAux
 from sparse_coding.core.dictionary import Dictionary, keep_largest
+from sparse_coding.core.products import linear
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ class BatchTopK(TopKAux):
         state["batches"].add_(said)
         share = state["batches"].clamp(min=1).reciprocal().clamp(min=self.rate)
         state["threshold"].copy_(torch.where(said, state["threshold"].lerp(smallest, share), state["threshold"]))
+
+    def settle(self, parameters: Parameters, state: State, rows: Float[Tensor, "row d_act"], penalty: Penalty) -> None:
+        """The threshold that so many codes of `rows` are above, all in all: what training left overshoots on others."""
+        m = linear(rows - parameters["decoder_bias"], parameters["encoder"], parameters["bias"]).relu_().flatten()
+        below = len(m) - min(round(len(rows) * penalty.l0), len(m))
+        state["threshold"].fill_(float(m.kthvalue(below).values) if below else 0.0)
 
     def fold(
         self, parameters: Parameters, state: State, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty

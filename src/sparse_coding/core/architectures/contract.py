@@ -129,6 +129,9 @@ class Architecture:
     def after(self, parameters: Parameters, state: State, terms: Terms) -> None:
         """After each of these steps: projection, running numbers, revival."""
 
+    def settle(self, parameters: Parameters, state: State, rows: Float[Tensor, "row d_act"], penalty: Penalty) -> None:
+        """After the last step of a member with a wished L0: set what is not trained so that `rows` have it."""
+
     def fold(
         self, parameters: Parameters, state: State, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty
     ) -> Dictionary:

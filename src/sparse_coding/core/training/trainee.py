@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparse_coding.core.architectures.contract import Architecture, Parameters, Penalty
+from sparse_coding.core.architectures.contract import Architecture, Parameters, Penalty, State
 from sparse_coding.core.finder import Screen
+from sparse_coding.core.training.matching import Matching
 from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.optimisers.contract import Optimiser
 from sparse_coding.core.training.steps import dense, general, sparse
@@ -61,8 +62,9 @@ class Trainee:
         optimiser: Callable[[Parameters], Optimiser],
         log_steps: int,
         initial_density: float | None = None,
+        matching: Matching | None = None,
     ) -> None:
-        """shape: (n_feat, d_act); initial_density: see `begin`, None for biases of 0."""
+        """shape: (n_feat, d_act); initial_density: see `begin`, None for biases of 0; matching: to a wished L0."""
         self.name, self.architecture, self.penalty, self.schedule = name, architecture, penalty, schedule
         self.parameters = architecture.init(*shape, torch.Generator().manual_seed(seed))
         self.state = architecture.state(self.parameters)
@@ -77,6 +79,7 @@ class Trainee:
         self.log: list[dict[str, float]] = []
         self.log_steps = log_steps
         self.step = 0
+        self.matching = matching
 
     def train(self, batches: Iterable[Tensor], workspaces: Workspaces | None = None) -> None:
         """One optimiser step a batch; batches are [vector, d_act], normalised. Raises NotFinite."""
@@ -89,6 +92,22 @@ class Trainee:
             if seen is not None and (self.is_logged() or not math.isfinite(seen.mse)):
                 self.note(seen, penalty, rate)
             self.step += 1
+            self.match(self.parameters, self.state)
+
+    def match(self, parameters: Parameters, state: State) -> bool:
+        """After a step: see that its L0 comes to the wished one. Whether the penalty is another one now."""
+        own = self.matching
+        if own is None or not own.is_due(self.step, self.schedule.l1_warmup, self.schedule.steps):
+            return False
+        self.penalty = own.moved(self.penalty, own.counted(self.architecture, parameters, state, self.penalty))
+        return True
+
+    def settle(self) -> float | None:
+        """After the last step: with a wished L0, set what can be set for it; the L0 that was counted then."""
+        if self.matching is None:
+            return None
+        self.architecture.settle(self.parameters, self.state, self.matching.rows, self.penalty)
+        return self.matching.counted(self.architecture, self.parameters, self.state, self.penalty)
 
     def penalty_now(self) -> Penalty:
         """The penalty of the next step, warmed up."""
@@ -136,6 +155,8 @@ class Trainee:
             "count": self.optimiser.count,
             "rests": self.screen.rests,
         }
+        if self.matching is not None:
+            numbers |= {"l1": self.penalty.l1, "l0": self.penalty.l0}
         return tensors, {**numbers, "log": self.log}
 
     def take_up(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
@@ -149,6 +170,8 @@ class Trainee:
             tensor.copy_(tensors[name])
         self.step, self.density, self.optimiser.count = numbers["step"], numbers["density"], numbers["count"]
         self.screen.rests, self.log = numbers["rests"], list(numbers["log"])
+        if self.matching is not None:
+            self.penalty = replace(self.penalty, l1=numbers["l1"], l0=numbers["l0"])
 
     def move_to(self, device: torch.device) -> None:
         """All that it is made of."""

@@ -91,6 +91,7 @@ class Only(Section):
     sites: tuple[str, ...] | None = None
     architectures: tuple[Architecture, ...] | None = None
     ratios: tuple[Positive, ...] | None = None
+    strengths: tuple[methods.Strength, ...] | None = None
 
 
 class Grid(Section):
@@ -114,13 +115,17 @@ class Grid(Section):
     )
     k: tuple[Count, ...] = setting((4, 8, 16, 32), "Codes kept for each vector (TopK).", unit="codes / vector")
     l0: tuple[Positive, ...] = setting(
-        (8, 16, 32),
-        "Codes wished for each vector, on average, on which training settles (JumpReLU).",
+        (),
+        "Codes wished for each held-out vector, on average: members of every architecture, beside those of its own "
+        "list; JumpReLU has this list alone.",
         unit="codes / vector",
+        source="docs/decisions.md: a wished L0",
     )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = setting((0,), "Seeds of the initial weights.")
     only: tuple[Only, ...] = setting(
-        (), "Parts of the product to train; empty means all of it. A part that matches nothing is refused."
+        (),
+        "Parts of the product to train; empty means all of it. A part that matches nothing is refused. `strengths` are "
+        "the lists that members come from: `l1`, `k`, `l0`.",
     )
 
     _lists = field_validator("sites", "architectures", "ratios", "seeds")(filled_and_distinct)
