@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.training import gpu, processor
+from sparse_coding.core.training.choices import Choices
 from sparse_coding.core.training.matching import GAIN, LEAST, LOOKS, Matching, first_penalty
 from sparse_coding.core.training.trainee import Schedule, Trainee
 from sparse_coding.settings.params import Dictionaries
@@ -68,7 +69,7 @@ def member(kind: str, wished: float, rows: torch.Tensor, seed: int = 0, steps: i
     matching = Matching(wished, steers, rows)
     return Trainee(
         f"{kind}{wished}", build(kind, own.model_dump(mode="json")), (128, 32), first_penalty(steers, wished, 32), seed,
-        schedule, ADAM, 50, getattr(own, "initial_density", None), matching,
+        schedule, ADAM, 50, getattr(own, "initial_density", None), Choices(matching=matching),
     )  # fmt: skip
 
 
@@ -89,11 +90,11 @@ def test_planted_vectors_that_are_counted_come_to_the_wish(planted, kind):
     members = [member(kind, wished, others[:2000], number) for number, wished in enumerate((4.0, 8.0))]
     assert processor.train(members, batches(x), threads=1) == {}
     for each in members:
-        counted = each.settle()
+        counted = each.settle()["matched"]["l0"]
         made = each.architecture.fold(each.parameters, each.state, torch.zeros(32), 1.0, each.penalty)
         assert counted == pytest.approx(float((made.encode(others[:2000]) > 0).sum(1).float().mean()), rel=1e-6)
         held_out = float((made.encode(others[2000:]) > 0).sum(1).float().mean())
-        assert held_out == pytest.approx(each.matching.wished, rel=0.06)
+        assert held_out == pytest.approx(each.choices.matching.wished, rel=0.06)
 
 
 def test_in_a_stack_of_members_each_is_steered_by_its_own_codes(planted):
@@ -104,7 +105,7 @@ def test_in_a_stack_of_members_each_is_steered_by_its_own_codes(planted):
     gpu.train(stacked, batches(x, 60), torch.device("cpu"))
     for one, other in zip(alone, stacked, strict=True):
         assert other.penalty.l1 == pytest.approx(one.penalty.l1, rel=0.02)
-        assert one.penalty.l1 != first_penalty("l1", one.matching.wished, 32).l1
+        assert one.penalty.l1 != first_penalty("l1", one.choices.matching.wished, 32).l1
 
 
 def test_a_wish_that_cannot_be_met_is_said():
@@ -116,4 +117,4 @@ def test_a_wish_that_cannot_be_met_is_said():
 def test_weights_that_are_no_numbers_are_left_to_the_next_step(planted):
     one = member("jumprelu", 4.0, planted[1][:50])
     one.parameters["log_threshold"].fill_(math.nan)
-    assert one.matching.counted(one.architecture, one.parameters, one.state, one.penalty) == math.inf
+    assert one.choices.matching.counted(one.architecture, one.parameters, one.state, one.penalty) == math.inf

@@ -48,14 +48,15 @@ class Cell:
     architecture: Architecture
     ratio: float
     members: tuple[Member, ...]
+    control: methods.Control | None = None  # what is held in their training
 
     @property
     def name(self) -> str:
-        """E.g. `tied_r4`."""
-        return f"{self.architecture}_r{self.ratio:g}"
+        """E.g. `tied_r4`, `tied_r4_frozen_decoder`."""
+        return f"{self.architecture}_r{self.ratio:g}{f'_{self.control}' if self.control else ''}"
 
     def member_name(self, member: Member) -> str:
-        """E.g. `tied_r4_l1-0.002_s0`, `topk_r4_k8_s0`, `jumprelu_r4_l0-16_s0`."""
+        """E.g. `tied_r4_l1-0.002_s0`, `topk_r4_k8_s0`, `jumprelu_r4_l0-16_s0`, `tied_r4_step0_l1-0.002_s0`."""
         value = f"k{member.k}" if member.strength == "k" else f"{member.strength}-{member.value:g}"
         return f"{self.name}_{value}_s{member.seed}"
 
@@ -70,11 +71,13 @@ def cells(params: Params, site: str) -> list[Cell]:
     if not is_grid_site(params, site):
         twin = control_twin(params, sites.parse(site).trained.name)
         return [] if twin is None else [replace(twin[0], site=site, members=(twin[1],))]
-    found = []
-    for architecture, ratio in product(params.grid.architectures, params.grid.ratios):
-        lists = [name for name in lists_of(params, architecture) if _wanted(params, site, architecture, ratio, name)]
-        members = tuple(member for name in lists for member in _members(params, architecture, name))
-        found += [Cell(site, architecture, ratio, members)] if members else []
+    lists, found = params.grid, []
+    for architecture, ratio, control in product(lists.architectures, lists.ratios, (None, *lists.controls)):
+        place = Cell(site, architecture, ratio, (), control)
+        there = [name for name in lists_of(params, architecture) if _wanted(params, place, name)]
+        members = tuple(member for name in there for member in _members(params, architecture, name))
+        if members and methods.of(architecture).has_control(control):
+            found.append(replace(place, members=members))
     return found
 
 
@@ -91,15 +94,18 @@ def _members(params: Params, architecture: Architecture, name: methods.Strength)
         yield Member(seed, **{name: value}, l0_rows=rows)
 
 
-def _wanted(params: Params, site: str, architecture: Architecture, ratio: float, strength: methods.Strength) -> bool:
+def _wanted(params: Params, cell: Cell, strength: methods.Strength) -> bool:
+    """Whether members of a cell that come from a list are what `only` allows."""
+
     def allows(values: tuple | None, value: object) -> bool:
         return values is None or value in values
 
     only = params.grid.only
     return not only or any(
-        allows(part.sites, site)
-        and allows(part.architectures, architecture)
-        and allows(part.ratios, ratio)
+        allows(part.sites, cell.site)
+        and allows(part.architectures, cell.architecture)
+        and allows(part.ratios, cell.ratio)
+        and (cell.control is None or allows(part.controls, cell.control))
         and allows(part.strengths, strength)
         for part in only
     )
@@ -173,7 +179,7 @@ def interpreted(params: Params, site: str) -> Interpreted:
     chosen = [scored(params, cell) for cell in cells(params, site)]
     if not is_grid_site(params, site):
         return Interpreted(chosen, baselines=False, null=None)
-    names = [name for cell in chosen for name in cell.member_names]
+    names = [name for cell in chosen if cell.control is None for name in cell.member_names]
     twin = control_twin(params, site)
     null = twin[0].member_name(twin[1]) if twin else next(iter(names), None)
     return Interpreted(chosen, baselines=True, null=None if params.autointerp.scorer in WHOLE_TEXTS else null)
@@ -196,13 +202,14 @@ def scored(params: Params, cell: Cell) -> Cell:
 def control_twin(params: Params, site: str) -> tuple[Cell, Member] | None:
     """The scored dictionary of `site` whose settings the control on random weights takes; None without a control.
 
-    The nearest to `autointerp.random_weights`: first by architecture, then by ratio, by strength, by seed. A control
-    of other settings could not be compared with anything that was scored.
+    Whole ones alone, no controls of the grid. The nearest to `autointerp.random_weights`: first by architecture, then
+    by ratio, by strength, by seed. A control of other settings could not be compared with anything that was scored.
     """
     wanted = params.autointerp.random_weights
     if wanted is None:
         return None
-    pairs = [(cell, member) for cell in cells(params, site) for member in scored(params, cell).members]
+    whole = [cell for cell in cells(params, site) if cell.control is None]
+    pairs = [(cell, member) for cell in whole for member in scored(params, cell).members]
 
     def distance(pair: tuple[Cell, Member]) -> tuple[float, ...]:
         cell, member = pair

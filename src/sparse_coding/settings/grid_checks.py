@@ -17,6 +17,7 @@ _NOT_THERE = {"strengths": "lists of which no architecture of this part has memb
 def check(path: Path, params: Params) -> None:
     """Raise BadInput, naming the place in the file at `path`, for a grid that is not what it seems to be."""
     _check_strengths(path, params)
+    _check_controls(path, params)
     _check_sites(path, params)
     _check_own_names(path, params)
     _check_apart(path, params)
@@ -43,6 +44,16 @@ def _check_whole(path: Path, params: Params) -> None:
                 found = f"{', '.join(map(_plain, dict.fromkeys(wished)))}, from which {cell.architecture} has members"
                 wanted = f"whole numbers; or `strengths` in grid.only, and no l0 for {cell.architecture}"
                 raise BadInput(f"{path}: grid.l0", found, wanted)
+
+
+def _check_controls(path: Path, params: Params) -> None:
+    """Each is one of some architecture: none would be made of it."""
+    kinds = params.grid.architectures
+    for control in params.grid.controls:
+        if not any(methods.of(kind).has_control(control) for kind in kinds):
+            having = ", ".join(kind for kind in methods.LEARNED if methods.of(kind).has_control(control))
+            found = f"{control}, which {', '.join(kinds)} cannot have"
+            raise BadInput(f"{path}: grid.controls", found, f"it with one of {having} in grid.architectures")
 
 
 def _check_sites(path: Path, params: Params) -> None:
@@ -111,12 +122,12 @@ def _check_part(place: str, params: Params, part: Only) -> None:
         values, there = getattr(part, name), _there(params, part, name)
         if values is None:
             continue
-        if not values:
+        if not values and name != "controls":  # whole dictionaries alone
             raise BadInput(f"{place}.{name}", "an empty list, which matches nothing", "values; left out: every value")
         missing = [value for value in values if value not in there]
         known = name != "sites" or all(_is_site(params, value) for value in missing)
         found = f"{', '.join(map(_plain, missing))}, {_NOT_THERE.get(name, f'not in grid.{name}')}"
-        if not known or (missing == list(values) and name != "sites"):
+        if not known or (values and missing == list(values) and name != "sites"):
             wanted = f"one of {', '.join(map(_plain, there)) or 'nothing'}: this part matches nothing"
             raise BadInput(f"{place}.{name}", found, wanted)
         if missing:

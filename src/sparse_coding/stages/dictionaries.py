@@ -11,13 +11,12 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 from tqdm import tqdm
 
@@ -25,15 +24,21 @@ from sparse_coding import methods
 from sparse_coding.atomic import write_text
 from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
+from sparse_coding.core.controls import controlled, steps_of, trains
 from sparse_coding.core.training import feed, gpu, optimisers, processor
+from sparse_coding.core.training.annealing import Annealing
+from sparse_coding.core.training.choices import Choices
 from sparse_coding.core.training.keeping import NEVER, Keeping
-from sparse_coding.core.training.matching import Matching, first_penalty
+from sparse_coding.core.training.matching import Matching, came_out, first_penalty
+from sparse_coding.core.training.stopping import Stopping
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, stream, unfinished
 from sparse_coding.io.activations import ActivationsFile, open_activations, spaced
+from sparse_coding.io.activations.limited import Vectors, trained_on
 from sparse_coding.settings.grid import Member
 from sparse_coding.settings.params import Training
+from sparse_coding.settings.params.choices import EarlyStop
 from sparse_coding.settings.slices import DictionariesSlice, split
 
 # What files of the first kinds name although these do not read it: as long as it stands there, their bytes stay.
@@ -62,14 +67,14 @@ def run(
     """
     failures: list[NotFinite] = []
     names, size = list(settings.members), settings.training.side_by_side
-    label = f"dictionaries {settings.site} {settings.architecture} r{settings.ratio:g}"
+    label = f"dictionaries {settings.site} {settings.architecture} r{settings.ratio:g} {settings.control or ''}".strip()
     with (
         open_activations(activations) as file,
-        tqdm(total=settings.training.steps * len(names), desc=label, unit="step") as progress,
+        tqdm(total=_steps(settings) * len(names), desc=label, unit="step") as progress,
     ):
         _check_codes(settings, file)
-        mean, scale = (file.mean, file.mean_norm) if settings.training.normalise else (0 * file.mean, 1.0)
-
+        vectors = _trained_on(settings, file)
+        mean, scale = (vectors.mean, vectors.mean_norm) if settings.training.normalise else (0 * file.mean, 1.0)
         at = {name: partly(name) for name in names} if partly is not None else {}
         device = _device(settings.training.device, one_of)
         of = _data(file, mean, scale, device)
@@ -78,16 +83,15 @@ def run(
         def together(members: list[Trainee]) -> list[NotFinite]:
             """Train and write some members that are at the same step; nothing holds them when it is over."""
             progress.update(members[0].step * len(members))
-            keeping = (
-                Keeping(partial(_keep, members, at, of), 60 * settings.training.checkpoint_minutes) if at else NEVER
-            )
-            batches = partial(_batches, settings.training, file, members[0].step)
+            every = 60 * settings.training.checkpoint_minutes
+            keeping = Keeping(partial(unfinished.keep, members, at, of), every) if at else NEVER
+            batches = partial(_batches, settings, vectors, members[0].step)
             failed = _train(
                 members, batches, (mean, scale), settings.training, device, threads, progress.update, keeping
             )
             for member in members:
                 if member.name not in failed:
-                    _write(settings, member, mean, scale, output)
+                    _write(settings, member, mean, scale, output, vectors.left_out)
                     done(member.name)
                 if member.name in at:
                     at[member.name].unlink(missing_ok=True)
@@ -96,7 +100,7 @@ def run(
         for first in range(0, len(names), size):
             some = [_member(settings, name, file.d_act, counted) for name in names[first : first + size]]
             for member in some:
-                _take_up(member, at, of)
+                unfinished.take_up(member, at, of)
             for step in sorted({member.step for member in some}):
                 failures += together([member for member in some if member.step == step])
             del some
@@ -113,16 +117,22 @@ def _check_codes(settings: DictionariesSlice, file: ActivationsFile) -> None:
 
 
 def _counted(settings: DictionariesSlice, file: ActivationsFile, mean: Tensor, scale: float) -> dict[str, Matching]:
-    """By name, what members with a wished L0 count, where their kind does not keep to it by itself."""
-    found: dict[str, Matching] = {}
-    rows: dict[int, Tensor] = {}
-    for name, member in settings.members.items():
-        if member.l0 is not None and member.l0_rows is not None:
-            if member.l0_rows not in rows:
-                rows[member.l0_rows] = feed.normalised(spaced(file.split("held_out"), member.l0_rows), mean, scale)
-            steers = methods.of(settings.architecture).varies_in
-            found[name] = Matching(member.l0, steers, rows[member.l0_rows])
-    return found
+    """What members with a wished L0 count, by their names, where their kind does not keep to it by itself."""
+    read = cache(lambda n: feed.normalised(spaced(file.split("held_out"), n), mean, scale))
+    steers = methods.of(settings.architecture).varies_in
+    members = settings.members.items()
+    return {name: Matching(own.l0, steers, read(own.l0_rows)) for name, own in members if own.l0 and own.l0_rows}
+
+
+def _trained_on(settings: DictionariesSlice, file: ActivationsFile) -> Vectors:
+    """The vectors, and a line on stderr where a limit leaves some out."""
+    vectors = trained_on(file, settings.training.norm_limit)
+    if told := vectors.left_out:
+        of = file.split("train").n_rows
+        beside = f"; {told['held_out']} held-out ones, which are evaluated" if "held_out" in told else ""
+        limit = f"{settings.training.norm_limit:g} times the median norm, {told['longest']:.6g}"
+        print(f"dictionaries.norm_limit: {told['train']} of {of} vectors are above {limit}{beside}", file=sys.stderr)
+    return vectors
 
 
 def _device(wanted: str, one_of: Callable[[list[str]], int]) -> torch.device:
@@ -173,37 +183,23 @@ def _data(file: ActivationsFile, mean: Tensor, scale: float, device: torch.devic
     return digest.hexdigest()
 
 
-def _take_up(member: Trainee, at: dict[str, Path], of: str) -> None:
-    """Where it was broken off, if that is kept."""
-    before = unfinished.load(at[member.name], of) if member.name in at else None
-    if before is not None:
-        try:
-            member.take_up(*before)
-        except BadInput as error:
-            print(f"{at[member.name]}: {error}; this training begins anew", file=sys.stderr)
-
-
-def _keep(members: list[Trainee], at: dict[str, Path], of: str) -> None:
-    """Where that cannot be, on a full disk say, training goes on: it would cost more to end it for this."""
-    for member in members:
-        try:
-            unfinished.save(at[member.name], *member.kept(), of)
-        except (BadInput, OSError, SafetensorError) as error:
-            print(f"{at[member.name]}: not kept ({error}); training goes on", file=sys.stderr)
-
-
 def _batches(
-    settings: Training, file: ActivationsFile, skip: int, ready: Callable[[Tensor], Tensor]
+    settings: DictionariesSlice, vectors: Vectors, skip: int, ready: Callable[[Tensor], Tensor]
 ) -> Iterator[Tensor]:
+    training = settings.training
     batches = stream.batches(
-        file.split("train"),
-        size=settings.batch,
-        seed=settings.shuffle_seed,
-        buffer_rows=settings.buffer_rows,
+        vectors.split,
+        size=training.batch,
+        seed=training.shuffle_seed,
+        buffer_rows=training.buffer_rows,
         ready=ready,
         skip=skip,
     )
-    return islice(batches, settings.steps - skip)
+    return islice(batches, _steps(settings) - skip)
+
+
+def _steps(settings: DictionariesSlice) -> int:
+    return steps_of(settings.training.steps, settings.control)
 
 
 def _member(settings: DictionariesSlice, name: str, d_act: int, counted: Mapping[str, Matching]) -> Trainee:
@@ -211,16 +207,18 @@ def _member(settings: DictionariesSlice, name: str, d_act: int, counted: Mapping
     n_feat = round(settings.ratio * d_act)
     if n_feat < 1:
         raise BadInput("grid.ratios", f"{settings.ratio:g}", f"at least {1 / d_act:g}: one feature for d_act {d_act}")
+    steps = _steps(settings)
     schedule = Schedule(
-        steps=training.steps,
+        steps=steps,
         lr=settings.own.lr,
-        warmup=round(training.warmup_share * training.steps),
-        decay=round(training.decay_share * training.steps),
-        l1_warmup=round(settings.penalty_warmup * training.steps),
+        warmup=round(training.warmup_share * steps),
+        decay=round(training.decay_share * steps),
+        l1_warmup=round(settings.penalty_warmup * steps),
+        annealing=_annealing(settings, min(d_act, n_feat), steps),
     )
     return Trainee(
         name,
-        build(settings.architecture, settings.own.model_dump(mode="json")),
+        controlled(build(settings.architecture, settings.own.model_dump(mode="json")), settings.control),
         (n_feat, d_act),
         penalty_of(own, settings.architecture, d_act),
         own.seed,
@@ -228,8 +226,22 @@ def _member(settings: DictionariesSlice, name: str, d_act: int, counted: Mapping
         optimisers.build(training.optimiser, training.model_dump(mode="json")),
         training.log_steps,
         getattr(settings.own, "initial_density", None),
-        counted.get(name),
+        Choices(training.clip_norm, _stopping(training.early_stop, schedule), counted.get(name)),
     )
+
+
+def _annealing(settings: DictionariesSlice, first: int, steps: int) -> Annealing | None:
+    """From `first` codes on, for a kind that keeps k of them."""
+    annealed = round((getattr(settings.own, "k_anneal_share", None) or 0) * steps)
+    return Annealing(first, annealed) if annealed else None
+
+
+def _stopping(wanted: EarlyStop | None, schedule: Schedule) -> Stopping | None:
+    """When all that is warmed up or annealed is where it stays, windows count."""
+    if wanted is None:
+        return None
+    annealed = schedule.annealing.steps if schedule.annealing else 0
+    return Stopping(wanted.window, wanted.gain, begins=max(schedule.warmup, schedule.l1_warmup, annealed))
 
 
 def penalty_of(member: Member, architecture: str, d_act: int) -> Penalty:
@@ -241,43 +253,43 @@ def penalty_of(member: Member, architecture: str, d_act: int) -> Penalty:
 
 def _told(settings: DictionariesSlice) -> dict[str, Any]:
     """What files tell of the training: of the first kinds as ever, with what they do not read; another optimiser."""
-    training, own = split(settings.training)[0], settings.own.model_dump(mode="json", exclude={"lr"})
+    training, own = split(settings.training)[0], split(settings.own)[0]
+    del own["lr"]
     if training["optimiser"] == "adam":
         del training["optimiser"]
-    return training | WRITTEN_UNREAD.get(settings.architecture, {}) | own
+    untrained = {} if trains(settings.control) else {"steps": 0}
+    return training | WRITTEN_UNREAD.get(settings.architecture, {}) | own | untrained
 
 
-def _matched(member: Trainee) -> dict[str, Any]:
-    """What files tell of a wished L0 that codes were counted for; one that was missed is said."""
-    counted = member.settle()
-    if counted is None or member.matching is None:
-        return {}
-    if missed := member.matching.missed(counted):
-        print(f"warning: {member.name}: {missed}", file=sys.stderr)
-    return {"matched": member.matching.told(member.penalty, counted)}
-
-
-def _came_out(member: Trainee, architecture: str) -> dict[str, Any]:
-    """The L1 or the k that a wished L0 came to, where tables have those of others."""
-    strength = methods.of(architecture).varies_in
-    return {} if strength == methods.WISHED else {strength: getattr(member.penalty, strength)}
-
-
-def _write(settings: DictionariesSlice, member: Trainee, mean: Tensor, scale: float, output: Path) -> None:
+def _write(
+    settings: DictionariesSlice,
+    member: Trainee,
+    mean: Tensor,
+    scale: float,
+    output: Path,
+    left_out: dict[str, float] | None,
+) -> None:
     own = settings.members[member.name]
-    matched = _matched(member)
+    matched = member.settle()
     dictionary = member.architecture.fold(member.parameters, member.state, mean, scale, member.penalty)
     made_by = {
         "site": settings.site,
         "architecture": settings.architecture,
         "ratio": settings.ratio,
+        **({} if settings.control is None else {"control": settings.control}),
         "l1": own.l1,
         "k": own.k,
-        **({} if own.l0 is None else {"l0_target": own.l0} | _came_out(member, settings.architecture)),
+        **(
+            {}
+            if own.l0 is None
+            else {"l0_target": own.l0, **came_out(methods.of(settings.architecture).varies_in, member.penalty)}
+        ),
         "seed": own.seed,
         "lr": settings.own.lr,
         "training": _told(settings),
         **matched,
+        **({} if left_out is None else {"left_out": left_out}),
+        **({} if settings.training.early_stop is None else {"steps_taken": member.step}),
     }
     # The larger file first: where the disk is full, the older pair stays together.
     dictionaries.save(output / f"{member.name}.safetensors", dictionary, made_by)

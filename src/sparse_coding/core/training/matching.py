@@ -21,7 +21,7 @@ from torch import Tensor
 
 from sparse_coding.core.architectures.contract import Architecture, Parameters, Penalty, State
 from sparse_coding.errors import BadInput
-from sparse_coding.methods import Strength
+from sparse_coding.methods import WISHED, Strength
 
 GAIN = 0.2  # of a look
 LOOKS, LEAST = 100, 10  # in a training, if it is long; steps between two of them, at least: codes follow an L1 slowly
@@ -77,6 +77,11 @@ class Matching:
         if abs(counted / self.wished - 1) <= MISSED:
             return ""
         return f"wished L0 {self.wished:g}, and {counted:.3g} codes a held-out vector came out"
+
+
+def came_out(steers: Strength, penalty: Penalty) -> dict[str, float]:
+    """The L1 or the k that a wished L0 came to, for where files have those of others."""
+    return {} if steers == WISHED else {steers: getattr(penalty, steers)}
 
 
 def first_penalty(steers: Strength, wished: float, d_act: int) -> Penalty:
