@@ -21,6 +21,8 @@ CONTROLS: dict[Control, str] = {
     "frozen_encoder": "frozen encoder",
     "step0": "before training",
 }
+# What a wished L0 comes to, of a kind that differs in these without one.
+INSIDE: dict[Strength, str] = {"l1": "L1", "k": "k", "l0": "L0 in the penalty"}
 # As tables name them: there `l0` is the measured one.
 COLUMNS: dict[Strength, str] = {"l1": "l1", "k": "k", "l0": "l0_target"}
 

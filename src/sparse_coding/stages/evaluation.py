@@ -156,12 +156,12 @@ def _variants(
     settings: Evaluation, file: ActivationsFile, held_out: HeldOut, described: Described, path: Path
 ) -> list[Evaluated]:
     dictionary, told = dictionary_files.load_with_settings(path)
-    if described.l0_target is not None:  # what came of the wish stands in the file alone
-        described = described.model_copy(update={name: told.get(name) for name in ("l1", "k")})
     if dictionary.d_act != file.d_act:
         raise BadInput(path, f"atoms of {dictionary.d_act} dimensions", f"{file.d_act}, as in {file.path}")
     read = partial(spread, file.split("train"), settings.gain_refit_rows or 0, settings.batch_rows)
     asked = settings.variants_of(described.kind, described.k)
+    if described.l0_target is not None:  # what came of the wish stands in the file alone
+        described = described.model_copy(update={name: told.get(name) for name in ("l1", "k")})
     made = [(recoding, recoding.fit(dictionary, read)) for recoding in (recodings.build(row.name) for row in asked)]
     first, *others = held_out.measure(dictionary, made)
     found = [Evaluated(described, path, None, dictionary, {}, first, told)]
