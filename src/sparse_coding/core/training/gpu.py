@@ -99,7 +99,7 @@ class _Stacks:
             return
         self.take_apart()
         for member in due:
-            member.between()
+            member.between(z)
         for member in going:
             if member.step == 0:
                 member.begin(z.cpu())

@@ -15,6 +15,7 @@ from sparse_coding.core.training.annealing import Annealing
 from sparse_coding.core.training.choices import NONE, Choices
 from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.optimisers.contract import Optimiser
+from sparse_coding.core.training.resampling import QUIET, resample
 from sparse_coding.core.training.steps import dense, general, sparse
 from sparse_coding.core.training.steps.seen import Seen
 from sparse_coding.core.training.steps.workspace import Workspaces
@@ -75,10 +76,12 @@ class Trainee:
         choices: Choices = NONE,
     ) -> None:
         """shape: (n_feat, d_act); initial_density: see `begin`, None for biases of 0."""
-        self.choices = choices
+        self.choices, self.seed = choices, seed
         self.name, self.architecture, self.penalty, self.schedule = name, architecture, penalty, schedule
         self.parameters = architecture.init(*shape, torch.Generator().manual_seed(seed))
         self.state = architecture.state(self.parameters)
+        if choices.resampling:
+            self.state[QUIET] = torch.zeros(shape[0], dtype=torch.int64)
         _check_licence(architecture, self.parameters)
         self.optimiser = optimiser(self.parameters)
         self.screen = Screen.fastest()
@@ -96,7 +99,7 @@ class Trainee:
         workspaces = workspaces or Workspaces()
         for batch in batches:
             if self.is_due():
-                self.between()
+                self.between(batch)
             if self.is_done():
                 return
             if self.step == 0:
@@ -132,13 +135,24 @@ class Trainee:
 
     def is_due(self) -> bool:
         """Whether something is to be done before the next step: `between` does it."""
+        resampling = self.choices.resampling
+        return self._ends_early() or (resampling is not None and resampling.is_at(self.step))
+
+    def between(self, batch: Tensor) -> None:
+        """End early: the decay begins with the next step. Let dead features begin anew. The log says either."""
+        if self._ends_early():
+            self.schedule = replace(self.schedule, steps=self.step + self.schedule.decay)
+            self.log.append({"step": self.step, "ends": self.schedule.steps})
+        resampling = self.choices.resampling
+        if resampling is not None and resampling.is_at(self.step):
+            tensors = self.parameters, self.state, self.optimiser.moments.values()
+            dead, at = resampling.dead(self.state), (self.seed, self.step)
+            if n := resample(self.architecture, tensors, dead, batch, self.penalty_now(), at):
+                self.log.append({"step": self.step, "resampled": n})
+
+    def _ends_early(self) -> bool:
         stopping, decay_begins = self.choices.stopping, self.schedule.steps - self.schedule.decay
         return stopping is not None and self.step < decay_begins and stopping.is_over(self.log, self.step)
-
-    def between(self) -> None:
-        """End early: the decay begins with the next step. The log says so."""
-        self.schedule = replace(self.schedule, steps=self.step + self.schedule.decay)
-        self.log.append({"step": self.step, "ends": self.schedule.steps})
 
     def is_done(self) -> bool:
         """Whether all steps of its schedule are done."""
