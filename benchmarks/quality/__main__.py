@@ -2,13 +2,14 @@
 
     --here        only what this environment can train; without it the peers are trained first, in build/bench
     --only TEXT   trainers and kinds, written `trainer kind`, that have TEXT in it
-    --again TEXT  first forget the lines of these
     --minutes N   begin no training after so many
 
-Each training is a line of benchmarks/quality/results.jsonl; what has one is not trained again. One process, one thread.
+Each training is a line of benchmarks/quality/results.jsonl; what has one is not trained again: to train some anew, take
+their lines out. One process, one thread.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import results
 from benchmarks.quality import lines, vectors
 from benchmarks.quality.contract import BATCH, RATIO, STEPS, Task
 from benchmarks.quality.plan import next_task
@@ -26,6 +28,7 @@ from benchmarks.results import ROOT
 from sparse_coding.io import dictionaries as files
 
 PEERS = ROOT / "build" / "bench" / "bin" / "python"
+PATHS = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
 KEPT = vectors.FOLDER / "dictionaries"
 
 
@@ -66,7 +69,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__.splitlines()[0])
     parser.add_argument("--here", action="store_true")
     parser.add_argument("--only", default="")
-    parser.add_argument("--again", default=None)
     parser.add_argument("--minutes", type=float, default=float("inf"))
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -74,12 +76,23 @@ def main() -> None:
         if not vectors.FILE.exists():
             vectors.write()
         if PEERS.exists():
-            passed = ["--here", *sys.argv[1:]]
-            subprocess.run([PEERS, "-m", "benchmarks.quality", *passed], cwd=ROOT, check=True)
+            subprocess.run(
+                [PEERS, "-m", "benchmarks.quality", "--here", *sys.argv[1:]], cwd=ROOT, check=True, env=PATHS
+            )
     entries, missing = here()
-    if not options.here or PEERS.parent != Path(sys.executable).parent:
-        print(*missing, sep="\n", file=sys.stderr)
+    print(*missing, sep="\n", file=sys.stderr)
     train([each for each in entries if options.only in f"{each.trainer} {each.kind}"], options.minutes)
+    if not options.here:
+        concluded()
+
+
+def concluded() -> None:
+    """What the language model loses, and the section of the report; `python -m benchmarks.report` writes the page."""
+    from benchmarks.quality import section, splicing
+
+    there = lines.read()
+    splicing.spliced(splicing.wanted(section.entries_of(there), there), vectors.load())
+    results.merge("quality", section.section(lines.read()))
 
 
 if __name__ == "__main__":

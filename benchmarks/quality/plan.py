@@ -33,7 +33,7 @@ class Done:
 
     def at(self, rate: float, seed: int, l0: float, what: str = "fvu") -> float | None:
         """FVU, or what else, at an L0; None where it has no L0s around it."""
-        return at_l0([(line["l0"], line[what]) for line in self.of(rate, seed) if "failed" not in line], l0)
+        return at_l0([(line["l0"], line[what]) for line in self.of(rate, seed) if what in line], l0)
 
     def best_rate(self) -> float | None:
         """Of those that were tried, at L0 16; None where none of them has come there."""
