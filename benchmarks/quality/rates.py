@@ -23,6 +23,7 @@ import torch
 
 from benchmarks.quality import lines
 from benchmarks.quality.contract import BATCH, STEPS
+from benchmarks.quality.interpolated import at_l0
 from benchmarks.quality.runs import measured
 from benchmarks.results import ROOT
 from sparse_coding import methods
@@ -34,7 +35,12 @@ from sparse_coding.stages import dictionaries
 
 FILE = lines.FILE.with_name("rates.jsonl")
 RATES = (2e-3, 4e-3, 1e-2, 2e-2)
-STRENGTHS: dict[str, tuple[float, ...]] = {"l1": (0.0005, 0.0013, 0.003), "k": (4, 8, 16, 32), "l0": (8, 16, 32)}
+L0S = (4.0, 8.0, 16.0, 32.0)
+STRENGTHS: dict[str, tuple[float, ...]] = {
+    "l1": (0.0004, 0.0008, 0.0016, 0.003),
+    "k": (4, 8, 16, 32),
+    "l0": (8, 16, 32),
+}
 
 
 @dataclass(frozen=True)
@@ -82,16 +88,27 @@ def cell_of(line: lines.Line) -> Cell:
 
 
 def table(there: list[lines.Line]) -> str:
-    """A row a strength: FVU, L0 and dead features at each rate."""
-    rows: dict[tuple[Any, ...], dict[float, str]] = defaultdict(dict)
+    """A row an L0: at each rate FVU, and the share of dead features, read between dictionaries."""
+    rows: dict[tuple[Any, ...], dict[float, list[lines.Line]]] = defaultdict(lambda: defaultdict(list))
     for line in (each for each in there if "failed" not in each):
-        of = line["kind"], line["site"], line["ratio"], line["batch"], line["strength"]
-        rows[of][line["rate"]] = "{fvu:.4f} ({l0:.1f}; {dead})".format(**line)
+        rows[line["kind"], line["site"], line["ratio"], line["batch"]][line["rate"]].append(line)
     rates = sorted({rate for row in rows.values() for rate in row})
-    head = ["kind", "site", "ratio", "batch", "strength", *(f"{rate:g}" for rate in rates)]
-    body = [[f"{value:g}" if isinstance(value, float) else str(value) for value in of] for of in sorted(rows)]
-    cells = [own + [rows[of].get(rate, "") for rate in rates] for own, of in zip(body, sorted(rows), strict=True)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *cells))
+    found = [["kind", "site", "ratio", "batch", "L0", *(f"{rate:g}" for rate in rates)]]
+    found.append(["---"] * len(found[0]))
+    for (kind, site, ratio, batch), row in sorted(rows.items()):
+        for l0 in L0S:
+            cells = [at(row[rate], l0) if rate in row else "" for rate in rates]
+            found.append([kind, site, f"{ratio:g}", str(batch), f"{l0:g}", *cells])
+    return "\n".join(f"| {' | '.join(row)} |" for row in found)
+
+
+def at(there: list[lines.Line], l0: float) -> str:
+    """FVU at an L0, with dead features in brackets where there are any; empty where it cannot be read."""
+    fvu = at_l0([(line["l0"], line["fvu"]) for line in there], l0)
+    dead = at_l0([(line["l0"], line["dead"]) for line in there], l0)
+    if fvu is None or dead is None:
+        return ""
+    return f"{fvu:.4f}" + (f" ({dead:.0f})" if dead >= 0.5 else "")
 
 
 def main() -> None:
