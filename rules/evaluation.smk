@@ -1,7 +1,8 @@
 """Stage evaluation: how well each dictionary and baseline rebuilds held-out activations and the model's output.
 
 in:  results/activations/<site>.h5, tokens, the model, all dictionaries and baselines of the site
-out: results/evaluation/<site>/rows/<name>.json and .frequency.parquet, gains/<name>.safetensors, a dictionary each
+out: results/evaluation/<site>/rows/<name>.json and .frequency.parquet, a dictionary each; gains/<name>.safetensors,
+     thresholds/<name>.safetensors, a dictionary and fitted variant each
      results/evaluation/<site>/table.parquet, frequency.parquet, gathered from them
      results/evaluation/summary.csv, metrics.json, points.csv, over all sites
 """
@@ -21,7 +22,11 @@ for site in PARAMS.grid.sites:
             name: [
                 f"rows/{name}.json",
                 f"rows/{name}.frequency.parquet",
-                *([f"gains/{name}.safetensors"] if settings.evaluation.refits(described.kind) else []),
+                *(
+                    f"{variant.folder}/{name}.safetensors"
+                    for variant in settings.evaluation.variants_of(described.kind, described.k)
+                    if variant.is_fitted
+                ),
             ]
             for name, described in settings.members.items()
         },

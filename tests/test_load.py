@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
-from sparse_coding.io import dictionaries, gains, tables
+from sparse_coding.io import dictionaries, fitted, tables
 from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.load import load_dictionary
 
@@ -46,7 +46,7 @@ def results(tmp_path: Path) -> Path:
         if ratio:
             rows.append(row | {"variant": "gain_refit", "l0": 100.0})
             gain = root / f"results/evaluation/{SITE}/gains/{name}.safetensors"
-            gains.save(gain, torch.full((6,), index + 2.0), root / path)
+            fitted.save(gain, "gain_refit", {"gain": torch.full((6,), index + 2.0)}, root / path)
     tables.write(root / f"results/evaluation/{SITE}/table.parquet", rows, EVALUATION)
     return root / "results"
 
@@ -149,7 +149,7 @@ def test_nothing_evaluated_yet(tmp_path: Path) -> None:
 def test_gains_of_an_older_dictionary_are_refused(results: Path) -> None:
     path = results / "dictionaries" / SITE / "tied_r1_l1-0.001_s0.safetensors"
     dictionaries.save(path, _dictionary(99), {})
-    with pytest.raises(BadInput, match="gains of another dictionary"):
+    with pytest.raises(BadInput, match="gain refit of another dictionary"):
         load_dictionary(path, gain_refit=True, results=results)
 
 

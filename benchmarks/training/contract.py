@@ -18,7 +18,7 @@ class Setting:
 
     sparsity: "L0 50", "k 50", "dense" (zero bias) or "trained" (weights that were really trained).
     l1: one value a member, as ours defines it (loss = mean squared error over batch and dimensions + l1 * mean L1
-    norm). lr: 0 holds the L0 still; the arithmetic is the same.
+    norm). k: codes kept, of JumpReLU wished for. lr: 0 holds the L0 still; the arithmetic is the same.
     """
 
     architecture: str

@@ -9,9 +9,10 @@ from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.trainee import Schedule, Trainee
+from sparse_coding.settings.params import Dictionaries
 
 NOTE = "`Member.train`, one member after the other"
-ARCHITECTURES = ("tied", "untied", "topk")
+ARCHITECTURES = ("tied", "untied", "topk", "jumprelu", "batchtopk", "topk_aux", "matryoshka")
 FOREVER = 10**9
 
 
@@ -26,10 +27,11 @@ class Ours:
         self.members = len(parameters)
         schedule = Schedule(steps, setting.lr, warmup, decay, warmup)
         adam = partial(Adam, beta1=BETAS[0], beta2=BETAS[1], eps=EPS)
-        architecture, shape = build(setting.architecture, {}), (setting.n_feat, setting.d_act)
+        own = Dictionaries().of(setting.architecture).model_dump(mode="json")
+        architecture, shape = build(setting.architecture, own), (setting.n_feat, setting.d_act)
         self.dictionaries = []
         for index, given in enumerate(parameters):
-            penalty = Penalty(setting.l1[index], setting.k)
+            penalty = Penalty(setting.l1[index], setting.k, float(setting.k))
             member = Trainee(str(index), architecture, shape, penalty, index, schedule, adam, FOREVER)
             for name, tensor in member.parameters.items():
                 tensor.copy_(given[name])
@@ -41,10 +43,11 @@ class Ours:
             member.train([batch])
 
     def loss(self, batch: Tensor) -> list[float]:
-        """From the log of the first step of members made anew."""
+        """From the log of the first step of members made anew; of JumpReLU the error alone."""
         fresh = Ours(self.setting, self.start)
         fresh.step(batch)
-        return [member.log[0]["loss"] for member in fresh.dictionaries]
+        part = "mse" if self.setting.architecture == "jumprelu" else "loss"
+        return [member.log[0][part] for member in fresh.dictionaries]
 
 
 def make(setting: Setting, parameters: list[Parameters]) -> Ours:

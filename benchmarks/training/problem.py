@@ -12,6 +12,7 @@ from sparse_coding.core.training import processor
 
 SHAPES = ((2048, 512, 1024), (1024, 128, 2048))  # n_feat, d_act, batch
 SPARSITIES = (20, 50, 100)  # mean L0 of untied, k of TopK
+MORE, MORE_L0 = ("jumprelu", "batchtopk", "topk_aux", "matryoshka"), 50  # other kinds: at the first shape, one L0
 BATCHES, TIMED_BATCHES = 32, 4
 TRAINED_STEPS = 150
 PEAK_LR = 1e-2
@@ -30,7 +31,7 @@ def settings() -> list[Setting]:
         rows += [Setting("topk", *shape, f"k {k}", (0.0,) * MEMBERS, k=k) for k in SPARSITIES]
         rows += [Setting("tied", *shape, "trained", grid, lr=LAST_RATE * PEAK_LR)]
         rows += [Setting("tied", *shape, "dense", plain)]
-    return rows
+    return rows + [Setting(kind, *SHAPES[0], f"k {MORE_L0}", (0.0,) * MEMBERS, k=MORE_L0) for kind in MORE]
 
 
 def l1_grid(d_act: int) -> tuple[float, ...]:
@@ -75,6 +76,9 @@ def parameters_of(setting: Setting) -> list[Parameters]:
     found = []
     for seed in range(MEMBERS):
         parameters = random_parameters(setting, torch.Generator().manual_seed(seed))
+        if setting.architecture == "jumprelu":
+            theta = threshold(parameters["encoder"], timed_batches(setting), setting.k / setting.n_feat)
+            parameters["log_threshold"] = torch.full((setting.n_feat,), theta).log()
         if setting.sparsity.startswith("L0 "):
             share = float(setting.sparsity.removeprefix("L0 ")) / setting.n_feat
             parameters["bias"].fill_(-threshold(parameters["encoder"], timed_batches(setting), share))
@@ -108,8 +112,10 @@ def l0_of(setting: Setting, parameters: list[Parameters]) -> list[float]:
     found = []
     for each in parameters:
         pre = torch.addmm(each["bias"], batch - each.get("decoder_bias", 0), each.get("encoder", each.get("atoms")).T)
-        positive = (pre > 0).sum(1)
-        found.append(float((positive.clamp(max=setting.k) if setting.k else positive).float().mean()))
+        above = each["log_threshold"].exp() if "log_threshold" in each else 0
+        positive = (pre > above).sum(1)
+        most = setting.k if setting.k and "log_threshold" not in each else setting.n_feat
+        found.append(float(positive.clamp(max=most).float().mean()))
     return found
 
 

@@ -8,16 +8,18 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from sparse_coding import methods
+from sparse_coding import methods, variants
+from sparse_coding.core import variants as recodings
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
-from sparse_coding.io import dictionaries, gains, tables
+from sparse_coding.io import dictionaries, fitted, tables
 from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.settings import wanted
 from sparse_coding.workflow import stamps, vouched
 from sparse_coding.workflow.stamps import Stamp
 
 Row = dict[str, Any]
+_GAIN_REFIT = "gain_refit"
 FACTOR = 2  # how far the L0 of a dictionary may be from the one that was asked for
 
 
@@ -28,7 +30,9 @@ def load_dictionary(
     architecture: str | None = None,
     l0: float | None = None,
     ratio: float | None = None,
+    control: str | None = None,
     gain_refit: bool = False,
+    variant: str | None = None,
     stale: bool = False,
     results: str | os.PathLike[str] | None = None,
 ) -> Dictionary:
@@ -36,34 +40,49 @@ def load_dictionary(
 
     path: its file. Otherwise `site`, `architecture` (`tied`, `topk`, ..., or a baseline such as `pca`) and, where
     several fit, `l0`: the one whose L0 on held-out vectors is nearest is taken, if it is within a factor of 2. `ratio`
-    narrows the choice.
-    gain_refit: with its codes multiplied by the gains that stage evaluation fitted against shrinkage.
+    narrows the choice. control: one with something held in its training (`frozen_decoder`, ...); without it none is
+    taken.
+    variant: one that stage evaluation has measured, `gain_refit`, `threshold_refit` or `matching_pursuit`
+    (docs/what-there-is.md); without it the dictionary as it is.
+    gain_refit: the same as variant="gain_refit": with its codes multiplied by the gains that were fitted against
+    shrinkage.
     stale: a choice also among dictionaries of other settings or inputs than params.yaml asks for, or measured before
     they were replaced; without it these are refused.
     results: the results folder; without it the one that `path` lies in, else `results`.
 
-    The dictionary knows its `name`, `site`, `kind`, `variant`, `l0`, `fvu` and `path`, as far as its file and the
-    tables beside it tell. A file is held against its stamp; where there is none, a line on stderr says so.
+    The dictionary knows its `name`, `site`, `kind`, `control`, `variant`, `l0`, `fvu` and `path`, as far as its file
+    and the tables beside it tell. A file is held against its stamp; where there is none, a line on stderr says so.
 
     Raises BadInput where a file is damaged or is not that of its stamp; and, saying what there is, where nothing was
     evaluated yet or nothing fits.
     """
+    variant = _variant(variant, gain_refit)
     if path is not None:
-        if (site, architecture, l0, ratio) != (None, None, None, None):
-            raise BadInput("load_dictionary", "a path and a choice", "a path, or site=, architecture=, l0= and ratio=")
-        return _loaded(_of_path(Path(path).expanduser(), results, needed=gain_refit), gain_refit)
+        if (site, architecture, l0, ratio, control) != (None,) * 5:
+            wanted = "a path, or site=, architecture=, l0=, ratio= and control="
+            raise BadInput("load_dictionary", "a path and a choice", wanted)
+        return _loaded(_of_path(Path(path).expanduser(), results, needed=variant != variants.PLAIN), variant)
     if site is None or architecture is None:
         raise BadInput("load_dictionary", f"site={site!r}, architecture={architecture!r}", "a path, or both of these")
     for name, number in (("l0", l0), ("ratio", ratio)):
         _check_number(name, number)
     folder = Path(results or "results").expanduser()
     rows = _rows(folder, site)
-    row = _nearest(_narrowed(rows, site, architecture, ratio), l0)
+    row = _nearest(_narrowed(rows, site, architecture, ratio, control), l0)
     if not stale:
         _check_wanted(folder, row)
     return _loaded(
-        _Chosen(_place(folder, row), folder, [each for each in rows if each["name"] == row["name"]]), gain_refit
+        _Chosen(_place(folder, row), folder, [each for each in rows if each["name"] == row["name"]]), variant
     )
+
+
+def _variant(variant: str | None, gain_refit: bool) -> str:
+    """The name of what is asked for, as tables have it."""
+    if gain_refit and variant not in (None, _GAIN_REFIT):
+        raise BadInput("load_dictionary", f"gain_refit=True and variant={variant!r}", "one of them")
+    if variant is None or variant == variants.PLAIN:
+        return _GAIN_REFIT if gain_refit else variants.PLAIN
+    return variants.of(variant, "load_dictionary: variant").name
 
 
 @dataclass(frozen=True)
@@ -89,31 +108,39 @@ class _Chosen:
         """The file that its rows in the table come from."""
         return self.evaluation / "rows" / f"{self.rows[0]['name']}.json"
 
-    def gain(self) -> Path:
-        """The file of its gains. Raises BadInput where there is none."""
+    def check_has(self, variant: variants.Variant) -> None:
+        """Raise BadInput where a variant was not measured."""
         if not self.rows:
             wanted = f"one evaluated in {self.results}"
             raise BadInput(f"load_dictionary: {self.path}", "a dictionary that was not evaluated", wanted)
-        if not any(row["variant"] == "gain_refit" for row in self.rows):
-            raise BadInput(
-                "load_dictionary: gain_refit",
-                f"none for {self.rows[0]['name']}",
-                f"a trained dictionary ({', '.join(methods.LEARNED)}), and evaluation.gain_refit_rows in params.yaml",
+        made = [row["variant"] for row in self.rows]
+        if variant.name not in made:
+            wanted = (
+                f"one that was measured of it ({', '.join(made)}): evaluation.variants in params.yaml asks for them"
             )
-        return self.evaluation / "gains" / f"{self.rows[0]['name']}.safetensors"
+            raise BadInput(f"load_dictionary: {variant.name}", f"none for {self.rows[0]['name']}", wanted)
+
+    def recoded(self, plain: Dictionary, variant: variants.Variant) -> Dictionary:
+        """A variant of `plain`, with what was fitted of it. Raises BadInput where its file is not to be had."""
+        found = {}
+        if variant.folder is not None:
+            file = self.evaluation / variant.folder / f"{self.rows[0]['name']}.safetensors"
+            _checked(file, self.row_file)
+            found = fitted.load(file, variant.name, self.path)
+        return recodings.build(variant.name).dictionary(plain, found)
 
 
-def _loaded(chosen: _Chosen, gain_refit: bool) -> Dictionary:
+def _loaded(chosen: _Chosen, variant: str) -> Dictionary:
     """The dictionary, with what is known of it."""
-    gain = chosen.gain() if gain_refit else None
+    about = None if variant == variants.PLAIN else variants.of(variant)
+    if about is not None:
+        chosen.check_has(about)
     stamp = _checked(chosen.path)
     dictionary, made = dictionaries.load_with_settings(chosen.path)
     _check_kind(chosen.path, made)
     _check_row(chosen, made)
-    if gain is not None:
-        _checked(gain, chosen.row_file)
-        dictionary = dictionary.with_gain(gains.load(gain, chosen.path))
-    variant = "gain_refit" if gain_refit else "plain"
+    if about is not None:
+        dictionary = chosen.recoded(dictionary, about)
     row = next((row for row in chosen.rows if row["variant"] == variant), {})
     measured = row if row and _is_measured(chosen, stamp) else {}
     if row and not measured:
@@ -123,6 +150,7 @@ def _loaded(chosen: _Chosen, gain_refit: bool) -> Dictionary:
         name=row.get("name", chosen.path.stem),
         site=row.get("site", made.get("site")),
         kind=row.get("kind", _kind(made)),
+        control=row.get("control", made.get("control")),
         variant=variant,
         l0=measured.get("l0"),
         fvu=measured.get("fvu"),
@@ -158,7 +186,7 @@ def _check_row(chosen: _Chosen, made: Row) -> None:
     """Raise BadInput where a file says that it is something else than its name in the table."""
     named = made | {"kind": _kind(made)}
     for row in chosen.rows:
-        for column in ("site", "kind", "ratio", "l1", "k", "l0_target"):
+        for column in ("site", "kind", "ratio", "l1", "k", "l0_target", "control"):
             if named.get(column) not in (None, row[column]):
                 raise BadInput(
                     chosen.path, f"a dictionary of {column} {named[column]}", f"{row[column]}, as the table says"
@@ -234,8 +262,11 @@ def _check_number(name: str, number: object) -> None:
         raise BadInput(f"load_dictionary: {name}", repr(number), "a number above 0")
 
 
-def _narrowed(rows: list[Row], site: str, architecture: str, ratio: float | None) -> list[Row]:
-    plain = [row for row in rows if row["variant"] == "plain"]
+def _narrowed(rows: list[Row], site: str, architecture: str, ratio: float | None, control: str | None) -> list[Row]:
+    plain = [row for row in rows if row["variant"] == variants.PLAIN and row["control"] == control]
+    if not plain:
+        there = dict.fromkeys(row["control"] for row in rows if row["control"] is not None)
+        raise BadInput("load_dictionary: control", repr(control), f"one of {', '.join(there)}" if there else "None")
     of_kind = [row for row in plain if row["kind"] == architecture]
     if not of_kind:
         kinds = dict.fromkeys(row["kind"] for row in plain)

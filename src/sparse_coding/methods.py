@@ -12,6 +12,14 @@ from sparse_coding.errors import BadInput
 Strength = Literal["l1", "k", "l0"]  # the lists of `grid` that make members of one cell
 COUNTING: tuple[Strength, ...] = ("k", "l0")  # codes of a vector, so that there are no more of them than features
 STRENGTHS: dict[Strength, str] = {"l1": "L1", "k": "k", "l0": "L0 target"}  # as figures name them
+# What a dictionary may be trained without, to see what that adds: core.controls. As figures name them.
+Control = Literal["frozen_decoder", "soft_frozen_decoder", "frozen_encoder", "step0"]
+CONTROLS: dict[Control, str] = {
+    "frozen_decoder": "frozen decoder",
+    "soft_frozen_decoder": "soft-frozen decoder",
+    "frozen_encoder": "frozen encoder",
+    "step0": "before training",
+}
 # As tables name them: there `l0` is the measured one.
 COLUMNS: dict[Strength, str] = {"l1": "l1", "k": "k", "l0": "l0_target"}
 
@@ -25,6 +33,7 @@ class Method:
     signed: a baseline that holds each direction as +d and -d, so that it has top-k variants. solved: one whose codes
     are found by non-negative least squares. reads: what its fit is told, {name: setting in the section `baselines`},
     and so all of them that its key sees. original: what of it the code of Cunningham et al. 2023 had otherwise.
+    bare: nothing but its matrices is trained, so that with a frozen decoder nothing would be.
     """
 
     kind: str
@@ -40,11 +49,17 @@ class Method:
     solved: bool = False
     reads: Mapping[str, str] = field(default_factory=dict)
     original: Literal["none", "all", "variants"] = "none"
+    bare: bool = False
 
     @property
     def is_learned(self) -> bool:
         """Whether it is trained by gradient descent, in a cell of the grid."""
         return self.strength is not None
+
+    def has_control(self, control: Control | None) -> bool:
+        """Whether it has such a control; None: itself. One matrix is not frozen by halves."""
+        without: set[Control | None] = {"frozen_encoder"} if self.matrices == 1 else set()
+        return control not in without | ({"frozen_decoder"} if self.bare else set())
 
     @property
     def varies_in(self) -> Strength:
@@ -75,7 +90,7 @@ _ROWS = (
     Method("batchtopk", "BatchTopK", "k", 2, "#56B4E9", "<", "Bussmann et al. 2024", vectors=3),
     Method("topk_aux", "TopK, aux-k", "k", 2, "#D55E00", ">", "Gao et al. 2024", (0, (5, 2))),
     Method("gated", "Gated", "l1", 2, "#E69F00", "p", "Rajamanoharan et al. 2024", vectors=3),
-    Method("matryoshka", "Matryoshka", "k", 2, "#F0E442", "8", "Bussmann et al. 2025"),
+    Method("matryoshka", "Matryoshka", "k", 2, "#F0E442", "8", "Bussmann et al. 2025", vectors=3),
     Method("pca", "PCA", None, 1, "#111111", "D", "Pearson 1901", (0, (5, 2)), signed=True, original="all"),
     Method(
         "ica", "ICA", None, 2, "#555555", "X", "Hyvärinen & Oja 2000", (0, (5, 2, 1, 2)), signed=True,

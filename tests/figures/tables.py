@@ -83,7 +83,7 @@ def evaluation(site: str = "layer2_residual") -> pd.DataFrame:
 
 def row_of(site: str, about: dict, variant: str, l0: float, fvu: float, recovered: float) -> dict:
     """A row of the evaluation table."""
-    nothing = dict.fromkeys(("ratio", "l1", "k", "l0_target"))
+    nothing = dict.fromkeys(("ratio", "l1", "k", "l0_target", "control"))
     row = {"site": site, **nothing, "seed": 0, "variant": variant, **about}
     row |= {"d_act": D_ACT, "l0": l0, "fvu": fvu, "loss_recovered": recovered, "n_vectors": 65_024, "n_tokens": 65_024}
     row |= {"ce_clean": CE_CLEAN, "ce_mean_ablated": CE_MEAN, "ce_zero_ablated": CE_ZERO}
@@ -155,7 +155,7 @@ def scored(
     values = random.beta(4 * mean, 4 * (1 - mean), features) if mean else random.normal(0, 0.03, features)
     values[np.isin(status, ["dead", "too_few"])] = np.nan
     values[status == "pred_constant"] = 0.0
-    about = {key: described[key] for key in ("kind", "ratio", "l1", "k", "l0_target", "seed")}
+    about = {key: described[key] for key in ("kind", "ratio", "l1", "k", "l0_target", "seed", "control")}
     about |= {"site": site, "name": name, "condition": condition, "wanted": features, "reason": None}
     about |= {"n_firing_fragments": 30, "explanation": "[token rules, no LLM] the", "n_rules": 1}
     about |= {"balanced_accuracy": None, "sensitivity": None, "specificity": None}

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
-from sparse_coding.io import dictionaries, gains, tables
+from sparse_coding.io import dictionaries, fitted, tables
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import open_activations
 from sparse_coding.io.tables.frequency import FREQUENCY
@@ -30,7 +30,7 @@ def write_dictionary(path: Path, n_feat: int = 3) -> Path:
 
 
 def write_gains(path: Path) -> None:
-    gains.save(path, torch.ones(3), write_dictionary(path.with_name("its-dictionary")))
+    fitted.save(path, "gain_refit", {"gain": torch.ones(3)}, write_dictionary(path.with_name("its-dictionary")))
 
 
 def write_table(path: Path) -> None:
@@ -47,8 +47,8 @@ READERS: dict[str, tuple[Callable, Callable, str, str]] = {
     "dictionary": (write_dictionary, dictionaries.load, "the file of a dictionary that sparse_cod", "safetensors"),
     "gains": (
         write_gains,
-        lambda path: gains.load(path, path.with_name("its-dictionary")),
-        "the gains that stage evaluation wrote",
+        lambda path: fitted.load(path, "gain_refit", path.with_name("its-dictionary"))["gain"],
+        "the gain refit that stage evaluation wrote",
         "safetensors",
     ),
     "table": (
@@ -119,7 +119,7 @@ def test_a_folder_of_dictionaries_is_answered_with_what_lies_in_it(tmp_path):
 def test_weights_of_something_else_are_not_read_before_they_are_refused(tmp_path, monkeypatch):
     save_file({"weight": torch.ones(4)}, tmp_path / "model.safetensors")
     monkeypatch.setattr(dictionaries, "checksum", None)
-    for load in (dictionaries.load, lambda path: gains.load(path, path)):
+    for load in (dictionaries.load, lambda path: fitted.load(path, "gain_refit", path)):
         with pytest.raises(BadInput, match=r"model\.safetensors: found format None; wanted 'sparse_coding "):
             load(tmp_path / "model.safetensors")
 

@@ -208,3 +208,63 @@ def test_all_members_are_scored_where_all_are_asked_for():
     params = Params.model_validate({"grid": {"sites": [SITE]}, "autointerp": {"members": "all"}})
     for cell in grid.cells(params, SITE):
         assert grid.scored(params, cell).member_names == cell.member_names
+
+
+CONTROLLED = {"architectures": ["tied", "untied"], "ratios": [4], "l1": [0.002], "controls": list(methods.CONTROLS)}
+
+
+def test_controls_are_cells_beside_those_of_their_architecture():
+    found = [cell.name for cell in grid.cells(a_grid(**CONTROLLED), SITE)]
+    of_tied = ["tied_r4", *(f"tied_r4_{control}" for control in methods.CONTROLS if control != "frozen_encoder")]
+    assert found == [*of_tied, "untied_r4", *(f"untied_r4_{control}" for control in methods.CONTROLS)]
+    assert "tied_r4_frozen_decoder_l1-0.002_s0" in names(a_grid(**CONTROLLED))
+
+
+@given(GRIDS, st.lists(st.sampled_from(list(methods.CONTROLS)), unique=True))
+def test_controls_change_no_name_of_others_and_each_is_one_member(values, controls):
+    plain, held = settings_of(a_grid(**values)), names(a_grid(**values, controls=controls))
+    assert len(set(held)) == len(held)
+    assert plain.keys() <= set(held)
+    wanted = {
+        f"{cell.name}_{control}"
+        for cell in grid.cells(a_grid(**values), SITE)
+        for control in controls
+        if not (control == "frozen_encoder" and methods.of(cell.architecture).matrices == 1)
+        and not (control == "frozen_decoder" and methods.of(cell.architecture).bare)
+    }
+    assert {cell.name for cell in grid.cells(a_grid(**values, controls=controls), SITE) if cell.control} == wanted
+
+
+def test_only_narrows_controls_and_leaves_what_they_control():
+    def found(*only):
+        return [cell.name for cell in grid.cells(a_grid(**CONTROLLED, only=list(only)), SITE)]
+
+    assert found({"architectures": ["tied"], "controls": ["step0"]}) == ["tied_r4", "tied_r4_step0"]
+    assert found({"controls": []}) == ["tied_r4", "untied_r4"]
+    assert len(found({"architectures": ["untied"]})) == 5
+
+
+def test_no_control_has_a_twin_on_random_weights_nor_is_it_the_null():
+    params = Params.model_validate(
+        {
+            "grid": CONTROLLED | {"sites": [SITE], "architectures": ["untied"], "l1": [0.001, 0.002]},
+            "autointerp": {"members": {"l1": 0.002}, "random_weights": {"architecture": "untied", "ratio": 4}},
+        }
+    )
+    cell, member = grid.control_twin(params, SITE)
+    assert (cell.control, member.l1) == (None, 0.002)
+    assert [cell.name for cell in grid.cells(params, f"random_{SITE}")] == ["untied_r4"]
+    scored = slices.autointerp(params, SITE).members
+    assert {row.control for row in scored.values()} == {None, *methods.CONTROLS}
+    assert [row.name for row in scored.values() if row.shuffled_null] == ["untied_r4_l1-0.002_s0"]
+
+
+def test_a_cell_without_a_control_says_nothing_of_it():
+    """So that nothing is stale by there being controls."""
+    plain, held = (
+        {cell.name: slices.split(slices.dictionaries(params, cell))[0] for cell in grid.cells(params, SITE)}
+        for params in (a_grid(**CONTROLLED | {"controls": []}), a_grid(**CONTROLLED))
+    )
+    assert {name: held[name] for name in plain} == plain
+    assert "control" not in plain["tied_r4"]
+    assert held["tied_r4_step0"]["control"] == "step0"

@@ -35,6 +35,15 @@ def imported(*names: str) -> dict:
             {"grid": {"l1": [0.0012345671, 0.0012345674]}},
             r"grid\.l1: found .*: 0\.0012345671 and 0\.0012345674 are both ",
         ),
+        (
+            {"grid": {"architectures": ["tied"], "controls": ["step0", "frozen_encoder"]}},
+            r"grid\.controls: found frozen_encoder, which tied cannot have; wanted it with one of untied, .*topk",
+        ),
+        ({"grid": {"controls": ["melted"]}}, r"grid\.controls"),
+        (
+            {"grid": {"controls": ["step0"], "only": [{"controls": ["frozen_decoder"]}]}},
+            r"grid\.only\.0\.controls: found frozen_decoder, not in grid\.controls; wanted one of step0",
+        ),
         ({"grid": {"ratios": [1, 2.0000001, 2]}}, r"grid\.ratios: found .*: 2\.0000001 and 2\.0 are both called 2"),
         ({"grid": {"k": [4, "4"]}}, r"grid\.k: found \[4, '4'\]; wanted each value once"),
         ({"grid": {"k": [4, 4.0]}}, r"grid\.k: found \[4, 4\.0\]; wanted each value once"),

@@ -70,6 +70,20 @@ def made(activations, tmp_path_factory) -> Path:
     return run(a_slice(), activations, tmp_path_factory.mktemp("made"), threads=2)
 
 
+def test_a_control_says_what_it_is(activations, tmp_path):
+    """And is its own training: of step0, no more than a look at the first batch."""
+    whole = run(a_slice("untied", members={"high": L1["high"]}), activations, tmp_path / "whole")
+    for control, steps in (("frozen_decoder", 300), ("step0", 0)):
+        held = a_slice("untied", members={"high": L1["high"]}).model_copy(update={"control": control})
+        made = run(held, activations, tmp_path / control)
+        _, settings = dictionary_files.load_with_settings(made / "high.safetensors")
+        assert settings["control"] == control
+        assert settings["training"]["steps"] == steps
+        assert fvu(activations, made / "high.safetensors") > fvu(activations, whole / "high.safetensors")
+    assert len((made / "high.log.jsonl").read_text().splitlines()) == 1
+    assert "control" not in dictionary_files.load_with_settings(whole / "high.safetensors")[1]
+
+
 def test_there_is_a_file_and_a_log_for_each_member_and_no_other(made):
     assert {file.name for file in made.iterdir()} == {
         f"{name}{end}" for name in L1 for end in (".safetensors", ".log.jsonl")

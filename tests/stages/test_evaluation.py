@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from sparse_coding.core.metrics.gain_refit import gain_refit
 from sparse_coding.io import dictionaries as dictionary_files
-from sparse_coding.io import gains, tables
+from sparse_coding.io import fitted, tables
 from sparse_coding.io import tokens as token_file
 from sparse_coding.io.activations import open_activations
 from sparse_coding.io.tables.frequency import FREQUENCY
@@ -141,7 +141,7 @@ def test_gains_are_fitted_on_training_vectors_and_kept(world: World) -> None:
     plain, refitted = find(world.rows, name), find(world.rows, name, "gain_refit")
     assert refitted["fvu"] < plain["fvu"]
     path = world.paths[name]
-    gain = gains.load(world.folder / "results" / "gains" / f"{name}.safetensors", path)
+    gain = fitted.load(world.folder / "results" / "gains" / f"{name}.safetensors", "gain_refit", path)["gain"]
     assert (gain[:3] == 1).all()  # features that never fire
     with open_activations(world.activations) as file:
         training = list(evaluation.spread(file.split("train"), SETTINGS.gain_refit_rows, 100))

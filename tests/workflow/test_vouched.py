@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
-from sparse_coding.io import dictionaries, gains, tables
+from sparse_coding.io import dictionaries, fitted, tables
 from sparse_coding.io.tables.evaluation import EVALUATION as COLUMNS
 from sparse_coding.io.tables.frequency import FREQUENCY
 from sparse_coding.load import load_dictionary
@@ -57,7 +57,7 @@ def evaluate(root: Path) -> None:
         if name == TIED:
             own_rows.append(own | {"variant": "gain_refit", "fvu": 0.3})
             files.append(f"{EVALUATION}/gains/{name}.safetensors")
-            gains.save(root / files[-1], torch.full((6,), 2.0), root / FILES[name])
+            fitted.save(root / files[-1], "gain_refit", {"gain": torch.full((6,), 2.0)}, root / FILES[name])
         tables.write_json(root / files[0], own_rows)
         tables.write(root / files[1], [], FREQUENCY)
         stamp(root, *files, inputs=(FILES[name],))
@@ -199,7 +199,8 @@ def test_stamps_that_were_edited_or_are_none_are_refused(project):
 
 def test_gains_are_held_against_the_stamp_of_their_row(project, capsys):
     gain = project / EVALUATION / "gains" / f"{TIED}.safetensors"
-    gains.save(gain, torch.full((6,), 3.0), project / FILES[TIED])  # for this dictionary, and not what was fitted
+    # For this dictionary, and not what was fitted.
+    fitted.save(gain, "gain_refit", {"gain": torch.full((6,), 3.0)}, project / FILES[TIED])
     calls = (lambda: load_dictionary(FILES[TIED], gain_refit=True), lambda: by_choice(gain_refit=True))
     refused(rf"gains/{TIED}\.safetensors: found other bytes than those that {TIED}\.json\.stamp names", *calls)
     assert by_choice().gain.tolist() == [1] * 6

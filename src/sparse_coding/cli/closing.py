@@ -6,8 +6,9 @@ python -m sparse_coding.cli.closing [site]     the site of `make plot` where non
 import sys
 from pathlib import Path
 
-from sparse_coding import methods
+from sparse_coding import methods, variants
 from sparse_coding.cli.highlights import Row, best, highlights
+from sparse_coding.core.metrics import headline
 from sparse_coding.ending_quietly import ending_quietly
 from sparse_coding.errors import BadInput
 from sparse_coding.io import judged, tables
@@ -27,10 +28,11 @@ def closing(site: str | None = None, results: Path = Path("results")) -> str:
         raise BadInput(figure, "no such file", f"the figure: make it with `snakemake --cores all {figure}`")
     table = results / "evaluation" / site / "table.parquet"
     rows = tables.read_also_older(table, EVALUATION, "snakemake evaluation").to_pylist()
-    plain = [row for row in rows if row["variant"] == "plain"]
-    learned = [row for row in plain if methods.is_learned(row["kind"])]
+    plain = [row for row in rows if row["variant"] == variants.PLAIN]
+    trained = [row for row in plain if methods.is_learned(row["kind"])]
+    learned = headline.whole(trained)
     params = params_file.load(next_steps.PARAMS)
-    parts = [*_made(site, results), f"  {_counted(len(learned), len(plain) - len(learned), site, params)}"]
+    parts = [*_made(site, results), f"  {_counted(len(learned), len(trained), len(plain), site, params)}"]
     parts += highlights(learned, _scored(results / "autointerp" / site / "table.parquet"))
     if (chosen := best(learned)) is not None:
         parts.append(_how_to_load(chosen))
@@ -53,9 +55,11 @@ def _made(site: str, results: Path) -> list[str]:
     ]
 
 
-def _counted(learned: int, others: int, site: str, params: Params) -> str:
+def _counted(learned: int, trained: int, plain: int, site: str, params: Params) -> str:
     control = " beside them a control, trained on the model with random weights." if _has_control(site, params) else ""
-    compared = f"{_of(learned, 'dictionary', 'dictionaries')} with {_of(others, 'baseline', 'baselines')}"
+    held = f" and {_of(trained - learned, 'control', 'controls')}" if trained > learned else ""
+    compared = f"{_of(learned, 'dictionary', 'dictionaries')}{held}"
+    compared += f" with {_of(plain - trained, 'baseline', 'baselines')}"
     return f"It compares {compared} at {site}{';' if control else '.'}{control}"
 
 

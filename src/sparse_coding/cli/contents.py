@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from sparse_coding.errors import BadInput
 from sparse_coding.io import tables
 from sparse_coding.io.tables.evaluation import EVALUATION
+from sparse_coding.methods import CONTROLS
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, SafetensorError, pa.ArrowException, BadInput)
 
@@ -45,7 +46,9 @@ def _tensors(path: Path) -> list[str]:
     n_feat, d_act = shapes["decoder"]
     n_feat *= 2 if about.get("signed") else 1
     kind = f"{about['activation']}, k {about['k']}" if about.get("k") else about["activation"]
-    return [f"a dictionary: {n_feat} features of {d_act} dimensions, {kind}"]
+    control = json.loads(header.get("settings", "{}")).get("control")
+    held = f"; a control: {CONTROLS.get(control, control)}" if control else ""
+    return [f"a dictionary: {n_feat} features of {d_act} dimensions, {kind}{held}"]
 
 
 def _evaluated(path: Path, results: Path) -> list[str]:

@@ -20,6 +20,7 @@ from sparse_coding.core import given
 from sparse_coding.core.given import Indices, Vectors
 from sparse_coding.core.products import is_plain, linear
 from sparse_coding.core.provenance import Provenance
+from sparse_coding.core.pursuit import matching_pursuit
 from sparse_coding.errors import BadInput
 
 SPARSE = 0.2  # share of features that TopK may keep for a screen to pay
@@ -40,8 +41,10 @@ class Dictionary(Provenance):
     encoder: [n_feat, d_in]; bias: [n_feat]; decoder: [n_feat, d_out], unit rows; centre: [d_in]; gain: [n_feat].
     activation: "relu"; "topk", the `k` largest of the ReLU; "jumprelu", what is above `threshold` [n_feat], at least 0;
     "nnls", non-negative least squares against the decoder in `iterations` steps, for which encoder and bias count for
-    nothing. out_centre: [d_out], where vectors that are put together are around another centre. The rest (`name`,
-    `site`, `l0`, ...) is what core.provenance says, and enters no number.
+    nothing. out_centre: [d_out], where vectors that are put together are around another centre. pursuit: codes are
+    found by matching pursuit against the decoder (core.pursuit), in as many steps as `activation` finds codes in the
+    vector, so that encoder, bias and threshold say how many codes there are and not which. The rest (`name`, `site`,
+    `l0`, ...) is what core.provenance says, and enters no number.
 
     Vectors and codes may be tensors or numpy arrays of any floating-point numbers; they are taken in the number format
     of the dictionary, and what comes out is a tensor in that format. BadInput is raised where they are something else,
@@ -58,6 +61,7 @@ class Dictionary(Provenance):
     iterations: int | None = None
     threshold: Float[Tensor, " n_feat"] | None = None
     out_centre: Float[Tensor, " d_out"] | None = None
+    pursuit: bool = False
 
     def __post_init__(self) -> None:
         self._check_shapes()
@@ -72,6 +76,8 @@ class Dictionary(Provenance):
             raise BadInput("Dictionary", "a threshold below 0, or not a number", "at least 0: codes are never negative")
         if self.activation == "nnls" and (self.d_in != self.d_out or self.out_centre is not None):
             raise BadInput("Dictionary", "nnls of vectors of another place", "codes of what they put together")
+        if self.pursuit and (self.activation == "nnls" or self.d_in != self.d_out or self.out_centre is not None):
+            raise BadInput("Dictionary", "pursuit of nnls, or of vectors of another place", "an encoder of the same")
 
     def _check_shapes(self) -> None:
         """Others might broadcast."""
@@ -89,7 +95,16 @@ class Dictionary(Provenance):
         measured = [f"{name} {value:.3g}" for name, value in (("L0", self.l0), ("FVU", self.fvu)) if value is not None]
         variant = None if self.variant == "plain" else self.variant
         kind = self.kind or (f"topk, k {self.k}" if self.activation == "topk" else self.activation)
-        parts = [self.name, self.site, kind, variant, f"[{self.n_feat}, {self.d_act}]", *measured, self.path]
+        parts = [
+            self.name,
+            self.site,
+            kind,
+            self.control,
+            variant,
+            f"[{self.n_feat}, {self.d_act}]",
+            *measured,
+            self.path,
+        ]
         return f"Dictionary({', '.join(part for part in parts if part)})"
 
     @property
@@ -143,6 +158,8 @@ class Dictionary(Provenance):
             codes = nonnegative_least_squares(rows, self.decoder, self.iterations or 100)
         else:
             codes = self._activated(linear(rows, self.encoder, self.bias))
+        if self.pursuit:
+            codes = matching_pursuit(rows, self.decoder, (codes > 0).sum(dim=1))
         codes = codes * self.gain if codes.requires_grad else codes.mul_(self.gain)
         return codes.reshape(*x.shape[:-1], self.n_feat)
 
@@ -169,7 +186,7 @@ class Dictionary(Provenance):
         chosen = given.indices("encode_features: features", features, self.n_feat, self.centre.device)
         if largest is not None and (codes := self._largest_codes(x, chosen, largest)) is not None:
             return codes
-        if self.activation not in ("relu", "jumprelu"):
+        if self.activation not in ("relu", "jumprelu") or self.pursuit:
             return self.encode(x)[..., chosen]
         parts = ("encoder", "bias", "decoder", "gain", *([] if self.threshold is None else ["threshold"]))
         return replace(self, **{name: getattr(self, name)[chosen] for name in parts}).encode(x)
@@ -177,7 +194,7 @@ class Dictionary(Provenance):
     def _largest_codes(self, x: Tensor, features: Tensor, largest: Largest) -> Tensor | None:
         """`encode_features` for "topk" by a screen; None where that is not to be had, or takes longer."""
         k, plain = self.k or 1, all(is_plain(each) for each in (x, self.centre, self.encoder, self.bias, self.gain))
-        if self.activation != "topk" or not plain or k > SPARSE * self.n_feat:
+        if self.activation != "topk" or self.pursuit or not plain or k > SPARSE * self.n_feat:
             return None
         rows = (x - self.centre).reshape(-1, self.d_act)
         codes = largest(rows, self.encoder, self.bias, k, features)
@@ -202,6 +219,28 @@ class Dictionary(Provenance):
             found = f"shape {list(gain.shape)}" if gain.ndim != 1 else "a gain below 0, or not a number"
             raise BadInput("with_gain", found, f"{self.n_feat} gains of at least 0: codes are never negative")
         return replace(self, gain=self.gain * gain, variant=None, l0=None, fvu=None)
+
+    def with_pursuit(self) -> "Dictionary":
+        """The same features with codes found by matching pursuit, in each vector in as many steps as it has codes now.
+
+        Their lengths are those that are found, so that no gain is left. What was measured of the first dictionary is
+        not known of it. Raises BadInput for one by non-negative least squares, or of vectors of another place.
+        """
+        return replace(self, gain=torch.ones_like(self.gain), pursuit=True, variant=None, l0=None, fvu=None)
+
+    def cut(self, threshold: float) -> "Dictionary":
+        """The same features with what is at most `threshold`, in the units of codes, taken as 0.
+
+        What was measured of the first dictionary is not known of it. Raises BadInput where it has another activation
+        than ReLU or JumpReLU, or a threshold below 0.
+        """
+        if self.activation not in ("relu", "jumprelu") or self.pursuit:
+            raise BadInput("cut", f"activation {self.activation}", "relu or jumprelu: others choose what is largest")
+        if not threshold >= 0:
+            raise BadInput("cut", f"threshold {threshold}", "at least 0: codes are never negative")
+        least = threshold / self.gain.clamp(min=torch.finfo(self.gain.dtype).tiny)
+        own = least if self.threshold is None else torch.maximum(self.threshold, least)
+        return replace(self, activation="jumprelu", threshold=own, variant=None, l0=None, fvu=None)
 
 
 def keep_largest(codes: Float[Tensor, "batch n_feat"], k: int) -> Float[Tensor, "batch n_feat"]:

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sparse_coding.core.products import int8_is_fast, linear
-from sparse_coding.kernels import bounds, screen, thresholds
+from sparse_coding.kernels import batch, bounds, screen, thresholds
 from sparse_coding.kernels.bounds import Rounded, Screened
 from sparse_coding.kernels.pattern import Pattern
 from sparse_coding.kernels.thresholds import Borders
@@ -19,14 +19,19 @@ from sparse_coding.portions.encoding import SCREENED_ROWS
 # pays as long as no more than this share of all features passes in vain (measured; it moves no result).
 WORTH_INT8 = 0.15
 ROUNDS_WITHOUT_INT8 = 64
+BELOW = 0.95  # of the border of the last batch: that of the next one is rarely smaller (measured; it moves no result)
 
 
 @dataclass
 class Screen:
-    """Which product is screened with; int8 rests for a while where it lets too many features pass."""
+    """Which product is screened with; int8 rests for a while where it lets too many features pass.
+
+    border: the smallest code that was kept of the last batch, where codes are kept over batches. No result hangs on it.
+    """
 
     int8: bool
     rests: int = 0
+    border: float = 0.0
 
     @classmethod
     def fastest(cls) -> "Screen":
@@ -70,10 +75,11 @@ class Finder:
         k: int | None,
         by: Screen,
         borders: Borders | None = None,
+        of_batch: bool = False,
     ) -> Screened | None:
         """Fill `rows`; k: see screen.largest, None for all that are positive. None where there is no room for them.
 
-        borders: instead, all that are above their thresholds, and `windows`.
+        borders: instead, all that are above their thresholds, and `windows`. of_batch: the k * row largest of all rows.
 
         Where something is not finite, nothing is found; see bounds.are_finite.
         """
@@ -81,15 +87,20 @@ class Finder:
         given = self._screened(x, encoder, bias, use_int8)
         if not bounds.are_finite(given):
             return given
+        blind = of_batch and not by.border  # the first look lets pass all that is positive
         if borders is not None:
             low = thresholds.lowered(given, borders)
             computed = thresholds.above(given, low, borders, self._room, self.rows, self.windows)
         elif k is None:
             computed = screen.positive(given, self._room, self.rows)
+        elif of_batch:
+            guess, of_all = np.float32(BELOW * by.border), min(k, len(bias)) * len(x)
+            computed, border = batch.largest_of_batch(given, of_all, guess, self._room, self.rows)
+            by.border = float(border)
         else:
             computed = screen.largest(given, min(k, len(bias)), self._room, self.rows)
         found = computed != screen.TOO_MANY  # as int8 lets pass the more, the denser codes are, it rests then too
-        if use_int8:
+        if use_int8 and not blind:
             wanted = int(self.rows.starts[-1]) + (int(self.windows.starts[-1]) if borders is not None else 0)
             by.learn((computed - wanted) / given.scores.size if found else 1.0)
         return given if found else None

@@ -54,11 +54,12 @@ def _log_l0_and_fvu(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
 
 
 def with_pca(lines: list[Curve]) -> dict[str, Against]:
-    """For each learned line without refit, by its label. Empty without PCA."""
+    """For each learned line of codes as they are, by its label; not for controls. Empty without PCA."""
     pca = next((line for line in lines if line.kind == roles.LINEAR), None)
     if pca is None:
         return {}
-    return {line.label: compare(line, pca) for line in lines if methods.is_learned(line.kind) and not line.refit}
+    whole = [line for line in lines if methods.is_learned(line.kind) and line.is_plain and line.control is None]
+    return {line.label: compare(line, pca) for line in whole}
 
 
 def of_l1(lines: list[Curve]) -> list[float]:

@@ -13,8 +13,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from sparse_coding import methods
 from sparse_coding.figures import crossings, layout
 from sparse_coding.figures.curves import BOUNDS, LOWEST_L0, Curve, inside, limits
-from sparse_coding.figures.style import DARK, SMALL, TEXT
+from sparse_coding.figures.style import DARK, SMALL, TEXT, greyed
 from sparse_coding.figures.subject import Kept
+from sparse_coding.figures.variant_looks import LOOKS
 
 MOST_TICKS = 8
 L0_LABEL = "L0 (mean number of features active on a token, log scale)"
@@ -24,7 +25,7 @@ _BROKEN: Any = {"marker": "x", "color": "black", "markersize": 7, "markeredgewid
 
 def reconstruction(axes: Axes, lines: list[Curve], l0: tuple[float, float]) -> None:
     """FVU of the activations."""
-    plain = [line for line in lines if not line.refit]
+    plain = [line for line in lines if line.is_plain]
     _frame(axes, "FVU (fraction of variance unexplained)", l0, limits(plain, "fvu", also=[0.0]))
     _draw(axes, plain, "fvu")
     _mark_crossings(axes, plain)
@@ -88,7 +89,7 @@ def _bars(axes: Axes, points: pd.DataFrame, line: Curve, measure: str) -> None:
         xerr=spread("l0", axes.get_xlim()),
         yerr=spread(measure, axes.get_ylim()),
         fmt="none",
-        ecolor=line.look.colour,
+        ecolor=line_format(line)["color"],
         elinewidth=0.9,
         alpha=0.7,
     )
@@ -135,32 +136,52 @@ def _mark_crossings(axes: Axes, lines: list[Curve]) -> None:
 
 
 def line_format(line: Curve) -> dict:
-    """How a line is drawn, here and in the legend: the gain refit is dotted with open markers."""
-    learned = methods.is_learned(line.kind)
+    """How a line is drawn, here and in the legend: a variant has dashes of its own and open markers; controls thin."""
+    if line.control is not None:
+        return _of_control(line)
+    learned, plain = methods.is_learned(line.kind), line.is_plain
     return {
         "color": line.look.colour,
         "marker": line.look.marker,
-        "linestyle": (0, (1, 1.2)) if line.refit else line.look.dashes,
+        "linestyle": line.look.dashes if plain else LOOKS[line.variant].dashes,
         "markersize": 5.5 if learned else 5,
-        "markerfacecolor": "white" if line.refit else line.look.colour,
-        "markeredgecolor": "white" if learned and not line.refit else line.look.colour,
-        "markeredgewidth": 1.0 if line.refit else 0.5,
-        "linewidth": 1.2 if line.refit else (1.9 if learned else 1.5),
+        "markerfacecolor": line.look.colour if plain else "white",
+        "markeredgecolor": "white" if learned and plain else line.look.colour,
+        "markeredgewidth": 0.5 if plain else 1.0,
+        "linewidth": (1.9 if learned else 1.5) if plain else 1.2,
         "zorder": 3 if learned else 2.5,
     }
 
 
+def _of_control(line: Curve) -> dict:
+    """Greyish beside the line of its kind, with a dash pattern a control."""
+    colour = greyed(line.look.colour)
+    place = list(methods.CONTROLS).index(line.control)  # type: ignore[arg-type]
+    return {
+        "color": colour,
+        "marker": line.look.marker,
+        "linestyle": (0, (1, 1.5 + place)),
+        "markersize": 4,
+        "markerfacecolor": "white",
+        "markeredgecolor": colour,
+        "markeredgewidth": 0.8,
+        "linewidth": 1.0,
+        "zorder": 2.2,
+    }
+
+
 def legend_handles(drawn: Sequence[tuple[Curve, str]], kept_letter: str | None) -> list[Line2D]:
-    """One handle a method; the gain refit, which repeats their colours, has one for all, with the letter of its panel.
+    """One handle a method; a variant, which repeats their colours, has one for all, with the letter of its panel.
 
     drawn: what `curves.shown` gives. Marks of broken dictionaries and of points beyond the axes, where there are any.
     """
     lines = list(dict.fromkeys(line for line, _ in drawn))
-    handles = [Line2D([], [], label=line.label, **line_format(line)) for line in lines if not line.refit]
-    refits = [line for line in lines if line.refit]
-    if refits:
-        form = line_format(refits[0]) | {"color": DARK, "markeredgecolor": DARK}
-        handles.append(Line2D([], [], label=f"with gain refit ({kept_letter})", **form))
+    handles = [Line2D([], [], label=line.label, **line_format(line)) for line in lines if line.is_plain]
+    for name, row in LOOKS.items():
+        first = next((line for line in lines if line.variant == name), None)
+        if first is not None:
+            form = line_format(first) | {"color": DARK, "markeredgecolor": DARK}
+            handles.append(Line2D([], [], label=f"with {row.label} ({kept_letter})", **form))
     points = [(line.known(measure), measure) for line, measure in drawn]
     if any((inside(known, measure) & known["broken"]).any() for known, measure in points):
         handles.append(Line2D([], [], label="broken (see below)", **_BROKEN))

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sparse_coding import methods, roles
-from sparse_coding.figures.style import Look, look, method
+from sparse_coding import methods, roles, variants
+from sparse_coding.figures.style import Look, control_of, look, method
+from sparse_coding.figures.variant_looks import LOOKS, is_drawn
 
 # With top-k, which takes signs; random directions are ill-conditioned.
 DRAWN_BASELINES = tuple(kind for kind in methods.BASELINES if methods.of(kind).signed and kind != roles.REFERENCE)
@@ -20,7 +21,7 @@ _MEASURES = ("l0", *BOUNDS)
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One line: dictionaries that differ in L1, k or wished L0 only.
+    """One line: dictionaries that differ in L1, k or wished L0 only. control: what was held in their training.
 
     points: a row per L1, k or wish in the order of L0, with l0, fvu, loss_recovered, final_fvu and their `_low` and
     `_high` (95 % intervals), and whether one of its dictionaries is `broken`; the mean over seeds, with the widest
@@ -29,15 +30,21 @@ class Curve:
 
     kind: str
     ratio: float | None
-    refit: bool
+    variant: str  # `variants.PLAIN` or one of `variants`
     seeds: int
     points: pd.DataFrame
     look: Look
+    control: str | None = None
 
     @property
     def label(self) -> str:
         """Its name in the legend."""
-        return method(self.kind, self.ratio) + ("" if methods.is_learned(self.kind) else " top-k")
+        return method(self.kind, self.ratio, self.control) + ("" if methods.is_learned(self.kind) else " top-k")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its codes are those of the dictionaries as they are."""
+        return self.variant == variants.PLAIN
 
     @property
     def along(self) -> str:
@@ -54,17 +61,26 @@ class Curve:
 
 
 def curves(evaluation: pd.DataFrame) -> list[Curve]:
-    """All lines of a site, from its evaluation table: learned ones, their gain refit, top-k baselines."""
+    """All lines of a site, from its evaluation table: learned ones, their variants, their controls, top-k baselines.
+
+    Of a control no variant is drawn: its line would be that of a variant of a variant.
+    """
     learned = evaluation[evaluation["kind"].isin(methods.LEARNED)]
     topk = evaluation[evaluation["kind"].isin(DRAWN_BASELINES) & evaluation["k"].notna()]
-    topk = topk[topk["variant"] == "plain"]
-    # Without an L1 there is no shrinkage for a gain to undo.
-    shrunk = [kind for kind in methods.LEARNED if methods.of(kind).strength == "l1"]
-    learned = learned[(learned["variant"] == "plain") | learned["kind"].isin(shrunk)]
-    groups = ["kind", "ratio", "variant"]
+    topk = topk[topk["variant"] == variants.PLAIN]
+    triples = zip(learned["variant"], learned["kind"], learned["control"].isna(), strict=True)
+    drawn = [variant == variants.PLAIN or (whole and is_drawn(variant, kind)) for variant, kind, whole in triples]
+    learned = learned[drawn]
+    groups = ["kind", "ratio", "control", "variant"]
     found = [_curve(rows, learned) for part in (learned, topk) for _, rows in part.groupby(groups, dropna=False)]
-    order = (*methods.LEARNED, *DRAWN_BASELINES)
-    return sorted(found, key=lambda curve: (order.index(curve.kind), curve.ratio or 0, curve.refit))
+    order, held = (*methods.LEARNED, *DRAWN_BASELINES), (None, *methods.CONTROLS)
+    ways = (variants.PLAIN, *LOOKS)
+
+    def place(curve: Curve) -> tuple[float, ...]:
+        ratio, control = curve.ratio or 0, held.index(curve.control)
+        return order.index(curve.kind), ratio, control, ways.index(curve.variant)
+
+    return sorted(found, key=place)
 
 
 def _curve(rows: pd.DataFrame, learned: pd.DataFrame) -> Curve:
@@ -76,7 +92,13 @@ def _curve(rows: pd.DataFrame, learned: pd.DataFrame) -> Curve:
     numbers = rows.reindex(columns=list(how)).astype(float).assign(broken=rows["broken"].notna())
     points = numbers.groupby(rows[methods.of(kind).column].astype(float)).agg(how | {"broken": "max"}).sort_values("l0")
     return Curve(
-        kind, ratio, first.variant == "gain_refit", int(rows["seed"].nunique()), points, look(kind, ratio, ratios)
+        kind,
+        ratio,
+        first.variant,
+        int(rows["seed"].nunique()),
+        points,
+        look(kind, ratio, ratios),
+        control_of(first.control),
     )
 
 
@@ -91,14 +113,15 @@ def outside(drawn: Iterable[tuple[Curve, str]]) -> Iterator[str]:
     for line, measure in drawn:
         points = line.known(measure)
         for strength, point in points[~inside(points, measure)].iterrows():
-            name = f"{line.label}, {line.along} {strength:g}{' with gain refit' if line.refit else ''}"
+            name = f"{line.label}, {line.along} {strength:g}"
+            name += "" if line.is_plain else f" with {LOOKS[line.variant].label}"
             yield f"{name} (L0 {point['l0']:.3g}, {SHORT[measure]} {point[measure]:.4g})"
 
 
 def shown(lines: Iterable[Curve], measure: str | None) -> list[tuple[Curve, str]]:
-    """Which line is drawn with which column: FVU in a, and in b, where there is one, `measure`, the refits too."""
+    """Which line is drawn with which column: FVU in a, and in b, where there is one, `measure`, variants too."""
     lines = list(lines)
-    upper = [(line, "fvu") for line in lines if not line.refit]
+    upper = [(line, "fvu") for line in lines if line.is_plain]
     return upper + ([] if measure is None else [(line, measure) for line in lines])
 
 

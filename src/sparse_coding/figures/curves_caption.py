@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from sparse_coding import methods
+from sparse_coding import methods, variants
+from sparse_coding.core import controls
 from sparse_coding.core.metrics import headline, soundness
 from sparse_coding.figures import crossings, curves, panels
 from sparse_coding.figures.crossings import Against
@@ -13,7 +14,14 @@ from sparse_coding.figures.curves import Curve
 from sparse_coding.figures.records import records
 from sparse_coding.figures.scores import described
 from sparse_coding.figures.subject import Subject
+from sparse_coding.figures.variant_looks import LOOKS
 
+HELD = {  # what each control is, in words
+    "frozen_decoder": "with a frozen decoder its random rows stay as they were drawn",
+    "soft_frozen_decoder": f"the rows of a soft-frozen one stay within a cosine of {controls.COSINE:g} of these",
+    "frozen_encoder": "with a frozen encoder the decoder is trained and random rows read",
+    "step0": "before training nothing was learned",
+}
 MOST_NAMED = 6  # more lines than this are counted, not named
 
 
@@ -24,14 +32,20 @@ def sentences(subject: Subject, evaluation: pd.DataFrame, lines: list[Curve], th
         return ""
     measure = subject.kept.measure if panels.KEPT in there else None
     drawn = curves.shown(lines, measure)
-    plain = [line for line in lines if not line.refit]
+    plain = [line for line in lines if line.is_plain]
     found = [f"({', '.join(letters)}) {subject.held_out:,} held-out vectors.", *_points(plain)]
     if any(line.ratio is not None for line in plain):
         found.append("r is the number of features per activation dimension.")
     if any(line.known(each)[f"{each}_low"].notna().any() for line, each in drawn):
         widest = ", the widest of the seeds" if any(line.seeds > 1 for line in lines) else ""
         found.append(f"Thin bars are 95 % intervals{widest}.")
-    found += [*_crossings(subject, plain), *_unsigned(evaluation, there), *_broken(evaluation), *_beyond(drawn)]
+    found += [
+        *_held(plain),
+        *_crossings(subject, plain),
+        *_unsigned(evaluation, there),
+        *_broken(evaluation),
+        *_beyond(drawn),
+    ]
     if measure is not None:
         found += _kept(subject, evaluation, lines, there[panels.KEPT])
     return " ".join(found)
@@ -44,6 +58,12 @@ def _points(lines: Sequence[Curve]) -> list[str]:
     *others, last = [words for words in methods.STRENGTHS.values() if any(line.along == words for line in long)] or [""]
     along = f"{', '.join(others)} or {last}" if others else last
     return [f"{point}; {along} varies along a line." if along else f"{point}."]
+
+
+def _held(lines: Sequence[Curve]) -> list[str]:
+    """What the lines of controls are."""
+    there = [words for control, words in HELD.items() if any(line.control == control for line in lines)]
+    return [f"Thin dotted lines are controls: {'; '.join(there)}."] if there else []
 
 
 def _crossings(subject: Subject, lines: list[Curve]) -> list[str]:
@@ -88,7 +108,7 @@ def _range(values: Sequence[float], form: str) -> str:
 
 
 def _unsigned(evaluation: pd.DataFrame, there: Mapping[str, str]) -> list[str]:
-    plain: Any = evaluation[evaluation["variant"] == "plain"].drop_duplicates("kind").set_index("kind")
+    plain: Any = evaluation[evaluation["variant"] == variants.PLAIN].drop_duplicates("kind").set_index("kind")
     where = f"stands in {there[panels.SCORES]} only" if panels.SCORES in there else "is not drawn"
     words = "{} has no top-k variant (L0 {:.0f}, FVU {:.2f}) and {}."
     return [
@@ -100,10 +120,13 @@ def _unsigned(evaluation: pd.DataFrame, there: Mapping[str, str]) -> list[str]:
 
 def _broken(evaluation: pd.DataFrame) -> list[str]:
     broken = evaluation[evaluation["broken"].notna() & evaluation["kind"].isin(methods.LEARNED)]
-    plain = broken[broken["variant"] == "plain"]
-    refit = broken[(broken["variant"] == "gain_refit") & ~broken["name"].isin(plain["name"])]
+    plain = broken[broken["variant"] == variants.PLAIN]
+    others = broken[(broken["variant"] != variants.PLAIN) & ~broken["name"].isin(plain["name"])]
     words = [f"{described(plain, row['name'])} ({row['broken']})" for _, row in plain.iterrows()]
-    words += [f"{described(refit, row['name'])} with gain refit ({row['broken']})" for _, row in refit.iterrows()]
+    words += [
+        f"{described(others, row['name'])} with {LOOKS[row['variant']].label} ({row['broken']})"
+        for _, row in others.iterrows()
+    ]
     if not words:
         return []
     more = f" and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else ""
@@ -120,9 +143,8 @@ def _beyond(drawn: Sequence[tuple[Curve, str]]) -> list[str]:
 
 def _kept(subject: Subject, evaluation: pd.DataFrame, lines: list[Curve], letter: str) -> list[str]:
     found = _loss(subject, letter) if subject.kept.measure == "loss_recovered" else _final(subject, evaluation, letter)
-    if any(line.refit for line in lines):
-        found.append("Gain refit: one least-squares factor per feature, which undoes the shrinkage by L1.")
-    return found
+    there = {line.variant for line in lines}
+    return found + [look.said for name, look in LOOKS.items() if name in there]
 
 
 def _loss(subject: Subject, letter: str) -> list[str]:
@@ -145,7 +167,7 @@ def _final(subject: Subject, evaluation: pd.DataFrame, letter: str) -> list[str]
     ]
     if subject.kept.final_ablated is not None:
         found.append(f"With this site at its mean it is {subject.kept.final_ablated:.2f}.")
-    rows = evaluation[(evaluation["variant"] == "plain") & evaluation["final_cosine"].notna()]
+    rows = evaluation[(evaluation["variant"] == variants.PLAIN) & evaluation["final_cosine"].notna()]
     cosines = [
         f"{described(rows, row['name'])} {row['final_cosine']:.2f}" for row in headline.of_each_kind(records(rows))
     ]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sparse_coding import variants
 from sparse_coding.core.metrics import headline
 from sparse_coding.core.metrics.soundness import DOUBTFUL
 from sparse_coding.figures.curves import DRAWN_BASELINES
@@ -34,7 +35,7 @@ class Frequencies:
 
 def rows(frequency: pd.DataFrame, evaluation: pd.DataFrame, names: list[str]) -> list[Frequencies]:
     """The dictionaries `names`, and of each top-k baseline the one whose L0 is nearest to the usual one."""
-    plain = evaluation[evaluation["variant"] == "plain"]
+    plain = evaluation[evaluation["variant"] == variants.PLAIN]
     known = set(plain["name"])
     found = [_row(frequency, plain, name, "learned") for name in names if name in known]
     for kind in DRAWN_BASELINES:

@@ -7,17 +7,18 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from sparse_coding import methods, roles
+from sparse_coding import methods, roles, variants
 from sparse_coding.core.metrics import headline
 from sparse_coding.core.metrics.soundness import DOUBTFUL
-from sparse_coding.figures.style import Look, look, method
+from sparse_coding.figures.style import Look, control_of, look, method
 from sparse_coding.interp.measures import SCORED
 
 MOST_LEARNED = 9  # more rows than this cannot be read; the table has them all
+MOST_HELD = 6  # of those beside them that something was held of
 RANDOM_WEIGHTS = "random-weights model"
 
 Group = Literal["learned", "baselines", "controls"]
-Role = Literal["plain", "null", "twin", "untrained"]
+Role = Literal["plain", "null", "twin", "untrained", "held"]
 Interval = Callable[[np.ndarray], tuple[float, float, float]]
 
 _PREFIX = {
@@ -25,6 +26,7 @@ _PREFIX = {
     "null": "shuffled null,\n",
     "twin": "trained model,\n",
     "untrained": f"{RANDOM_WEIGHTS},\n",
+    "held": "",
 }
 
 
@@ -32,11 +34,11 @@ _PREFIX = {
 class Scores:
     """The scored features of one dictionary under one condition.
 
-    described: its settings in words. role: `null` and `untrained` are controls, `twin` is the dictionary that
-    `untrained` has the settings of, where it is not among the learned rows. values: one score a feature. mean, low,
-    high: with its 95 % interval; NaN without scores. statuses: how many of the sampled features have each status.
-    wanted: how many were to be sampled; a cap leaves fewer. l0, dead_share: measured on held-out vectors; NaN where
-    they were not, as of `untrained`. broken: what is wrong with it, else empty.
+    described: its settings in words. role: `null`, `untrained` and `held` (core.controls) are controls, `twin` is the
+    dictionary that `untrained` has the settings of, where it is not among the learned rows. values: one score a
+    feature. mean, low, high: with its 95 % interval; NaN without scores. statuses: how many of the sampled features
+    have each status. wanted: how many were to be sampled; a cap leaves fewer. l0, dead_share: measured on held-out
+    vectors; NaN where they were not, as of `untrained`. broken: what is wrong with it, else empty.
     weakest: scored features that are hardly ever silent, so that their weakest texts stand for silent ones.
     """
 
@@ -99,7 +101,7 @@ def rows(
     """
     plain = autointerp[autointerp["condition"] == "plain"]
     null = autointerp[autointerp["condition"] == "shuffled_null"]
-    evaluated = evaluation[evaluation["variant"] == "plain"].drop_duplicates("name").set_index("name")
+    evaluated = evaluation[evaluation["variant"] == variants.PLAIN].drop_duplicates("name").set_index("name")
 
     def row(table: pd.DataFrame, name: str, group: Group, role: Role = "plain") -> Scores:
         measured = None if role == "untrained" or name not in evaluated.index else evaluated.loc[name]
@@ -111,6 +113,7 @@ def rows(
     found += [row(plain, kinds[kind], "baselines") for kind in _baselines() if kind in kinds]
     if roles.REFERENCE in kinds:
         found.append(row(plain, kinds[roles.REFERENCE], "controls"))
+    found += [row(plain, name, "controls", "held") for name in held(plain, learned)]
     found += [row(null, name, "controls", "null") for name in null["name"].unique()]
     if control is not None:
         for name in control["name"].unique():
@@ -167,7 +170,8 @@ def _ratios(table: pd.DataFrame) -> dict[str, list[float]]:
 def described(table: pd.DataFrame, name: str) -> str:
     """A dictionary in words, e.g. `tied r4, L1 0.002`."""
     first = table[table["name"] == name].iloc[0]
-    words = method(first["kind"], None if pd.isna(first["ratio"]) else float(first["ratio"]))
+    ratio = None if pd.isna(first["ratio"]) else float(first["ratio"])
+    words = method(first["kind"], ratio, control_of(first["control"]))
     row = methods.of(first["kind"])
     if row.strength is None:
         return words + ("" if pd.isna(first["k"]) else f" top-{int(first['k'])}")
@@ -180,20 +184,36 @@ def chosen(plain: pd.DataFrame, l0: dict[str, float]) -> list[str]:
     From each cell, of its first seed, the one whose measured L0 is nearest to the usual one; among more than
     MOST_LEARNED cells, evenly spaced ones.
     """
-    learned = plain[plain["kind"].isin(methods.LEARNED)].drop_duplicates("name")
+    learned = plain[plain["kind"].isin(methods.LEARNED) & plain["control"].isna()].drop_duplicates("name")
     names = []
     for kind in methods.LEARNED:
         for _, cell in learned[learned["kind"] == kind].groupby("ratio"):
             members = cell.loc[cell["seed"] == cell["seed"].min(), "name"]
             nearest = headline.nearest({"name": name, "l0": l0.get(name, 0.0)} for name in members)
             names += [nearest["name"]] if nearest else []
-    if len(names) <= MOST_LEARNED:
+    return _some(names, MOST_LEARNED)
+
+
+def held(plain: pd.DataFrame, learned: list[str]) -> list[str]:
+    """The scored controls (core.controls) of the `learned` dictionaries: of their kind, size, strength and seed."""
+    about = plain[plain["kind"].isin(methods.LEARNED)].drop_duplicates("name")
+    names = []
+    for _, own in about[about["name"].isin(learned)].iterrows():
+        same = about[about["control"].notna()]
+        for column in ("kind", "ratio", "l1", "k", "l0_target", "seed"):
+            same = same[same[column].isna() if pd.isna(own[column]) else same[column] == own[column]]
+        names += list(same["name"])
+    return _some(names, MOST_HELD)
+
+
+def _some(names: list[str], most: int) -> list[str]:
+    """All, or so many of them, evenly spaced."""
+    if len(names) <= most:
         return names
-    places = np.linspace(0, len(names) - 1, MOST_LEARNED).round().astype(int)
-    return [names[place] for place in places]
+    return [names[place] for place in np.linspace(0, len(names) - 1, most).round().astype(int)]
 
 
 def n_learned(autointerp: pd.DataFrame) -> tuple[int, int]:
-    """How many learned dictionaries were scored, and of how many kinds and sizes."""
-    learned = autointerp[autointerp["kind"].isin(methods.LEARNED)]
+    """How many learned dictionaries were scored, and of how many kinds and sizes; without controls."""
+    learned = autointerp[autointerp["kind"].isin(methods.LEARNED) & autointerp["control"].isna()]
     return int(learned["name"].nunique()), len(learned[["kind", "ratio"]].drop_duplicates())

@@ -64,10 +64,21 @@ def look(kind: str, ratio: float | None, ratios: list[float]) -> Look:
     return Look((red, green, blue), row.marker, row.dashes)
 
 
-def method(kind: str, ratio: float | None) -> str:
-    """A method's short name, e.g. `tied r4` with 4 features per activation dimension."""
-    label = methods.of(kind).label
-    return label if ratio is None else f"{label} r{ratio:g}"
+def method(kind: str, ratio: float | None, control: str | None = None) -> str:
+    """A method's short name, e.g. `tied r4` with 4 features per activation dimension, `tied r4 frozen decoder`."""
+    label = methods.of(kind).label + ("" if ratio is None else f" r{ratio:g}")
+    return label if control is None else f"{label} {methods.CONTROLS[control]}"  # type: ignore[index]
+
+
+def control_of(value: object) -> str | None:
+    """What a column `control` says, in which nothing may be None or NaN."""
+    return value if isinstance(value, str) else None
+
+
+def greyed(colour: tuple[float, float, float]) -> tuple[float, float, float]:
+    """A colour half way to grey: the line of a control beside that of its kind."""
+    red, green, blue = ((channel + 0.55) / 2 for channel in colour)
+    return red, green, blue
 
 
 def png(figure: Figure, width: float, dpi: int) -> bytes:

@@ -31,10 +31,10 @@ WEAKEST = "weakest"  # what firing texts are told from where a feature is hardly
 
 # Scores that differ in any of these are not comparable, and rows that differ in any of ABOUT are not put together.
 ASKED = ("site", "scorer", "explainer", "judge", "simulator", "source", "mode", "choice", "prompts", "shown", "server")
-ABOUT = ("name", "kind", "ratio", "l1", "k", "l0_target", "seed", "condition", "wanted", *ASKED)
+ABOUT = ("name", "kind", "ratio", "l1", "k", "l0_target", "seed", "control", "condition", "wanted", *ASKED)
 
 COLUMNS = (
-    *("site", "name", "kind", "ratio", "l1", "k", "l0_target", "seed", "condition"),
+    *("site", "name", "kind", "ratio", "l1", "k", "l0_target", "seed", "control", "condition"),
     *("scorer", "explainer", "judge", "simulator", "source", "mode", "choice", "prompts"),
     *("score", "wanted", "sampled", "scored", *STATUSES),
     *("mean", "mean_low", "mean_high"),

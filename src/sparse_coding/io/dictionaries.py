@@ -31,13 +31,15 @@ def save(path: Path, dictionary: Dictionary, settings: dict) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in dictionary.tensors.items()}
     is_first = tensors.keys() == set(TENSORS)
     shape = {"activation": dictionary.activation, "k": dictionary.k, "iterations": dictionary.iterations}
+    if dictionary.pursuit:
+        shape["pursuit"] = True
     if all(_is_signed(tensors[name]) for name in DIRECTIONS):
         shape["signed"] = True
         tensors |= {name: tensors[name].chunk(2)[0].contiguous() for name in DIRECTIONS}
     if torch.equal(tensors["encoder"], tensors["decoder"]):
         del tensors["encoder"]
     header = {
-        "format": FORMAT if is_first else FORMAT_2,
+        "format": FORMAT if is_first and not dictionary.pursuit else FORMAT_2,
         "dictionary": json.dumps(shape, sort_keys=True),
         "settings": json.dumps(settings, sort_keys=True),
     }

@@ -6,7 +6,7 @@ No gradient is kept beyond the row that it belongs to.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int32
 
 from sparse_coding.kernels.compiled import compiled
 from sparse_coding.kernels.pattern import Pattern
@@ -24,6 +24,16 @@ class Batch(NamedTuple):
     penalty: np.float32
     slopes: Float32[np.ndarray, " at_once"]
     gradients: Float32[np.ndarray, "2 d_act"]
+
+
+class Begun(NamedTuple):
+    """Slopes that some features have beside those of their codes: place says which line is that of a feature, -1: none;
+    an empty one: none has any."""
+
+    place: Int32[np.ndarray, " n_feat"]
+    d_encoder: Float32[np.ndarray, "some d_act"]
+    d_bias: Float32[np.ndarray, " some"]
+    d_decoder: Float32[np.ndarray, "some d_act"]
 
 
 class AdamNumbers(NamedTuple):
@@ -151,6 +161,17 @@ def add_gradients(
 
 
 @compiled
+def add_begun(
+    begun: Begun, line: int, d_encoder: Float32[np.ndarray, " d_act"], d_decoder: Float32[np.ndarray, " d_act"]
+) -> np.float32:
+    """Add what a line of `begun` has; the slope of the bias."""
+    for j in range(len(d_encoder)):
+        d_encoder[j] += begun.d_encoder[line, j]
+        d_decoder[j] += begun.d_decoder[line, j]
+    return begun.d_bias[line]
+
+
+@compiled
 def update_tied(columns: Pattern, batch: Batch, atoms: Atoms, bias: Weights, rates: AdamNumbers) -> None:
     """A step for atoms that encode and decode: two paths lead to them."""
     gradient = batch.gradients[0]
@@ -171,6 +192,7 @@ def update_untied(
     decoder: Atoms,
     d_centre: Float32[np.ndarray, " d_act"],
     rates: AdamNumbers,
+    begun: Begun,
 ) -> None:
     """A step for encoder, bias and decoder.
 
@@ -183,6 +205,8 @@ def update_untied(
         d_encoder[:] = 0
         d_decoder[:] = 0
         slope = add_gradients(columns, feature, batch, atom, d_encoder, d_decoder)
+        if len(begun.place) > 0 and begun.place[feature] >= 0:
+            slope += add_begun(begun, begun.place[feature], d_encoder, d_decoder)
         for j in range(len(row)):
             d_centre[j] -= slope * row[j]
         adam(encoder, feature, d_encoder, rates)

@@ -1,12 +1,12 @@
 """The pass over the rows of a batch: reconstruction and residual."""
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Float64, Int32, Int64
 
 from sparse_coding.kernels.compiled import compiled
 from sparse_coding.kernels.pattern import Pattern
 
-ZERO = np.float32(0)
+ZERO, ONE = np.float32(0), np.float32(1)
 
 
 @compiled
@@ -93,3 +93,54 @@ def residuals(
         for at in range(first, end):
             codes += float(rows.codes[at])
     return squares, codes
+
+
+@compiled
+def nested_residuals(
+    rows: Pattern,
+    ends: Int64[np.ndarray, " prefix"],
+    x: Float32[np.ndarray, "row d_act"],
+    decoder: Float32[np.ndarray, "n_feat d_act"],
+    gradients: Float32[np.ndarray, "prefix row d_act"],
+    squares: Float64[np.ndarray, " prefix"],
+) -> float:
+    """As `residuals`, where the loss is the mean of those of all prefixes of the features; give the sum of codes.
+
+    Features before ends[p] are in prefix p. gradients[p]: for features that are in it and in no shorter one, so of all
+    prefixes from it on. squares: filled with the sum of squared errors of each.
+    """
+    n_rows, width = x.shape
+    n_prefixes = len(ends)
+    scale = np.float32(2.0 / (n_rows * width * n_prefixes))
+    squares[:] = 0
+    codes = 0.0
+    for row in range(n_rows):
+        first, end = rows.starts[row], rows.starts[row + 1]
+        for prefix in range(n_prefixes):
+            residual = gradients[prefix, row]
+            before, sign = (gradients[prefix - 1, row], ONE) if prefix > 0 else (x[row], -ONE)
+            for j in range(width):
+                residual[j] = sign * before[j]
+            last = first
+            while last < end and rows.other[last] < ends[prefix]:
+                codes += float(rows.codes[last])
+                last += 1
+            add_weighted(residual, rows.codes[first:last], rows.other[first:last], decoder)
+            first = last
+            square = ZERO
+            for j in range(width):
+                square += residual[j] * residual[j]
+            squares[prefix] += float(square)
+        add_later(gradients, row, scale)
+    return codes
+
+
+@compiled
+def add_later(gradients: Float32[np.ndarray, "prefix row d_act"], row: int, scale: np.float32) -> None:
+    """Make gradients[p, row] `scale` times the sum of itself and of those of all later prefixes, in place."""
+    last = len(gradients) - 1
+    for prefix in range(last, -1, -1):
+        own, later = gradients[prefix, row], gradients[min(prefix + 1, last), row]
+        rest = ONE if prefix < last else ZERO
+        for j in range(len(own)):
+            own[j] = scale * own[j] + rest * later[j]

@@ -46,14 +46,15 @@ class Cell:
     architecture: Architecture
     ratio: float
     members: tuple[Member, ...]
+    control: methods.Control | None = None  # what is held in their training
 
     @property
     def name(self) -> str:
-        """E.g. `tied_r4`."""
-        return f"{self.architecture}_r{self.ratio:g}"
+        """E.g. `tied_r4`, `tied_r4_frozen_decoder`."""
+        return f"{self.architecture}_r{self.ratio:g}{f'_{self.control}' if self.control else ''}"
 
     def member_name(self, member: Member) -> str:
-        """E.g. `tied_r4_l1-0.002_s0`, `topk_r4_k8_s0`, `jumprelu_r4_l0-16_s0`."""
+        """E.g. `tied_r4_l1-0.002_s0`, `topk_r4_k8_s0`, `jumprelu_r4_l0-16_s0`, `tied_r4_step0_l1-0.002_s0`."""
         value = f"k{member.k}" if member.strength == "k" else f"{member.strength}-{member.value:g}"
         return f"{self.name}_{value}_s{member.seed}"
 
@@ -70,9 +71,9 @@ def cells(params: Params, site: str) -> list[Cell]:
         return [] if twin is None else [replace(twin[0], site=site, members=(twin[1],))]
     grid = params.grid
     return [
-        Cell(site, architecture, ratio, _members(params, architecture))
-        for architecture, ratio in product(grid.architectures, grid.ratios)
-        if _wanted(params, site, architecture, ratio)
+        Cell(site, architecture, ratio, _members(params, architecture), control)
+        for architecture, ratio, control in product(grid.architectures, grid.ratios, (None, *grid.controls))
+        if methods.of(architecture).has_control(control) and _wanted(params, site, architecture, ratio, control)
     ]
 
 
@@ -87,13 +88,18 @@ def strengths(params: Params, architecture: Architecture) -> tuple[float, ...]:
     return getattr(params.grid, str(methods.of(architecture).strength))
 
 
-def _wanted(params: Params, site: str, architecture: Architecture, ratio: float) -> bool:
+def _wanted(
+    params: Params, site: str, architecture: Architecture, ratio: float, control: methods.Control | None
+) -> bool:
     def allows(values: tuple | None, value: object) -> bool:
         return values is None or value in values
 
     only = params.grid.only
     return not only or any(
-        allows(part.sites, site) and allows(part.architectures, architecture) and allows(part.ratios, ratio)
+        allows(part.sites, site)
+        and allows(part.architectures, architecture)
+        and allows(part.ratios, ratio)
+        and (control is None or allows(part.controls, control))
         for part in only
     )
 
@@ -166,7 +172,7 @@ def interpreted(params: Params, site: str) -> Interpreted:
     chosen = [scored(params, cell) for cell in cells(params, site)]
     if not is_grid_site(params, site):
         return Interpreted(chosen, baselines=False, null=None)
-    names = [name for cell in chosen for name in cell.member_names]
+    names = [name for cell in chosen if cell.control is None for name in cell.member_names]
     twin = control_twin(params, site)
     null = twin[0].member_name(twin[1]) if twin else next(iter(names), None)
     return Interpreted(chosen, baselines=True, null=None if params.autointerp.scorer in WHOLE_TEXTS else null)
@@ -184,13 +190,14 @@ def scored(params: Params, cell: Cell) -> Cell:
 def control_twin(params: Params, site: str) -> tuple[Cell, Member] | None:
     """The scored dictionary of `site` whose settings the control on random weights takes; None without a control.
 
-    The nearest to `autointerp.random_weights`: first by architecture, then by ratio, by strength, by seed. A control
-    of other settings could not be compared with anything that was scored.
+    Whole ones alone, no controls of the grid. The nearest to `autointerp.random_weights`: first by architecture, then
+    by ratio, by strength, by seed. A control of other settings could not be compared with anything that was scored.
     """
     wanted = params.autointerp.random_weights
     if wanted is None:
         return None
-    pairs = [(cell, member) for cell in cells(params, site) for member in scored(params, cell).members]
+    whole = [cell for cell in cells(params, site) if cell.control is None]
+    pairs = [(cell, member) for cell in whole for member in scored(params, cell).members]
 
     def distance(pair: tuple[Cell, Member]) -> tuple[float, ...]:
         cell, member = pair

@@ -16,6 +16,7 @@ SUMMARY = "evaluation_summary"
 def check(path: Path, params: Params) -> None:
     """Raise BadInput, naming the place in the file at `path`, for a grid that is not what it seems to be."""
     _check_strengths(path, params)
+    _check_controls(path, params)
     _check_sites(path, params)
     _check_own_names(path, params)
     _check_apart(path, params)
@@ -28,6 +29,16 @@ def _check_strengths(path: Path, params: Params) -> None:
         if not grid.strengths(params, architecture):
             wanted = f"at least one value of grid.{name}, or grid.architectures without {architecture}"
             raise BadInput(f"{path}: grid.{name}", f"an empty list, from which {architecture} has its members", wanted)
+
+
+def _check_controls(path: Path, params: Params) -> None:
+    """Each is one of some architecture: none would be made of it."""
+    kinds = params.grid.architectures
+    for control in params.grid.controls:
+        if not any(methods.of(kind).has_control(control) for kind in kinds):
+            having = ", ".join(kind for kind in methods.LEARNED if methods.of(kind).has_control(control))
+            found = f"{control}, which {', '.join(kinds)} cannot have"
+            raise BadInput(f"{path}: grid.controls", found, f"it with one of {having} in grid.architectures")
 
 
 def _check_sites(path: Path, params: Params) -> None:
@@ -97,12 +108,12 @@ def _check_part(place: str, params: Params, part: Only) -> None:
         values, there = getattr(part, name), getattr(lists, name)
         if values is None:
             continue
-        if not values:
+        if not values and name != "controls":  # whole dictionaries alone
             raise BadInput(f"{place}.{name}", "an empty list, which matches nothing", "values; left out: every value")
         missing = [value for value in values if value not in there]
         known = name != "sites" or all(_is_site(params, value) for value in missing)
         found = f"{', '.join(map(_plain, missing))}, not in grid.{name}"
-        if not known or (missing == list(values) and name != "sites"):
+        if not known or (values and missing == list(values) and name != "sites"):
             wanted = f"one of {', '.join(map(_plain, there))}: this part matches nothing"
             raise BadInput(f"{place}.{name}", found, wanted)
         if missing:

@@ -8,8 +8,9 @@ from pydantic import BaseModel, ValidationError
 
 from sparse_coding.errors import BadInput
 from sparse_coding.settings import grid_checks, moved, strict_yaml
-from sparse_coding.settings.params import Autointerp, Llm, LlmScorer, Params, Section
+from sparse_coding.settings.params import Autointerp, Evaluation, Llm, LlmScorer, Params, Section
 from sparse_coding.settings.strict_yaml import Place, Read
+from sparse_coding.variants import FITTED
 
 
 def load(path: Path) -> Params:
@@ -33,6 +34,7 @@ def load(path: Path) -> Params:
         raise first_problem(path, error, Params) from None
     _check_numbers(path, read, params)
     grid_checks.check(path, params)
+    _check_variants(path, params.evaluation)
     _check_llm(path, params.autointerp)
     return params
 
@@ -54,6 +56,14 @@ def _leaves(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
             yield from _leaves(inner, (*place, key))
     else:
         yield place, value
+
+
+def _check_variants(path: Path, evaluation: Evaluation) -> None:
+    """What is fitted has vectors to be fitted on."""
+    fitted = [name for name in evaluation.variants or () if name in FITTED]
+    if fitted and evaluation.gain_refit_rows is None:
+        wanted = f"a number of vectors: {', '.join(fitted)} of evaluation.variants is fitted on them"
+        raise BadInput(f"{path}: evaluation.gain_refit_rows", "null", wanted)
 
 
 def _check_llm(path: Path, autointerp: Autointerp) -> None:

@@ -25,14 +25,20 @@ from sparse_coding import methods
 from sparse_coding.atomic import write_text
 from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
+from sparse_coding.core.controls import controlled, steps_of, trains
 from sparse_coding.core.training import feed, gpu, optimisers, processor
+from sparse_coding.core.training.annealing import Annealing
+from sparse_coding.core.training.choices import Choices
 from sparse_coding.core.training.keeping import NEVER, Keeping
+from sparse_coding.core.training.stopping import Stopping
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, stream, unfinished
 from sparse_coding.io.activations import ActivationsFile, open_activations
+from sparse_coding.io.activations.limited import Vectors, trained_on
 from sparse_coding.settings.grid import Member
 from sparse_coding.settings.params import Training
+from sparse_coding.settings.params.choices import EarlyStop
 from sparse_coding.settings.slices import DictionariesSlice, split
 
 # What files of the first kinds name although these do not read it: as long as it stands there, their bytes stay.
@@ -61,14 +67,14 @@ def run(
     """
     failures: list[NotFinite] = []
     names, size = list(settings.members), settings.training.side_by_side
-    label = f"dictionaries {settings.site} {settings.architecture} r{settings.ratio:g}"
+    label = f"dictionaries {settings.site} {settings.architecture} r{settings.ratio:g} {settings.control or ''}".strip()
     with (
         open_activations(activations) as file,
-        tqdm(total=settings.training.steps * len(names), desc=label, unit="step") as progress,
+        tqdm(total=_steps(settings) * len(names), desc=label, unit="step") as progress,
     ):
         _check_codes(settings, file)
-        mean, scale = (file.mean, file.mean_norm) if settings.training.normalise else (0 * file.mean, 1.0)
-
+        vectors = _trained_on(settings, file)
+        mean, scale = (vectors.mean, vectors.mean_norm) if settings.training.normalise else (0 * file.mean, 1.0)
         at = {name: partly(name) for name in names} if partly is not None else {}
         device = _device(settings.training.device, one_of)
         of = _data(file, mean, scale, device)
@@ -79,13 +85,13 @@ def run(
             keeping = (
                 Keeping(partial(_keep, members, at, of), 60 * settings.training.checkpoint_minutes) if at else NEVER
             )
-            batches = partial(_batches, settings.training, file, members[0].step)
+            batches = partial(_batches, settings, vectors, members[0].step)
             failed = _train(
                 members, batches, (mean, scale), settings.training, device, threads, progress.update, keeping
             )
             for member in members:
                 if member.name not in failed:
-                    _write(settings, member, mean, scale, output)
+                    _write(settings, member, mean, scale, output, vectors.left_out)
                     done(member.name)
                 if member.name in at:
                     at[member.name].unlink(missing_ok=True)
@@ -108,6 +114,17 @@ def _check_codes(settings: DictionariesSlice, file: ActivationsFile) -> None:
         if member.strength in methods.COUNTING and member.value > n_feat:
             cell = f"{settings.architecture}_r{settings.ratio:g} of {settings.site}"
             raise BadInput(f"grid.{member.strength}", f"{member.value:g}", f"at most {n_feat}, the features of {cell}")
+
+
+def _trained_on(settings: DictionariesSlice, file: ActivationsFile) -> Vectors:
+    """The vectors, and a line on stderr where a limit leaves some out."""
+    vectors = trained_on(file, settings.training.norm_limit)
+    if told := vectors.left_out:
+        of = file.split("train").n_rows
+        beside = f"; {told['held_out']} held-out ones, which are evaluated" if "held_out" in told else ""
+        limit = f"{settings.training.norm_limit:g} times the median norm, {told['longest']:.6g}"
+        print(f"dictionaries.norm_limit: {told['train']} of {of} vectors are above {limit}{beside}", file=sys.stderr)
+    return vectors
 
 
 def _device(wanted: str, one_of: Callable[[list[str]], int]) -> torch.device:
@@ -178,17 +195,22 @@ def _keep(members: list[Trainee], at: dict[str, Path], of: str) -> None:
 
 
 def _batches(
-    settings: Training, file: ActivationsFile, skip: int, ready: Callable[[Tensor], Tensor]
+    settings: DictionariesSlice, vectors: Vectors, skip: int, ready: Callable[[Tensor], Tensor]
 ) -> Iterator[Tensor]:
+    training = settings.training
     batches = stream.batches(
-        file.split("train"),
-        size=settings.batch,
-        seed=settings.shuffle_seed,
-        buffer_rows=settings.buffer_rows,
+        vectors.split,
+        size=training.batch,
+        seed=training.shuffle_seed,
+        buffer_rows=training.buffer_rows,
         ready=ready,
         skip=skip,
     )
-    return islice(batches, settings.steps - skip)
+    return islice(batches, _steps(settings) - skip)
+
+
+def _steps(settings: DictionariesSlice) -> int:
+    return steps_of(settings.training.steps, settings.control)
 
 
 def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
@@ -196,16 +218,18 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
     n_feat = round(settings.ratio * d_act)
     if n_feat < 1:
         raise BadInput("grid.ratios", f"{settings.ratio:g}", f"at least {1 / d_act:g}: one feature for d_act {d_act}")
+    steps = _steps(settings)
     schedule = Schedule(
-        steps=training.steps,
+        steps=steps,
         lr=settings.own.lr,
-        warmup=round(training.warmup_share * training.steps),
-        decay=round(training.decay_share * training.steps),
-        l1_warmup=round(settings.penalty_warmup * training.steps),
+        warmup=round(training.warmup_share * steps),
+        decay=round(training.decay_share * steps),
+        l1_warmup=round(settings.penalty_warmup * steps),
+        annealing=_annealing(settings, min(d_act, n_feat), steps),
     )
     return Trainee(
         name,
-        build(settings.architecture, settings.own.model_dump(mode="json")),
+        controlled(build(settings.architecture, settings.own.model_dump(mode="json")), settings.control),
         (n_feat, d_act),
         penalty_of(own),
         own.seed,
@@ -213,7 +237,22 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
         optimisers.build(training.optimiser, training.model_dump(mode="json")),
         training.log_steps,
         getattr(settings.own, "initial_density", None),
+        Choices(clip_norm=training.clip_norm, stopping=_stopping(training.early_stop, schedule)),
     )
+
+
+def _annealing(settings: DictionariesSlice, first: int, steps: int) -> Annealing | None:
+    """From `first` codes on, for a kind that keeps k of them."""
+    annealed = round((getattr(settings.own, "k_anneal_share", None) or 0) * steps)
+    return Annealing(first, annealed) if annealed else None
+
+
+def _stopping(wanted: EarlyStop | None, schedule: Schedule) -> Stopping | None:
+    """When all that is warmed up or annealed is where it stays, windows count."""
+    if wanted is None:
+        return None
+    annealed = schedule.annealing.steps if schedule.annealing else 0
+    return Stopping(wanted.window, wanted.gain, begins=max(schedule.warmup, schedule.l1_warmup, annealed))
 
 
 def penalty_of(member: Member) -> Penalty:
@@ -223,25 +262,37 @@ def penalty_of(member: Member) -> Penalty:
 
 def _told(settings: DictionariesSlice) -> dict[str, Any]:
     """What files tell of the training: of the first kinds as ever, with what they do not read; another optimiser."""
-    training, own = split(settings.training)[0], settings.own.model_dump(mode="json", exclude={"lr"})
+    training, own = split(settings.training)[0], split(settings.own)[0]
+    del own["lr"]
     if training["optimiser"] == "adam":
         del training["optimiser"]
-    return training | WRITTEN_UNREAD.get(settings.architecture, {}) | own
+    untrained = {} if trains(settings.control) else {"steps": 0}
+    return training | WRITTEN_UNREAD.get(settings.architecture, {}) | own | untrained
 
 
-def _write(settings: DictionariesSlice, member: Trainee, mean: Tensor, scale: float, output: Path) -> None:
+def _write(
+    settings: DictionariesSlice,
+    member: Trainee,
+    mean: Tensor,
+    scale: float,
+    output: Path,
+    left_out: dict[str, float] | None,
+) -> None:
     own = settings.members[member.name]
     dictionary = member.architecture.fold(member.parameters, member.state, mean, scale, penalty_of(own))
     made_by = {
         "site": settings.site,
         "architecture": settings.architecture,
         "ratio": settings.ratio,
+        **({} if settings.control is None else {"control": settings.control}),
         "l1": own.l1,
         "k": own.k,
         **({} if own.l0 is None else {"l0_target": own.l0}),
         "seed": own.seed,
         "lr": settings.own.lr,
         "training": _told(settings),
+        **({} if left_out is None else {"left_out": left_out}),
+        **({} if settings.training.early_stop is None else {"steps_taken": member.step}),
     }
     # The larger file first: where the disk is full, the older pair stays together.
     dictionaries.save(output / f"{member.name}.safetensors", dictionary, made_by)

@@ -1,10 +1,10 @@
 """Stage evaluation: what each dictionary of a site keeps of the activations, on held-out data.
 
-1. Refit the gains of every trained dictionary on training vectors, where that is asked for: a second variant of it.
+1. Fit what variants of a dictionary are asked for (gain refit, ...) on training vectors.
 2. Pass the held-out vectors through each variant: L0, FVU, MSE, cosine, dead and alive features.
 3. Splice each reconstruction into the language model, on held-out blocks: cross-entropy, KL, loss recovered; of a
    model without predictions, what its final hidden states lose.
-4. Write the rows, firing frequencies and gains of each dictionary.
+4. Write the rows, firing frequencies and what was fitted of each dictionary.
 """
 
 import math
@@ -21,16 +21,16 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from sparse_coding import methods
+from sparse_coding.core import variants as recodings
 from sparse_coding.core.dictionary import Dictionary
-from sparse_coding.core.metrics.gain_refit import gain_refit
 from sparse_coding.core.metrics.ratios import clusters
 from sparse_coding.core.metrics.reconstruction import Reconstruction
 from sparse_coding.core.metrics.soundness import broken
 from sparse_coding.core.threads import one_thread
+from sparse_coding.core.variants.contract import Fitted, Recoding
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries as dictionary_files
-from sparse_coding.io import gains as gain_files
+from sparse_coding.io import fitted as fitted_files
 from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_file
 from sparse_coding.io.activations import ActivationsFile, Split, open_activations
@@ -42,8 +42,9 @@ from sparse_coding.portions.measuring import AT_A_TIME, MEASURE_ROWS
 from sparse_coding.settings import sites
 from sparse_coding.settings.params import Evaluation
 from sparse_coding.settings.slices import Described, EvaluationSlice
+from sparse_coding.variants import PLAIN, Variant
 
-RUN_ROWS = 256  # the gain refit reads runs of this many vectors from all over the training split
+RUN_ROWS = 256  # a fit reads runs of this many vectors from all over the training split
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +53,16 @@ class Evaluated:
 
     described: Described
     path: Path
-    variant: str  # "plain" or "gain_refit"
+    variant: Variant | None  # None: as it is
     dictionary: Dictionary
-    gain: Tensor | None
+    fitted: Fitted
     reconstruction: Reconstruction
+    told: dict[str, Any]  # by its file, of how it was made
+
+    @property
+    def called(self) -> str:
+        """Its variant, as tables name it."""
+        return PLAIN if self.variant is None else self.variant.name
 
 
 def run(
@@ -130,15 +137,17 @@ class HeldOut:
         cluster = torch.from_numpy(clusters(split.document))
         return HeldOut(split, batch_rows, torch.as_tensor(total) / split.n_rows, cluster)
 
-    def measure(self, dictionary: Dictionary, gains: list[Tensor | None]) -> list[Reconstruction]:
-        """Pass all vectors through `dictionary`, once, and its codes through each of `gains`; None changes nothing."""
-        results = [Reconstruction(self.mean, dictionary.n_feat, int(self.cluster[-1]) + 1) for _ in gains]
+    def measure(self, dictionary: Dictionary, made: list[tuple[Recoding, Fitted]]) -> list[Reconstruction]:
+        """Pass all vectors through `dictionary`, once, and its codes through each variant of `made`; it comes first."""
+        results = [
+            Reconstruction(self.mean, dictionary.n_feat, int(self.cluster[-1]) + 1) for _ in range(1 + len(made))
+        ]
         rows = min(self.batch_rows, MEASURE_ROWS)
         batches = _batches(self.split, 0, self.split.n_rows, rows)
         for x, cluster in zip(batches, self.cluster.split(rows), strict=True):
             plain = dictionary.encode(x)
-            for gain, result in zip(gains, results, strict=True):
-                codes = plain if gain is None else plain * gain
+            found = (plain, *(recoding.codes(dictionary, fitted, x, plain) for recoding, fitted in made))
+            for codes, result in zip(found, results, strict=True):
                 result.add(x, codes, dictionary.decode(codes), cluster)
         return results
 
@@ -146,18 +155,17 @@ class HeldOut:
 def _variants(
     settings: Evaluation, file: ActivationsFile, held_out: HeldOut, described: Described, path: Path
 ) -> list[Evaluated]:
-    dictionary = dictionary_files.load(path)
+    dictionary, told = dictionary_files.load_with_settings(path)
     if dictionary.d_act != file.d_act:
         raise BadInput(path, f"atoms of {dictionary.d_act} dimensions", f"{file.d_act}, as in {file.path}")
-    gains: list[Tensor | None] = [None]
-    if methods.is_learned(described.kind) and settings.gain_refit_rows is not None:
-        rows = spread(file.split("train"), settings.gain_refit_rows, settings.batch_rows)
-        gains.append(gain_refit(dictionary, rows))
-    found = []
-    for gain, measured in zip(gains, held_out.measure(dictionary, gains), strict=True):
-        variant = dictionary if gain is None else dictionary.with_gain(gain)
-        name = "plain" if gain is None else "gain_refit"
-        found.append(Evaluated(described, path, name, variant, gain, measured))
+    read = partial(spread, file.split("train"), settings.gain_refit_rows or 0, settings.batch_rows)
+    asked = settings.variants_of(described.kind, described.k)
+    made = [(recoding, recoding.fit(dictionary, read)) for recoding in (recodings.build(row.name) for row in asked)]
+    first, *others = held_out.measure(dictionary, made)
+    found = [Evaluated(described, path, None, dictionary, {}, first, told)]
+    for variant, (recoding, fitted), measured in zip(asked, made, others, strict=True):
+        recoded = recoding.dictionary(dictionary, fitted)
+        found.append(Evaluated(described, path, variant, recoded, fitted, measured, told))
     return found
 
 
@@ -201,8 +209,9 @@ def _row(settings: EvaluationSlice, evaluated: Evaluated, spliced: dict[str, Any
     row = {
         **evaluated.described.model_dump(),
         "site": settings.site,
-        "variant": evaluated.variant,
+        "variant": evaluated.called,
         "path": evaluated.path.as_posix(),
+        "steps_taken": evaluated.told.get("steps_taken"),
         "n_feat": dictionary.n_feat,
         "d_act": dictionary.d_act,
         **found.l0.columns("l0"),
@@ -217,25 +226,26 @@ def _row(settings: EvaluationSlice, evaluated: Evaluated, spliced: dict[str, Any
     }
     if wrong := broken(row):
         row["broken"] = "; ".join(wrong)
-        named = f"{settings.site}: {row['name']} ({evaluated.variant})"
+        named = f"{settings.site}: {row['name']} ({evaluated.called})"
         print(f"warning: {named} is broken: {row['broken']}", file=sys.stderr)
     # Such as the loss of a token to which the model gives no probability at all.
     without = [name for name, value in row.items() if isinstance(value, float) and not math.isfinite(value)]
     if without:
         print(f"evaluation {settings.site}: {row['name']}: no finite {', '.join(without)}: left empty", file=sys.stderr)
     whole = dict.fromkeys(EVALUATION.names) | row | dict.fromkeys(without)
-    tables.check(f"evaluation {settings.site}: {row['name']} ({evaluated.variant})", whole, EVALUATION)
+    tables.check(f"evaluation {settings.site}: {row['name']} ({evaluated.called})", whole, EVALUATION)
     return whole
 
 
 def _write(output: Path, site: str, name: str, found: list[Evaluated], rows: list[dict[str, Any]]) -> None:
-    """Step 4, for one dictionary: its rows, the firing frequencies of its plain variant, its gains."""
+    """Step 4, for one dictionary: its rows, the firing frequencies of it as it is, what was fitted."""
     for evaluated in found:
         if evaluated.described.name != name:
             continue
-        if evaluated.gain is not None:
-            gain_files.save(output / "gains" / f"{name}.safetensors", evaluated.gain, evaluated.path)
-        else:
+        if evaluated.variant is not None and evaluated.variant.folder is not None:
+            file = output / evaluated.variant.folder / f"{name}.safetensors"
+            fitted_files.save(file, evaluated.variant.name, evaluated.fitted, evaluated.path)
+        elif evaluated.variant is None:
             frequencies = [
                 {"site": site, "name": name, "feature": feature, "frequency": frequency}
                 for feature, frequency in enumerate(evaluated.reconstruction.frequency.tolist())

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from sparse_coding import variants
 from sparse_coding.atomic import whole_file, write_text
 from sparse_coding.core.metrics import headline
 from sparse_coding.errors import BadInput
@@ -83,7 +84,7 @@ def _read(path: Path, schema: pa.Schema, site: str) -> pd.DataFrame:
 
 
 def _subject(settings: PlotsSlice, evaluated: pd.DataFrame, scorer: Scorer, scored: pd.DataFrame) -> Subject:
-    plain = evaluated[evaluated["variant"] == "plain"]
+    plain = evaluated[evaluated["variant"] == variants.PLAIN]
     return Subject(
         site=settings.site,
         model=settings.model,

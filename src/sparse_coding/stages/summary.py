@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from sparse_coding import variants
 from sparse_coding.core.metrics.headline import of_each_kind
 from sparse_coding.io.tables import read, write_csv, write_json
 from sparse_coding.io.tables.evaluation import EVALUATION
@@ -28,7 +29,7 @@ def run(settings: SummarySlice, *, tables: list[Path], output: Path) -> None:
 
 
 def _with_headlines(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    plain = [row for row in rows if row["variant"] == "plain"]
+    plain = [row for row in rows if row["variant"] == variants.PLAIN]
     sites = dict.fromkeys(row["site"] for row in plain)
     chosen = [row for site in sites for row in of_each_kind([row for row in plain if row["site"] == site])]
     return [row | {"headline": "yes" if any(row is each for each in chosen) else None} for row in rows]

@@ -15,9 +15,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sparse_coding.core.architectures.contract import Architecture, Parameters, Penalty, Settings, State, Terms
+from sparse_coding.core.architectures import running
+from sparse_coding.core.architectures.contract import Architecture, Form, Parameters, Penalty, Settings, State
 from sparse_coding.core.architectures.topk_aux import UNTIED, TopKAux
-from sparse_coding.core.dictionary import Dictionary, keep_largest
+from sparse_coding.core.dictionary import Dictionary
 
 
 @dataclass(frozen=True)
@@ -26,22 +27,14 @@ class BatchTopK(TopKAux):
 
     rate: float
 
+    @property
+    def form(self) -> Form:
+        """As TopK with aux-k, over the batch."""
+        return replace(super().form, of_batch=True, threshold_rate=self.rate)
+
     def state(self, parameters: Parameters) -> State:
-        """The threshold [1], and the batches that it is of [1], beside what tells dead features."""
-        return super().state(parameters) | {"threshold": torch.zeros(1), "batches": torch.zeros(1)}
-
-    def kept(self, m: Float[Tensor, "batch n_feat"], k: int) -> Float[Tensor, "batch n_feat"]:
-        """The k * batch largest of all."""
-        return keep_largest(m.reshape(1, -1), len(m) * min(k, m.shape[1])).reshape(m.shape)
-
-    def after(self, parameters: Parameters, state: State, terms: Terms) -> None:
-        """And the threshold goes on; a batch without a code says nothing of it."""
-        super().after(parameters, state, terms)
-        smallest = terms.codes.where(terms.codes > 0, torch.inf).min()
-        said = smallest.isfinite()
-        state["batches"].add_(said)
-        share = state["batches"].clamp(min=1).reciprocal().clamp(min=self.rate)
-        state["threshold"].copy_(torch.where(said, state["threshold"].lerp(smallest, share), state["threshold"]))
+        """The threshold, beside what tells dead features."""
+        return super().state(parameters) | running.threshold()
 
     def fold(
         self, parameters: Parameters, state: State, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty

@@ -5,13 +5,14 @@ One is a file here: a class that keeps the contract, and `build(settings)`, whic
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sparse_coding.core.dictionary import Dictionary
+from sparse_coding.core.dictionary import Dictionary, keep_largest
 
 Parameters = dict[str, Tensor]
 State = dict[str, Tensor]
@@ -42,6 +43,22 @@ class Terms(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Revival:
+    """The auxiliary loss of dead features, of this weight: core.architectures.topk_aux has the formula.
+
+    dead_after: for how many vectors a dead feature has been silent at least; the state `silent` counts them.
+    """
+
+    weight: float
+    dead_after: int
+
+    @staticmethod
+    def most(d_act: int) -> int:
+        """How many dead features have a code in the auxiliary loss of a vector at most: half of its dimensions."""
+        return max(d_act // 2, 1)
+
+
+@dataclass(frozen=True)
 class Form:
     """A licence for the fast steps: which parameter plays which part in the formula that they know.
 
@@ -49,13 +66,18 @@ class Form:
     loss = mean (z_hat - z)^2 + l1 * mean_b ||c_b||_1
 
     E and D may be one parameter; without `centre` it is 0. The activation is a ReLU with an L1 penalty; or, where
-    `keeps_largest`, the k largest codes of the ReLU without one; or, with `threshold`, the name of log theta, what is
-    above theta, with the penalty `l0_weight` on another L0 than the wished one and slopes through a window of
-    `bandwidth`: core.architectures.jumprelu has the formulas.
+    `keeps_largest`, the k largest codes of the ReLU without one, and where also `of_batch`, the k * batch largest of
+    the batch, whose smallest one the threshold in the state follows at `threshold_rate`; or, with `threshold`, the name
+    of log theta, what is above theta, with the penalty `l0_weight` on another L0 than the wished one and slopes through
+    a window of `bandwidth`: core.architectures.jumprelu has the formulas.
 
     A step leaves d_i of unit norm by scaling it. With `lengths`, a name in the state, what is trained is
     lengths_i * d_i, and the loss divides it by its length: that takes a part in how far a step turns d_i, and in
     nothing else.
+
+    With `prefixes`, shares of the features, the squared error is the mean of those of all prefixes, as in
+    core.architectures.matryoshka; with `revival`, dead features have a loss beside it. Both are for an encoder of its
+    own, with a centre, without lengths.
     """
 
     encoder: str
@@ -67,6 +89,23 @@ class Form:
     threshold: str | None = None
     bandwidth: float = 0.0
     l0_weight: float = 0.0
+    of_batch: bool = False
+    threshold_rate: float = 0.0
+    prefixes: tuple[float, ...] = ()
+    revival: Revival | None = None
+
+    def groups(self, n_feat: int) -> list[slice]:
+        """The features that each prefix has beside those of the one before it, in order; the last prefix is all.
+
+        A prefix has at least one feature, and each length is there once.
+        """
+        lengths = sorted({*(max(round(share * n_feat), 1) for share in self.prefixes), n_feat})
+        return [slice(first, end) for first, end in pairwise([0, *lengths])]
+
+    def kept(self, m: Float[Tensor, "batch n_feat"], k: int) -> Float[Tensor, "batch n_feat"]:
+        """Of what is at least 0, the largest: k of each row, or k * batch of all."""
+        k = min(k, m.shape[1])
+        return keep_largest(m.reshape(1, -1), len(m) * k).view_as(m) if self.of_batch else keep_largest(m, k)
 
     @property
     def tied(self) -> bool:
@@ -103,6 +142,15 @@ class Architecture:
     def form(self) -> Form | None:
         """The licence, or None."""
         return None
+
+    @property
+    def matrices(self) -> tuple[str, str]:
+        """The parameters that encode and decode, of unit rows at first; one name twice where one matrix does both."""
+        return ("encoder", "decoder") if self.form is None else (self.form.encoder, self.form.decoder)
+
+    def holds(self, name: str) -> bool:
+        """Whether a parameter stays where it is: no step that differentiates `loss` moves it."""
+        return False
 
     def init(self, n_feat: int, d_act: int, generator: torch.Generator) -> Parameters:
         """Parameters before training, float32, a function of the generator's seed."""

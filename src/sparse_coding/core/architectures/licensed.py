@@ -6,7 +6,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from sparse_coding.core.architectures.contract import Architecture, Form, Parameters, Penalty, State, Terms
-from sparse_coding.core.dictionary import keep_largest
 from sparse_coding.core.products import linear
 
 
@@ -49,7 +48,7 @@ class Licensed(Architecture):
         x = z - parameters[form.centre] if form.centre else z
         codes = torch.relu(x @ (atoms if form.tied else parameters[form.encoder]).T + parameters[form.bias])
         if form.keeps_largest:
-            codes = keep_largest(codes, min(penalty.k, codes.shape[1]))
+            codes = form.kept(codes, penalty.k)
         mse = (codes @ atoms - x).square().mean()
         return Terms(mse if form.keeps_largest else mse + penalty.l1 * codes.sum() / len(z), mse, codes)
 

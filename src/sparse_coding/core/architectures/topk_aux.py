@@ -15,7 +15,17 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from sparse_coding.core.architectures.contract import Architecture, Parameters, Penalty, Settings, State, Terms
+from sparse_coding.core.architectures import running
+from sparse_coding.core.architectures.contract import (
+    Architecture,
+    Form,
+    Parameters,
+    Penalty,
+    Revival,
+    Settings,
+    State,
+    Terms,
+)
 from sparse_coding.core.architectures.untied import Untied
 from sparse_coding.core.dictionary import Dictionary, keep_largest
 
@@ -29,36 +39,45 @@ class TopKAux(Architecture):
     weight: float
     dead_after: int
 
+    @property
+    def form(self) -> Form:
+        """As TopK, with revival."""
+        return replace(UNTIED.form, keeps_largest=True, revival=Revival(self.weight, self.dead_after))
+
+    def density(self, penalty: Penalty, n_feat: int) -> float:
+        """No more than k codes of a vector, on average."""
+        return min(penalty.k / n_feat, 1.0)
+
     def init(self, n_feat: int, d_act: int, generator: torch.Generator) -> Parameters:
         """As untied."""
         return UNTIED.init(n_feat, d_act, generator)
 
     def state(self, parameters: Parameters) -> State:
         """For how many vectors each feature has been silent."""
-        return {"silent": torch.zeros(len(parameters["bias"]), dtype=torch.int64)}
+        return running.silence(parameters["bias"])
 
-    def kept(self, m: Float[Tensor, "batch n_feat"], k: int) -> Float[Tensor, "batch n_feat"]:
-        """The k largest of each vector."""
-        return keep_largest(m, min(k, m.shape[1]))
+    def fit(self, x: Float[Tensor, "batch d_act"], codes: Tensor, atoms: Tensor) -> tuple[Tensor, Tensor]:
+        """What codes are to make small, without the auxiliary loss; and what they leave, e [batch, d_act]."""
+        left = x - codes @ atoms
+        return left.square().mean(), left
 
     def loss(self, parameters: Parameters, state: State, z: Float[Tensor, "batch d_act"], penalty: Penalty) -> Terms:
         """As above. Whether there is a dead feature is asked of the device that it is on."""
         x = z - parameters["decoder_bias"]
         m = torch.relu(x @ parameters["encoder"].T + parameters["bias"])
-        codes, atoms = self.kept(m, penalty.k), functional.normalize(parameters["decoder"], dim=1)
-        left = x - codes @ atoms
-        mse = left.square().mean()
+        codes, atoms = self.form.kept(m, penalty.k), functional.normalize(parameters["decoder"], dim=1)
+        loss, left = self.fit(x, codes, atoms)
         dead = (state["silent"] >= self.dead_after).nonzero().squeeze(1)
-        if not len(dead):
-            return Terms(mse, mse, codes)
-        auxiliary = keep_largest(m[:, dead], min(max(z.shape[1] // 2, 1), len(dead)))
-        beside = (left.detach() - auxiliary @ atoms[dead]).square().mean()
-        return Terms(mse + self.weight * beside, mse, codes)
+        if len(dead):
+            auxiliary = keep_largest(m[:, dead], min(Revival.most(z.shape[1]), len(dead)))
+            beside = (left.detach() - auxiliary @ atoms[dead]).square().mean()
+            loss = loss + self.weight * beside
+        return Terms(loss, left.square().mean(), codes)
 
     def after(self, parameters: Parameters, state: State, terms: Terms) -> None:
         """Rows of the decoder are made unit; silence is counted."""
         parameters["decoder"].div_(parameters["decoder"].norm(dim=1, keepdim=True))
-        state["silent"].add_(len(terms.codes)).masked_fill_((terms.codes > 0).any(0), 0)
+        running.after(self.form, state, terms.codes)
 
     def fold(
         self, parameters: Parameters, state: State, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty

@@ -35,12 +35,17 @@ def nearest(rows: Iterable[Row]) -> Row | None:
     return min(rows, key=lambda row: (round(octaves(row["l0"]), 1), row["l0"]), default=None)
 
 
+def whole(rows: Iterable[Row]) -> list[Row]:
+    """The rows without those of controls (core.controls): what something was left out of is not put forward."""
+    return [row for row in rows if row.get("control") is None]
+
+
 def of_each_kind(rows: Sequence[Row]) -> list[Row]:
     """A row for each trained kind: of each of its ratios the nearest, and of these, if as near, that of lowest FVU.
 
-    A broken one is never put forward; a kind that has no other has no row.
+    A broken one is never put forward, nor is a control; a kind that has no other has no row.
     """
-    found = []
+    rows, found = whole(rows), []
     for kind in methods.LEARNED:
         mine = [row for row in rows if row["kind"] == kind and row["fvu"] is not None and not row["broken"]]
         ratios = dict.fromkeys(row["ratio"] for row in mine)
@@ -51,7 +56,7 @@ def of_each_kind(rows: Sequence[Row]) -> list[Row]:
 
 def all_broken(rows: Sequence[Row]) -> dict[str, int]:
     """The trained kinds of which each dictionary is broken, and how many these are."""
-    found = {kind: [bool(row["broken"]) for row in rows if row["kind"] == kind] for kind in methods.LEARNED}
+    found = {kind: [bool(row["broken"]) for row in whole(rows) if row["kind"] == kind] for kind in methods.LEARNED}
     return {kind: len(each) for kind, each in found.items() if each and all(each)}
 
 
@@ -60,6 +65,7 @@ def advice(rows: Sequence[Row], scored: Collection[str]) -> list[str]:
 
     rows: of the evaluation table, plain ones. scored: names. Empty where nothing is to be said.
     """
+    rows = whole(rows)
     kinds = [kind for kind in methods.LEARNED if any(row["kind"] == kind for row in rows)]
     lacking = [kind for kind in kinds if not _has_near(rows, kind, scored)]
     trained = [kind for kind in lacking if _has_near(rows, kind)]

@@ -6,6 +6,7 @@ depend on how many members there are, so here bytes may depend on company.
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -16,7 +17,7 @@ from sparse_coding.core.training.keeping import NEVER, Keeping
 from sparse_coding.core.training.optimisers.contract import Optimiser
 from sparse_coding.core.training.steps import stacked
 from sparse_coding.core.training.steps.seen import Seen
-from sparse_coding.core.training.trainee import NotFinite, Trainee
+from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee, is_going
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 
@@ -32,33 +33,28 @@ def train(
     """As processor.train, on `device`, where batches are: products in float32, with factors rounded to TF32, or all of
     them in bfloat16.
 
-    An architecture without a licence for the fast steps is trained member by member, in float32. The processor waits
+    What has no licence for the fast steps is trained member by member, in float32. The processor waits
     for the device where something is logged, and nowhere else.
     """
-    form = members[0].architecture.form
+    form = members[0].form
     if form is None:
         return _one_by_one(members, batches, device, advance, keeping)
     failed: dict[str, NotFinite] = {}
-    stack = None
+    stacks = _Stacks(members, form, device)
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     try:
         for batch in batches:
-            if stack is None:
-                for member in members:
-                    if member.step == 0:
-                        member.begin(batch.cpu())
-                stack = _Stack(members, form, device)
+            stacks.arrange(batch, failed)
             with _rounding(device, precision):
-                stack.step(batch, failed)
+                stacks.step(batch, failed)
             advance(len(members))
-            if len(failed) == len(members):
+            if not any(is_going(member, failed) for member in members):
                 break
-            keeping.now_and_then(stack.take_apart)
+            keeping.now_and_then(stacks.take_apart)
     finally:
         torch.set_float32_matmul_precision(before)
-    if stack is not None:
-        stack.take_apart()
+    stacks.take_apart()
     return failed
 
 
@@ -80,12 +76,48 @@ def _one_by_one(
                 except NotFinite as error:
                     failed[member.name] = error
         advance(len(members))
-        if len(failed) == len(members):
+        if not any(is_going(member, failed) for member in members):
             break
         keeping.now_and_then()
     for member in members:
         member.move_to(torch.device("cpu"))
     return failed
+
+
+class _Stacks:
+    """All members, those of one schedule as one stack: they are parted where one of them ends early."""
+
+    def __init__(self, members: list[Trainee], form: Form, device: torch.device) -> None:
+        self._members, self._form, self._device = members, form, device
+        self._stacks: list[_Stack] | None = None
+
+    def arrange(self, z: Tensor, failed: dict[str, NotFinite]) -> None:
+        """Before each step: what members do between steps, which they do one by one."""
+        going = [member for member in self._members if is_going(member, failed)]
+        due = [member for member in going if member.is_due()]
+        if self._stacks is not None and not due and not any(stack.is_done() for stack in self._stacks):
+            return
+        self.take_apart()
+        for member in due:
+            member.between()
+        for member in going:
+            if member.step == 0:
+                member.begin(z.cpu())
+        alike: dict[Schedule, list[Trainee]] = {}
+        for member in going:
+            if not member.is_done():
+                alike.setdefault(member.schedule, []).append(member)
+        self._stacks = [_Stack(those, self._form, self._device) for those in alike.values()]
+
+    def step(self, z: Tensor, failed: dict[str, NotFinite]) -> None:
+        """One step of all; those that turn out not to be finite are added to `failed`."""
+        for stack in self._stacks or []:
+            stack.step(z, failed)
+
+    def take_apart(self) -> None:
+        """Give the members what is theirs."""
+        for stack in self._stacks or []:
+            stack.take_apart()
 
 
 class _Stack:
@@ -100,20 +132,34 @@ class _Stack:
         self.optimiser.count = first.optimiser.count
         for kept in self.optimiser.keeps:
             self.optimiser.moments[kept] = _together([member.optimiser.moments[kept] for member in members], device)
-        self.penalties = _penalties(members, device)
+        self._penalties = _penalties(members, device)
         self._numbers = _numbers(first, self.optimiser, parameters[form.bias])
+        self._ks = _ks(members, device)
 
     def step(self, z: Tensor, failed: dict[str, NotFinite]) -> None:
         """One step of all; those that turn out not to be finite are added to `failed`."""
         first = self.members[0]
         warm, *rates = self._numbers[first.step - self._begun].unbind()
+        penalties = self._penalties_now()
         self.optimiser.count += 1
-        saw = stacked.step(self._form, self.optimiser, self.state, z, self.penalties, warm, tuple(rates))
+        saw = stacked.step(self._form, self.optimiser, self.state, z, penalties, warm, tuple(rates))
         seen = stacked.seen(saw) if first.is_logged() else None
         for index, member in enumerate(self.members):
             if seen is not None and member.name not in failed:
                 _note(member, seen[index], failed)
             member.step += 1
+
+    def is_done(self) -> bool:
+        """Whether its members have no step to come."""
+        return self.members[0].is_done()
+
+    def _penalties_now(self) -> stacked.Penalties:
+        """With the k of the next step, where that is another one in each."""
+        first = self.members[0]
+        if self._ks is None or first.step - self._begun >= len(self._ks):
+            return self._penalties
+        most = max(member.penalty_now().k for member in self.members)
+        return replace(self._penalties, k=self._ks[first.step - self._begun], most=most)
 
     def take_apart(self) -> None:
         """Give the members what is theirs."""
@@ -136,6 +182,15 @@ def _penalties(members: list[Trainee], device: torch.device) -> stacked.Penaltie
     l0 = torch.tensor([each.l0 for each in given], device=device)
     k = torch.tensor([each.k for each in given], device=device)
     return stacked.Penalties(l1, l0, k, most=max(each.k for each in given))
+
+
+def _ks(members: list[Trainee], device: torch.device) -> Tensor | None:
+    """[step, member], for all steps to come that have a k of their own; None where there are none."""
+    first = members[0]
+    until = first.schedule.annealing.steps if first.schedule.annealing else 0
+    steps = range(first.step, until)
+    rows = [[member.schedule.k(member.penalty.k, step) for member in members] for step in steps]
+    return torch.tensor(rows, device=device) if rows else None
 
 
 def _numbers(first: Trainee, optimiser: Optimiser, like: Tensor) -> Tensor:

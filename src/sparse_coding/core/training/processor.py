@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sparse_coding.core.training.keeping import NEVER, Keeping
 from sparse_coding.core.training.steps.workspace import Workspaces
-from sparse_coding.core.training.trainee import NotFinite, Trainee
+from sparse_coding.core.training.trainee import NotFinite, Trainee, is_going
 from sparse_coding.portions.training import STEPS_A_TURN
 
 
@@ -44,7 +44,7 @@ def train(
 
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            while len(failed) < len(members) and (turn := list(islice(batches, STEPS_A_TURN))):
+            while any(is_going(each, failed) for each in members) and (turn := list(islice(batches, STEPS_A_TURN))):
                 for _ in pool.map(lambda member, turn=turn: turn_of(member, turn), members):
                     advance(len(turn))
                 keeping.now_and_then()

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparse_coding.core.architectures.contract import Architecture, Parameters, Penalty
+from sparse_coding.core.architectures.contract import Architecture, Form, Parameters, Penalty
 from sparse_coding.core.finder import Screen
+from sparse_coding.core.training.annealing import Annealing
+from sparse_coding.core.training.choices import NONE, Choices
 from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.optimisers.contract import Optimiser
 from sparse_coding.core.training.steps import dense, general, sparse
@@ -21,13 +23,17 @@ from sparse_coding.portions.training import DENSEST
 
 @dataclass(frozen=True)
 class Schedule:
-    """Linear warm-up of the rate and of the L1 penalty, linear decay of the rate at the end, in steps."""
+    """Linear warm-up of the rate and of the L1 penalty, linear decay of the rate at the end, in steps.
+
+    annealing: of k, None: it is the same in all steps.
+    """
 
     steps: int
     lr: float
     warmup: int
     decay: int
     l1_warmup: int
+    annealing: Annealing | None = None
 
     def rate(self, step: int) -> float:
         """The learning rate of step `step`, from 0."""
@@ -38,6 +44,10 @@ class Schedule:
     def l1_factor(self, step: int) -> float:
         """The factor on the L1 penalty in step `step`, from 0."""
         return min((step + 1) / self.l1_warmup, 1.0) if self.l1_warmup else 1.0
+
+    def k(self, own: int, step: int) -> int:
+        """How many codes step `step` keeps."""
+        return self.annealing.k(own, step) if self.annealing else own
 
 
 class NotFinite(ArithmeticError):
@@ -61,8 +71,10 @@ class Trainee:
         optimiser: Callable[[Parameters], Optimiser],
         log_steps: int,
         initial_density: float | None = None,
+        choices: Choices = NONE,
     ) -> None:
         """shape: (n_feat, d_act); initial_density: see `begin`, None for biases of 0."""
+        self.choices = choices
         self.name, self.architecture, self.penalty, self.schedule = name, architecture, penalty, schedule
         self.parameters = architecture.init(*shape, torch.Generator().manual_seed(seed))
         self.state = architecture.state(self.parameters)
@@ -71,17 +83,21 @@ class Trainee:
         self.screen = Screen.fastest()
         # The share of codes that a sparse step had to find in the last step, positive or near their threshold; before
         # the first one, of those that can be positive.
-        most = architecture.density(penalty, shape[0])
+        self.step = 0
+        most = architecture.density(self.penalty_now(), shape[0])
         self.density = initial_density or 1.0 if most is None else most
         self._begins_sparse = initial_density is not None and most is None
         self.log: list[dict[str, float]] = []
         self.log_steps = log_steps
-        self.step = 0
 
     def train(self, batches: Iterable[Tensor], workspaces: Workspaces | None = None) -> None:
         """One optimiser step a batch; batches are [vector, d_act], normalised. Raises NotFinite."""
         workspaces = workspaces or Workspaces()
         for batch in batches:
+            if self.is_due():
+                self.between()
+            if self.is_done():
+                return
             if self.step == 0:
                 self.begin(batch)
             penalty, rate = self.penalty_now(), self.schedule.rate(self.step)
@@ -90,10 +106,29 @@ class Trainee:
                 self.note(seen, penalty, rate)
             self.step += 1
 
+    def is_due(self) -> bool:
+        """Whether something is to be done before the next step: `between` does it."""
+        stopping, decay_begins = self.choices.stopping, self.schedule.steps - self.schedule.decay
+        return stopping is not None and self.step < decay_begins and stopping.is_over(self.log, self.step)
+
+    def between(self) -> None:
+        """End early: the decay begins with the next step. The log says so."""
+        self.schedule = replace(self.schedule, steps=self.step + self.schedule.decay)
+        self.log.append({"step": self.step, "ends": self.schedule.steps})
+
+    def is_done(self) -> bool:
+        """Whether all steps of its schedule are done."""
+        return self.step >= self.schedule.steps
+
+    @property
+    def form(self) -> Form | None:
+        """The licence for the fast steps, where these do all that is asked for; else None."""
+        return None if self.choices.need_whole_gradients else self.architecture.form
+
     def penalty_now(self) -> Penalty:
-        """The penalty of the next step, warmed up."""
-        warm = self.schedule.l1_factor(self.step)
-        return replace(self.penalty, l1=self.penalty.l1 * warm, warm=warm)
+        """The penalty of the next step, warmed up and annealed."""
+        warm, k = self.schedule.l1_factor(self.step), self.schedule.k(self.penalty.k, self.step)
+        return replace(self.penalty, l1=self.penalty.l1 * warm, k=k, warm=warm)
 
     def is_logged(self) -> bool:
         """Whether the next step enters the log."""
@@ -109,9 +144,9 @@ class Trainee:
 
         None: a GPU has it, and nothing is logged, so nobody waits for it.
         """
-        form, optimiser = self.architecture.form, self.optimiser
+        form, optimiser = self.form, self.optimiser
         if form is None:
-            saw = general.step(self.architecture, optimiser, self.state, batch, penalty, rate)
+            saw = general.step(self.architecture, optimiser, self.state, batch, penalty, rate, self.choices.clip_norm)
             return Seen(*saw.tolist()) if saw.device.type == "cpu" or self.is_logged() else None
         seen, n_feat = None, len(self.parameters[form.bias])
         # The loops of the sparse step have Adam in them, as it is and no other.
@@ -135,6 +170,7 @@ class Trainee:
             "density": self.density,
             "count": self.optimiser.count,
             "rests": self.screen.rests,
+            "steps": self.schedule.steps,
         }
         return tensors, {**numbers, "log": self.log}
 
@@ -149,6 +185,7 @@ class Trainee:
             tensor.copy_(tensors[name])
         self.step, self.density, self.optimiser.count = numbers["step"], numbers["density"], numbers["count"]
         self.screen.rests, self.log = numbers["rests"], list(numbers["log"])
+        self.schedule = replace(self.schedule, steps=numbers["steps"])
 
     def move_to(self, device: torch.device) -> None:
         """All that it is made of."""
@@ -166,6 +203,11 @@ class Trainee:
         self.log.append(line)
         if not math.isfinite(loss):
             raise NotFinite(self.name, self.step)
+
+
+def is_going(member: Trainee, failed: Mapping[str, NotFinite]) -> bool:
+    """Whether a member has steps to come."""
+    return member.name not in failed and not member.is_done()
 
 
 def _check_licence(architecture: Architecture, parameters: Parameters) -> None:

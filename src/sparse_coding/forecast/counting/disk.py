@@ -80,7 +80,8 @@ def unfinished(own: DictionariesSlice, sizes: Sizes) -> int:
     matrix = FLOAT * sizes.features(own.site, own.architecture, own.ratio) * sizes.width(own.site)
     copies = 1 + methods.OPTIMISERS[own.training.optimiser].moments
     together = min(len(own.members), own.training.side_by_side)
-    return copies * methods.of(own.architecture).matrices * matrix * together
+    began = 1 if own.control == "soft_frozen_decoder" else 0  # rows as they were drawn
+    return (copies * methods.of(own.architecture).matrices + began) * matrix * together
 
 
 def _stamp(job: Planned, sizes: Sizes) -> int:
@@ -165,18 +166,19 @@ def _evaluation(job: Planned, name: str, sizes: Sizes) -> Files:
         return {"summary.csv": SUMMARY * lines, "points.csv": POINTS * lines, "metrics.json": METRICS * lines}
     assert isinstance(own, EvaluationSlice)
     about = own.members[name]
-    n_feat, refits = sizes.features(own.site, about.kind, about.ratio), sizes.params.evaluation.refits(about.kind)
+    n_feat = sizes.features(own.site, about.kind, about.ratio)
+    variants = sizes.params.evaluation.variants_of(about.kind, about.k)
     told = min(n_feat, sizes.rows(own.site).held_out / APART)
     frequencies = FREQUENCY_HEAD + FREQUENCY[0] * n_feat + DISTINCT * told
-    gains = {"gains.safetensors": FLOAT * n_feat + 250} if refits else {}
-    return {"json": ROW * (1 + refits), "frequency.parquet": frequencies, **gains}
+    fitted = {f"{row.folder}.safetensors": FLOAT * n_feat + 250 for row in variants if row.is_fitted}
+    return {"json": ROW * (1 + len(variants)), "frequency.parquet": frequencies, **fitted}
 
 
 def _of_site(sizes: Sizes, site: str) -> tuple[int, int]:
     """Features of all dictionaries of a site, and rows of its table."""
     members = slices.evaluation(sizes.params, site).members.values()
     features = sum(sizes.features(site, each.kind, each.ratio) for each in members)
-    return features, sum(1 + sizes.params.evaluation.refits(each.kind) for each in members)
+    return features, sum(1 + len(sizes.params.evaluation.variants_of(each.kind, each.k)) for each in members)
 
 
 def _lines(sizes: Sizes, site: str) -> float:

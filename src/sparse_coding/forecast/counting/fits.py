@@ -65,10 +65,10 @@ def _check_topk(params: Params, widths: dict[str, int]) -> None:
 
 def _check_ratios(params: Params, widths: dict[str, int]) -> None:
     for site, width in widths.items():
-        first: dict[tuple[str, int], Cell] = {}
+        first: dict[tuple[str, int, str | None], Cell] = {}
         for cell in grid.cells(params, site):
             n_feat = round(cell.ratio * width)
-            other = first.setdefault((cell.architecture, n_feat), cell)
+            other = first.setdefault((cell.architecture, n_feat, cell.control), cell)
             if other is not cell:
                 found = f"{other.ratio:g} and {cell.ratio:g}, both {n_feat} features ({cell.architecture} at {site})"
                 raise BadInput(f"{PLACE}: grid.ratios", found, "one of them, or ratios further apart")

@@ -4,6 +4,8 @@ What a job maps from files (activations, the code of libraries) is not in it: th
 is short, and libraries are there once for all jobs. All in bytes.
 """
 
+from collections.abc import Collection
+
 from sparse_coding import methods
 from sparse_coding.forecast.counting import corpus
 from sparse_coding.forecast.counting.disk import unfinished
@@ -31,6 +33,7 @@ from sparse_coding.settings.slices import (
     TablesSlice,
 )
 from sparse_coding.settings.slices.toy import ToySlice
+from sparse_coding.variants import Variant
 
 MIB = 1 << 20
 FLOAT, DOUBLE = 4, 8
@@ -152,22 +155,33 @@ def _evaluation(own: EvaluationSlice, sizes: Sizes, threads: int) -> float:
     """The dictionaries of a part, and the larger of: measuring (a gain refit a thread), splicing, with what is left."""
     width = sizes.width(own.site)
     rows = own.members.values()
+    asked = [sizes.params.evaluation.variants_of(row.kind, row.k) for row in rows]
     shapes = [
-        (sizes.features(own.site, row.kind, row.ratio), sizes.params.evaluation.refits(row.kind), row.kind)
-        for row in rows
+        (sizes.features(own.site, row.kind, row.ratio), variants, row.kind)
+        for row, variants in zip(rows, asked, strict=True)
     ]
     loaded = [FLOAT * n * width * _loaded_matrices(kind) for n, _, kind in shapes]
     held = max(sum(loaded[first : first + AT_A_TIME]) for first in range(0, len(loaded), AT_A_TIME))
-    refits = sorted((DOUBLE * SQUARES * n**2 for n, refitted, _ in shapes if refitted), reverse=True)
+    refits = sorted((_recoding(n, variants) for n, variants, _ in shapes), reverse=True)
     largest = max(n for n, _, _ in shapes)
     measuring = sum(refits[:threads]) + threads * MEASURE_ROWS * (5 * FLOAT * largest + 6 * DOUBLE * width)
     base = BASE["evaluation"] + LOOPS + held
     if own.model is None:
         return base - BASE["evaluation"] + BASE["baselines"] + measuring
     left = min(LEFT * measuring, threads * HEAP)
-    variants = sum(1 + refitted for _, refitted, _ in shapes)
+    variants = sum(1 + len(each) for each in asked)
     splicing = left + _splicing(own, sizes, largest, variants, threads)
     return base + _weights(sizes) + TOKEN_LOADED * sizes.tokens + max(measuring, splicing)
+
+
+def _recoding(n_feat: int, variants: Collection[Variant]) -> float:
+    """The largest of what is held for one of the variants of a dictionary: they are fitted one after another.
+
+    Of a pursuit the products of atoms with each other, and codes and scores of what is measured at a time.
+    """
+    held = [DOUBLE * SQUARES * n_feat**2 if each.is_fitted else FLOAT * n_feat**2 for each in variants]
+    codes = 2 * FLOAT * MEASURE_ROWS * n_feat if any(not each.is_fitted for each in variants) else 0
+    return max(held, default=0) + codes
 
 
 def _splicing(own: EvaluationSlice, sizes: Sizes, n_feat: int, variants: int, threads: int) -> float:

@@ -11,6 +11,7 @@ from sparse_coding.core.finder import largest_codes
 from sparse_coding.core.metrics.gain_refit import _add_products, nonnegative_gains
 from sparse_coding.core.metrics.ratios import Ratio
 from sparse_coding.core.metrics.reconstruction import Reconstruction
+from sparse_coding.core.pursuit import matching_pursuit
 from sparse_coding.forecast.probing.probe import seconds_of
 from sparse_coding.portions.encoding import ENCODE_ROWS
 from sparse_coding.portions.measuring import MEASURE_ROWS
@@ -104,6 +105,15 @@ def refitted(n_feat: int, d_act: int) -> float:
         _add_products(gram, seen, dictionary.encode(x).double(), x.double())
 
     return seconds_of(call, least=0.1) / MEASURE_ROWS * (n_feat / tried) ** 1.5
+
+
+@cache
+def pursued(n_feat: int, d_act: int, steps: int) -> float:
+    """Seconds a vector of its codes by so many steps of matching pursuit."""
+    tried = min(n_feat, WIDEST)
+    atoms, x = _dictionary(tried, d_act, None, None).decoder, torch.randn(MEASURE_ROWS, d_act)
+    counts, gram = torch.full((MEASURE_ROWS,), min(steps, tried)), atoms @ atoms.T
+    return seconds_of(lambda: matching_pursuit(x, atoms, counts, gram), least=0.05) / MEASURE_ROWS * n_feat / tried
 
 
 @cache

@@ -1,6 +1,7 @@
 """Processor seconds of each job, from probes."""
 
 from sparse_coding import methods
+from sparse_coding.core.controls import steps_of
 from sparse_coding.core.metrics.ratios import MOST_CLUSTERS
 from sparse_coding.core.threads import one_thread
 from sparse_coding.forecast.counting import corpus, disk
@@ -20,6 +21,7 @@ from sparse_coding.settings.slices import (
     AutointerpSlice,
     BaselinesSlice,
     DatasetSlice,
+    Described,
     DictionariesSlice,
     EvaluationSlice,
     ImportSlice,
@@ -102,11 +104,11 @@ class Costs:
         for member in own.members.values():
             guess = settled_l0(strength, getattr(member, strength), n_feat, width, off)
             settled = guess if self.l0 is None or strength != "l1" else self.l0
-            total += training.member(given, own.own, own.architecture, (n_feat, width), settled, member.k)
+            total += training.member(given, own.own, own.architecture, (n_feat, width), settled, member.k, own.control)
         readings = -(-len(own.members) // given.side_by_side)
         drawn = training.batch(given.batch, width, TORCH_DTYPES[self.sizes.params.activations.dtype])
         file = disk.of_member(self._harvest_job(own.site), own.site, self.sizes)
-        return total + readings * given.steps * drawn + file * starting.hashed() / 2
+        return total + readings * steps_of(given.steps, own.control) * drawn + file * starting.hashed() / 2
 
     def _harvest_job(self, site: str) -> Planned:
         every = jobs.of_params(self.sizes.params)
@@ -121,12 +123,14 @@ class Costs:
         total, rebuilt, subjects = 0.0, 0.0, 0
         for row in own.members.values():
             n_feat, iterations = self.sizes.features(own.site, row.kind, row.ratio), self._iterations(row.kind)
-            refitted = self.sizes.params.evaluation.refits(row.kind)
-            variants = 2 if refitted else 1
+            asked = self.sizes.params.evaluation.variants_of(row.kind, row.k)
+            variants, fitted = 1 + len(asked), sum(each.is_fitted for each in asked)
+            pursued = self._pursued(own.site, row, n_feat) if fitted < len(asked) else 0.0
             total += rows.held_out * evaluating.measured(n_feat, width, row.k, iterations, variants)
-            if refitted:
-                total += refit_rows * evaluating.refitted(n_feat, width) + evaluating.solved(n_feat)
-            rebuilt += variants * evaluating.reconstructed(n_feat, width, row.k, iterations)
+            total += rows.held_out * pursued
+            if fitted:
+                total += fitted * (refit_rows * evaluating.refitted(n_feat, width) + evaluating.solved(n_feat))
+            rebuilt += variants * evaluating.reconstructed(n_feat, width, row.k, iterations) + pursued
             subjects += variants
         documents = min(MOST_CLUSTERS, rows.held_out // DOCUMENT_TOKENS + 1)
         total += subjects * INTERVALS[0] * evaluating.interval(documents)
@@ -140,6 +144,12 @@ class Costs:
         spliced = (subjects + ABLATIONS * parts) * (above * network.block + network.head + network.compared) + rebuilt
         clean = parts * (CLEAN * (self.sizes.model.layers * network.block + network.head) + 2 * network.compared)
         return total + tokens * (spliced + clean)
+
+    def _pursued(self, site: str, row: Described, n_feat: int) -> float:
+        """Seconds a vector of its codes by matching pursuit, of as many as it has of its own."""
+        width, about = self.sizes.width(site), methods.of(row.kind)
+        steps = settled_l0(about.varies_in, getattr(row, about.column), n_feat, width)
+        return evaluating.pursued(n_feat, width, max(round(steps), 1))
 
     def _iterations(self, kind: str) -> int | None:
         """Of non-negative least squares, for each vector."""

@@ -8,12 +8,14 @@ import torch
 
 from sparse_coding.core import architectures
 from sparse_coding.core.architectures.contract import Architecture, Penalty
+from sparse_coding.core.controls import controlled, steps_of
 from sparse_coding.core.training import feed
 from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.steps.workspace import Workspaces
 from sparse_coding.core.training.trainee import Schedule, Trainee
 from sparse_coding.forecast.probing.assumed import mean_l0
 from sparse_coding.forecast.probing.probe import least_of, seconds_of
+from sparse_coding.methods import Control
 from sparse_coding.portions.training import DENSEST
 from sparse_coding.settings.params.section import Optimisation, Section, WithL1
 
@@ -41,24 +43,40 @@ class StepTimes:
 
 
 def member(
-    training: Optimisation, own: Section, architecture: str, shape: tuple[int, int], settled: float, k: int | None
+    training: Optimisation,
+    own: Section,
+    architecture: str,
+    shape: tuple[int, int],
+    settled: float,
+    k: int | None,
+    control: Control | None = None,
 ) -> float:
-    """Seconds that one member takes; own: what its architecture reads of the settings; settled: L0."""
+    """Seconds that one member takes; own: what its architecture reads of the settings; settled: L0; control: see
+    core.controls."""
     n_feat, d_act = shape
-    times = step_times(architecture, own, min(n_feat, WIDEST), d_act, training.batch, k)
+    times = step_times(architecture, own, min(n_feat, WIDEST), d_act, training.batch, k, control)
     l0 = settled
     if isinstance(own, WithL1):
         l0 = mean_l0(settled, n_feat, own.initial_density, own.l1_warmup_share)
     scale = n_feat / min(n_feat, WIDEST)
-    return training.steps * scale * times.at(l0 / scale, min(n_feat, WIDEST))
+    return steps_of(training.steps, control) * scale * times.at(l0 / scale, min(n_feat, WIDEST))
 
 
 @cache
-def step_times(architecture: str, own: Section, n_feat: int, d_act: int, batch: int, k: int | None) -> StepTimes:
+def step_times(
+    architecture: str,
+    own: Section,
+    n_feat: int,
+    d_act: int,
+    batch: int,
+    k: int | None,
+    control: Control | None = None,
+) -> StepTimes:
     """Probe a shape."""
     generator = torch.Generator().manual_seed(0)
     vectors = torch.randn(batch, d_act, generator=generator) / d_act**0.5
-    made, shape = architectures.build(architecture, own.model_dump(mode="json")), (n_feat, d_act)
+    made = controlled(architectures.build(architecture, own.model_dump(mode="json")), control)
+    shape = n_feat, d_act
     if k is not None:
         (taken,) = least_of(_step(made, shape, vectors, k, None))
         return StepTimes(k, taken, k + 1, taken, taken)

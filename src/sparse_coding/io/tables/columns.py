@@ -20,7 +20,11 @@ def with_interval(names: str, required: bool = True) -> list[pa.Field]:
 
 
 def strengths() -> list[pa.Field]:
-    """What a dictionary was made with; `l0_target`: the L0 that it was trained for, `l0` is the measured one."""
+    """What a dictionary was made with; `l0_target`: the L0 that it was trained for, `l0` is the measured one.
+
+    control: what was held in its training (core.controls), null where nothing was.
+    """
     wished = columns(NUMBER, "l0_target", required=False)
     whole = columns(WHOLE, "k seed", required=False)
-    return [*columns(NUMBER, "ratio l1", required=False), whole[0], *wished, whole[1]]
+    control = columns(TEXT, "control", required=False)
+    return [*columns(NUMBER, "ratio l1", required=False), whole[0], *wished, whole[1], *control]

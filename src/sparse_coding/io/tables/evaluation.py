@@ -11,6 +11,7 @@ EVALUATION = pa.schema(
     [
         *columns(TEXT, "site name kind variant"),
         *strengths(),
+        *columns(WHOLE, "steps_taken", required=False),  # of a training with early stop; null: all
         *columns(TEXT, "path"),
         *columns(TEXT, "broken", required=False),  # what is wrong with it: core.metrics.soundness
         *columns(WHOLE, "n_feat d_act"),

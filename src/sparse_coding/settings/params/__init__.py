@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from sparse_coding import methods
 from sparse_coding.settings.params.baselines import Baselines
 from sparse_coding.settings.params.dataset import Dataset
 from sparse_coding.settings.params.dictionaries import Dictionaries, Own, Training, own_section
@@ -34,11 +33,13 @@ from sparse_coding.settings.params.model import Model
 from sparse_coding.settings.params.section import (
     Architecture,
     Baseline,
+    Control,
     Count,
     NonNegative,
     Positive,
     Section,
     Share,
+    VariantName,
     distinct,
     filled_and_distinct,
     named_apart,
@@ -46,6 +47,7 @@ from sparse_coding.settings.params.section import (
 )
 from sparse_coding.settings.params.toy import Toy
 from sparse_coding.settings.params.transformer import Transformer
+from sparse_coding.variants import FITTED, Variant, in_order
 
 __all__ = [
     "MOST_FAILED",
@@ -58,6 +60,7 @@ __all__ = [
     "Baselines",
     "Caps",
     "Connection",
+    "Control",
     "Dataset",
     "Dictionaries",
     "Evaluation",
@@ -91,6 +94,7 @@ class Only(Section):
     sites: tuple[str, ...] | None = None
     architectures: tuple[Architecture, ...] | None = None
     ratios: tuple[Positive, ...] | None = None
+    controls: tuple[Control, ...] | None = None  # [] for none of them: what they control is there in any case
 
 
 class Grid(Section):
@@ -102,9 +106,9 @@ class Grid(Section):
     )
     architectures: tuple[Architecture, ...] = setting(
         ("tied", "untied", "topk"),
-        "`tied` and `untied` are ReLU with an L1 penalty, `topk` keeps the k largest codes, `jumprelu` those above a "
-        "threshold: docs/what-there-is.md.",
-        source="Cunningham et al. 2023; Gao et al. 2024 for TopK; Rajamanoharan et al. 2024 for JumpReLU",
+        "Kinds of sparse autoencoder, each with the strength that its members differ in (l1, k or l0): "
+        "docs/what-there-is.md.",
+        source="Cunningham et al. 2023; of the others: docs/what-there-is.md",
     )
     ratios: tuple[Positive, ...] = setting((1, 2, 4), "Features per activation dimension.", unit="features / dimension")
     l1: tuple[NonNegative, ...] = setting(
@@ -112,19 +116,30 @@ class Grid(Section):
         "Weights of the L1 penalty, on activations scaled to unit mean norm (ReLU architectures).",
         unit="loss / code",
     )
-    k: tuple[Count, ...] = setting((4, 8, 16, 32), "Codes kept for each vector (TopK).", unit="codes / vector")
+    k: tuple[Count, ...] = setting(
+        (4, 8, 16, 32), "Codes kept for each vector, or on average (kinds of TopK).", unit="codes / vector"
+    )
     l0: tuple[Positive, ...] = setting(
         (8, 16, 32),
         "Codes wished for each vector, on average, on which training settles (JumpReLU).",
         unit="codes / vector",
     )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = setting((0,), "Seeds of the initial weights.")
+    controls: tuple[Control, ...] = setting(
+        (),
+        "Dictionaries beside each cell of which something is held: `frozen_decoder` and `frozen_encoder` stay random "
+        "unit rows, those of `soft_frozen_decoder` within a cosine of 0.8 of these; `step0` is not trained. With one "
+        "matrix there is no frozen encoder.",
+        source="arXiv:2602.14111",
+    )
     only: tuple[Only, ...] = setting(
         (), "Parts of the product to train; empty means all of it. A part that matches nothing is refused."
     )
 
     _lists = field_validator("sites", "architectures", "ratios", "seeds")(filled_and_distinct)
-    _strengths = field_validator("l1", "k", "l0")(distinct)  # filled where an architecture takes it: grid_checks
+    _strengths = field_validator("l1", "k", "l0", "controls")(
+        distinct
+    )  # filled where an architecture takes it: grid_checks
     _names = field_validator("ratios", "l1", "l0")(named_apart)
 
 
@@ -156,10 +171,19 @@ class Evaluation(Section):
         "Training vectors to fit the gain refit on, at most; null: no refit, which takes n_feat^2 of memory.",
         unit="vectors",
     )
+    variants: tuple[VariantName, ...] | None = setting(
+        None,
+        "What each dictionary is measured as, beside as it is: `gain_refit`, `threshold_refit`, `matching_pursuit` "
+        "(docs/what-there-is.md); null: `gain_refit` alone.",
+    )
 
-    def refits(self, kind: str) -> bool:
-        """Whether a dictionary of this kind has its gains refitted: learned ones do."""
-        return methods.is_learned(kind) and self.gain_refit_rows is not None
+    _variants = field_validator("variants")(lambda values: values if values is None else distinct(values))
+
+    def variants_of(self, kind: str, k: int | None) -> tuple[Variant, ...]:
+        """In which variants a dictionary of this kind, which keeps k codes or None, is measured, beside as it is."""
+        asked = ("gain_refit",) if self.variants is None else self.variants
+        made = [name for name in asked if self.gain_refit_rows is not None or name not in FITTED]
+        return tuple(row for row in in_order(made) if row.is_of(kind, k))
 
     alive_share: Share = setting(
         1e-4, "A feature is alive if it fires on more held-out vectors than this.", unit="share"

@@ -5,8 +5,9 @@ A new architecture has a section here, and a field of its name in `Dictionaries`
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
+from sparse_coding.settings.params.choices import Chosen, WithK
 from sparse_coding.settings.params.section import (
     Architecture,
     Count,
@@ -56,7 +57,7 @@ class Untied(WithL1, _Weights):
     learned_centre: bool = setting(True, "Learn a centre.", source="Bricken et al. 2023")
 
 
-class TopK(_Weights):
+class TopK(WithK, _Weights):
     """The k largest codes are kept."""
 
     lr: Positive = setting(4e-3, "Peak learning rate of Adam.", source="docs/decisions.md: default grid")
@@ -91,7 +92,7 @@ class JumpReLU(Own):
         return self.l0_warmup_share
 
 
-class TopKAux(Own):
+class TopKAux(WithK, Own):
     """The k largest codes are kept, and dead features learn what the others leave."""
 
     lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: TopK with aux-k")
@@ -133,10 +134,10 @@ def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
     return values
 
 
-class Matryoshka(Own):
-    """The k largest codes are kept, and prefixes of the features are trained to do by themselves."""
+class Matryoshka(BatchTopK):
+    """As BatchTopK, and prefixes of the features are trained to do by themselves."""
 
-    lr: Positive = setting(4e-3, "Peak learning rate of Adam.", source="docs/decisions.md: Matryoshka")
+    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: Matryoshka")
     prefixes: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], AfterValidator(_ascending)] = setting(
         (1 / 32, 3 / 32, 7 / 32, 15 / 32),
         "Lengths of the prefixes, ascending; all features are one more.",
@@ -145,7 +146,7 @@ class Matryoshka(Own):
     )
 
 
-class Training(Optimisation):
+class Training(Chosen, Optimisation):
     """How a sparse autoencoder is trained, whatever its architecture."""
 
     normalise: bool = setting(True, "Centre activations and scale them to unit mean norm; folded into the saved file.")
@@ -184,6 +185,12 @@ class Training(Optimisation):
     gpu_precision: Literal["float32", "tf32", "bfloat16"] = setting(
         "float32", "Products on a GPU: tf32 rounds their factors, bfloat16 factors and results. The processor is exact."
     )
+
+    @model_validator(mode="after")
+    def _windows_are_logged(self) -> "Training":
+        if self.early_stop is not None and self.early_stop.window < self.log_steps:
+            raise ValueError(f"an early_stop.window of at least log_steps, {self.log_steps}: the log's loss decides")
+        return self
 
 
 class Dictionaries(Training):

@@ -4,12 +4,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sparse_coding import methods
+from sparse_coding import methods, variants
 
 Architecture = Literal[methods.LEARNED]  # type: ignore[valid-type]
 Baseline = Literal[methods.BASELINES]  # type: ignore[valid-type]
 Signed = Literal[methods.SIGNED]  # type: ignore[valid-type]
+Control = methods.Control
 Optimiser = Literal[tuple(methods.OPTIMISERS)]  # type: ignore[valid-type]
+VariantName = Literal[variants.NAMES]  # type: ignore[valid-type]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]

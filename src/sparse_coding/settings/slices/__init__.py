@@ -97,6 +97,7 @@ def describe_members(cell: Cell) -> list[Described]:
             k=member.k,
             l0_target=member.l0,
             seed=member.seed,
+            control=cell.control,
         )
         for name, member in zip(cell.member_names, cell.members, strict=True)
     ]
@@ -150,6 +151,7 @@ def dictionaries(params: Params, cell: Cell) -> DictionariesSlice:
         training=Training(**common),
         own=params.dictionaries.of(cell.architecture),
         penalty_warmup=params.dictionaries.of(cell.architecture).penalty_warmup,
+        control=cell.control,
     )
 
 

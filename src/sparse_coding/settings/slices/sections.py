@@ -11,6 +11,7 @@ from sparse_coding.settings.params import (
     Architecture,
     Baseline,
     Caps,
+    Control,
     Dataset,
     Evaluation,
     Llm,
@@ -59,6 +60,7 @@ class DictionariesSlice(Section):
     training: Training
     own: SerializeAsAny[Own]  # the section of its architecture
     penalty_warmup: float  # what that makes of it: share of the steps in which the penalty is warmed up
+    control: Control | None = None  # what is held: core.controls
 
     @model_validator(mode="before")
     @classmethod
@@ -111,6 +113,7 @@ class Described(Section):
     k: int | None = None
     l0_target: float | None = None  # `l0` of tables is the measured one
     seed: int | None = None
+    control: Control | None = None
 
 
 class EvaluationSlice(Section):

@@ -4,14 +4,18 @@ Features are handled in blocks: a block's gradient is used and forgotten, so no 
 the batch times the features, and the block's numbers stay in the cache.
 """
 
+from collections.abc import Iterator
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sparse_coding.core.architectures import running
 from sparse_coding.core.architectures.contract import Form, Parameters, Penalty, State
-from sparse_coding.core.dictionary import keep_largest
 from sparse_coding.core.products import linear
 from sparse_coding.core.training.optimisers.contract import Optimiser, Rates
+from sparse_coding.core.training.steps import revived
 from sparse_coding.core.training.steps.seen import Seen
 from sparse_coding.core.training.steps.windows import Windows
 
@@ -27,31 +31,55 @@ def step(
     x = z if centre is None else z - centre
     pre = linear(x, parameters[form.encoder], parameters[form.bias])
     codes = _codes(form, parameters, pre, penalty)
-    residual = linear(codes, parameters[form.decoder].T).sub_(x)
-    mse, l1_norm, positive = float(residual.square().mean()), float(codes.sum()) / len(z), 0.0
-    d_x_hat = residual.mul_(2 / residual.numel())
+    d_x_hats, errors = _nested(form, codes, parameters[form.decoder], x)
+    mse, l1_norm, positive = errors[-1], float(codes.sum()) / len(z), 0.0
+    dead = revived.of(form, parameters, state, x, d_x_hats[-1], len(d_x_hats))
     l1 = 0.0 if form.keeps_largest or form.threshold else penalty.l1 / len(z)
     windows = Windows(form, parameters, pre, penalty, codes) if form.threshold else None
     # The centre enters twice: added to the output, subtracted from the input.
-    d_centre = d_x_hat.sum(0)
+    d_centre = d_x_hats[0].sum(0)
     d_bias = torch.empty_like(parameters[form.bias])
-    for first in range(0, codes.shape[1], BLOCK):
-        rows = slice(first, first + BLOCK)
+    for rows, d_x_hat in _blocks(form, codes.shape[1], d_x_hats):
         some_codes = codes[:, rows].contiguous()
         d_pre = linear(d_x_hat, parameters[form.decoder][rows]).add_(l1)
         if windows:
             windows.look(rows, d_pre)
         d_pre = torch.ops.aten.threshold_backward(d_pre, some_codes, 0)  # many times faster than a mask
         d_bias[rows] = d_pre.sum(0)
+        if dead:
+            dead.add_bias(d_bias, rows)
         d_centre.addmv_(parameters[form.encoder][rows].T, d_bias[rows], alpha=-1)
         positive += float(some_codes.sign().sum())
-        _move_rows(form, optimiser, state, rows, x, d_pre, some_codes, d_x_hat, rates)
+        _move_rows(form, optimiser, state, rows, x, d_pre, some_codes, d_x_hat, rates, dead)
     optimiser.move(form.bias, d_bias, rates)
     if form.centre:
         optimiser.move(form.centre, d_centre, rates)
     if windows and form.threshold:
         optimiser.move(form.threshold, windows.slopes, rates)
-    return Seen(mse, l1_norm, positive / len(z), near=windows.count / len(z) if windows else 0.0)
+    running.after(form, state, codes)
+    near, loss = windows.count / len(z) if windows else 0.0, revived.loss(errors, dead)
+    return Seen(mse, l1_norm, positive / len(z), loss if form.prefixes or dead else None, near)
+
+
+def _nested(form: Form, codes: Tensor, decoder: Tensor, x: Tensor) -> tuple[list[Tensor], list[float]]:
+    """d loss / d x_hat for the features of each prefix that are in no shorter one; the squared errors of prefixes."""
+    residuals: list[Tensor] = []
+    for group in form.groups(len(decoder)):
+        put_together = linear(codes[:, group], decoder[group].T)
+        residuals.append(put_together.add_(residuals[-1]) if residuals else put_together.sub_(x))
+    errors = [float(each.square().mean()) for each in residuals]
+    for each in residuals:
+        each.mul_(2 / x.numel() / len(residuals))
+    for longer, shorter in pairwise(reversed(residuals)):  # a feature is in its own prefix, and in all longer ones
+        shorter.add_(longer)
+    return residuals, errors
+
+
+def _blocks(form: Form, n_feat: int, d_x_hats: list[Tensor]) -> Iterator[tuple[slice, Tensor]]:
+    """BLOCK features at a time, and the d loss / d x_hat that is theirs."""
+    for group, d_x_hat in zip(form.groups(n_feat), d_x_hats, strict=True):
+        for first in range(group.start, group.stop, BLOCK):
+            yield slice(first, min(first + BLOCK, group.stop)), d_x_hat
 
 
 def _codes(form: Form, parameters: Parameters, pre: Tensor, penalty: Penalty) -> Tensor:
@@ -59,7 +87,7 @@ def _codes(form: Form, parameters: Parameters, pre: Tensor, penalty: Penalty) ->
     if form.threshold:
         return pre * (pre > parameters[form.threshold].exp())
     codes = pre.relu_()
-    return keep_largest(codes, min(penalty.k, codes.shape[1])) if form.keeps_largest else codes
+    return form.kept(codes, penalty.k) if form.keeps_largest else codes
 
 
 def _move_rows(
@@ -72,9 +100,12 @@ def _move_rows(
     codes: Tensor,
     d_x_hat: Tensor,
     rates: Rates,
+    dead: revived.Revived | None = None,
 ) -> None:
     """Encoder and decoder of some features; two paths lead to tied atoms."""
     d_encoder, d_decoder = linear(d_pre.T, x.T), linear(codes.T, d_x_hat.T)
+    if dead:
+        dead.add_rows(d_encoder, d_decoder, rows)
     if form.tied:
         d_decoder += d_encoder
     else:

@@ -3,13 +3,15 @@
 Tensors are those of steps.dense with a leading dimension of members; the formulas are the same.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sparse_coding.core.architectures.contract import Form, State
+from sparse_coding.core.architectures import running
+from sparse_coding.core.architectures.contract import Form, Revival, State
 from sparse_coding.core.training.optimisers.contract import Optimiser, Rates
 from sparse_coding.core.training.steps.seen import Seen
 
@@ -44,11 +46,11 @@ def step(
         x = x - parameters[form.centre].unsqueeze(1)
     pre = _product(x, encoder.mT).add_(bias.unsqueeze(1))
     codes = _codes(form, optimiser, pre, penalties)
-    residual = _product(codes, decoder) - x
-    l0 = codes.sign().sum((1, 2)) / len(z)
-    saw = [residual.square().mean((1, 2)), codes.sum((1, 2)) / len(z), l0]
-    d_x_hat = residual * (2 / z.numel())
-    d_pre = _product(d_x_hat, decoder.mT)
+    groups = form.groups(decoder.shape[1])
+    residuals = _residuals(codes, decoder, x, groups)
+    l0, errors = codes.sign().sum((1, 2)) / len(z), [each.square().mean((1, 2)) for each in residuals]
+    d_x_hats = _slopes_of_outputs(residuals, z.numel())
+    d_pre = _by_group([_product(d_x_hat, decoder[:, own].mT) for own, d_x_hat in zip(groups, d_x_hats, strict=True)], 2)
     if form.threshold:
         d_count = form.slope_of_count(penalties.l0, l0, z.shape, warm)
         slopes = _threshold_slopes(form, parameters[form.threshold].exp(), pre, d_pre, d_count)
@@ -56,18 +58,25 @@ def step(
     elif not form.keeps_largest:
         d_pre = d_pre + (penalties.l1 * (warm / len(z)))[:, None, None]
     d_pre = torch.ops.aten.threshold_backward(d_pre, codes, 0)
+    turned = [_product(codes[..., own].mT, d_x_hat) for own, d_x_hat in zip(groups, d_x_hats, strict=True)]
+    d_decoder, loss = _by_group(turned, 1), torch.stack(errors).mean(0)
+    if form.revival:
+        added = _revived(form.revival, state["silent"], pre, residuals[-1], decoder)
+        d_pre, d_decoder, loss = (one + other for one, other in zip((d_pre, d_decoder, loss), added, strict=True))
+    saw = [errors[-1], codes.sum((1, 2)) / len(z), l0, *([loss] if form.prefixes or form.revival else [])]
     d_bias = d_pre.sum(1)
     if form.centre:
-        d_centre = d_x_hat.sum(1) - _product(d_bias.unsqueeze(1), encoder).squeeze(1)
+        d_centre = d_x_hats[0].sum(1) - _product(d_bias.unsqueeze(1), encoder).squeeze(1)
         optimiser.move(form.centre, d_centre, rates)
     optimiser.move(form.bias, d_bias, rates)
-    d_encoder, d_decoder = _product(d_pre.mT, x), _product(codes.mT, d_x_hat)
+    d_encoder = _product(d_pre.mT, x)
     if form.tied:
         d_decoder = d_decoder + d_encoder
     else:
         optimiser.move(form.encoder, d_encoder, rates)
     along = (d_decoder * decoder).sum(2, keepdim=True)
     _move_decoder(form, optimiser, state, torch.addcmul(d_decoder, along, decoder, value=-1), rates)
+    running.after(form, state, codes)
     return saw
 
 
@@ -76,7 +85,42 @@ def _codes(form: Form, optimiser: Optimiser, pre: Tensor, penalties: Penalties) 
     if form.threshold:
         return pre * (pre > optimiser.parameters[form.threshold].exp().unsqueeze(1))
     codes = pre.relu_()
+    if form.of_batch:
+        of_all = replace(penalties, k=penalties.k * pre.shape[1], most=penalties.most * pre.shape[1])
+        return keep_largest(codes.flatten(1).unsqueeze(1), of_all).view_as(codes)
     return keep_largest(codes, penalties) if form.keeps_largest else codes
+
+
+def _residuals(codes: Tensor, decoder: Tensor, x: Tensor, groups: list[slice]) -> list[Tensor]:
+    """What each prefix of the features puts wrong."""
+    residuals = [_product(codes[..., groups[0]], decoder[:, groups[0]]) - x]
+    for own in groups[1:]:
+        residuals.append(residuals[-1] + _product(codes[..., own], decoder[:, own]))
+    return residuals
+
+
+def _slopes_of_outputs(residuals: list[Tensor], n: int) -> list[Tensor]:
+    """d loss / d x_hat for the features of each prefix that are in no shorter one: of it and of all longer ones."""
+    slopes = [each * (2 / n / len(residuals)) for each in residuals]
+    for longer, shorter in pairwise(reversed(slopes)):
+        shorter.add_(longer)
+    return slopes
+
+
+def _by_group(parts: list[Tensor], dim: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
+
+
+def _revived(revival: Revival, silent: Tensor, m: Tensor, wrong: Tensor, decoder: Tensor) -> tuple[Tensor, ...]:
+    """What the auxiliary loss adds to the slopes of pre-activations and of the decoder, and to the loss: to each member
+    with dead features. All are computed for all members: whether there are any is not asked, for nothing waits."""
+    dead = silent >= revival.dead_after
+    values, places = (m * dead.unsqueeze(1)).topk(min(revival.most(wrong.shape[2]), m.shape[2]), dim=2)
+    codes = torch.zeros_like(m).scatter_(2, places, values)
+    wrong = wrong + _product(codes, decoder)
+    d_wrong = wrong * (2 * revival.weight / wrong[0].numel())
+    d_pre = torch.ops.aten.threshold_backward(_product(d_wrong, decoder.mT), codes, 0)
+    return d_pre, _product(codes.mT, d_wrong), revival.weight * wrong.square().mean((1, 2)) * dead.any(1)
 
 
 def _threshold_slopes(form: Form, theta: Tensor, pre: Tensor, d_codes: Tensor, d_count: Tensor) -> Tensor:

@@ -22,7 +22,16 @@ class Workspace:
         self.finder = Finder(n_rows, d_act, n_feat, int(DENSEST * n_rows * n_feat))
         self.d_x_hat = aligned(n_rows, d_act)
         self.slopes, self.gradients = aligned(AT_ONCE), aligned(2, d_act)
+        self._nested = np.empty(0, np.float32)
         self._column_starts = np.empty((2, n_feat + 1), np.int64)
+
+    def d_x_hats(self, n_prefixes: int) -> np.ndarray:
+        """Room for as many gradients of the output, [prefix, row, d_act]; that of one is `d_x_hat`."""
+        if n_prefixes == 1:
+            return self.d_x_hat[None]
+        if len(self._nested) != n_prefixes:
+            self._nested = aligned(n_prefixes, *self.d_x_hat.shape)
+        return self._nested
 
     def columns_over(self, scores: np.ndarray) -> tuple[Pattern, Pattern]:
         """Room for two patterns by columns, over `scores` [n_rows, n_feat], 4 bytes each."""

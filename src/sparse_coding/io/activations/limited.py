@@ -1,0 +1,100 @@
+"""Training vectors without those of very large norm: what some models have at a few tokens that attention rests on.
+
+Their norm may be a hundred times that of all others, and then they are most of the squared error. Of a file with a
+limit, the others are one split: the stream draws from it as from any other, and batches stay as large as they are.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sparse_coding.errors import BadInput
+from sparse_coding.io.activations.reader import ActivationsFile, Split
+
+READ_ROWS = 8192  # at a time
+
+
+class Some:
+    """Some rows of a split, numbered anew in their order: what a stream needs of a split."""
+
+    def __init__(self, whole: Split, rows: NDArray[np.int64]) -> None:
+        self.n_rows, self.d_act, self.dtype = len(rows), whole.d_act, whole.dtype
+        self._whole, self._rows = whole, torch.from_numpy(rows)
+
+    def read_into(self, rows: Tensor, start: int, stop: int) -> None:
+        """As Split.read_into; of a few rows that are left out between them, the bytes are read too."""
+        own = self._rows[start:stop]
+        if len(own) < stop - start or start < 0:
+            raise IndexError(f"rows {start} to {stop} of {self.n_rows}")
+        if not len(own):
+            return
+        first, last = int(own[0]), int(own[-1]) + 1
+        if last - first == len(own):
+            self._whole.read_into(rows, first, last)
+            return
+        around = torch.empty(last - first, self.d_act, dtype=self.dtype)
+        self._whole.read_into(around, first, last)
+        rows.copy_(around[own - first])
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """What is trained on: a split, its mean [d_act] and the mean norm without it; left_out: what is said of the others.
+
+    left_out: None without a limit; else the largest norm that is trained on, and how many vectors are longer.
+    """
+
+    split: Split | Some
+    mean: Tensor
+    mean_norm: float
+    left_out: dict[str, float] | None = None
+
+
+def trained_on(file: ActivationsFile, limit: float | None) -> Vectors:
+    """Those of the split train that are at most `limit` times as long as their median; None: all.
+
+    Raises BadInput where all that are left are one vector.
+    """
+    train = file.split("train")
+    if limit is None:
+        return Vectors(train, file.mean, file.mean_norm)
+    norms = _norms(train)
+    most = limit * float(np.median(norms))
+    rows = np.flatnonzero(norms <= most)
+    told = {"longest": most, "train": len(norms) - len(rows)}
+    if "held_out" in file.splits:
+        told["held_out"] = int((_norms(file.split("held_out")) > most).sum())
+    if not told["train"]:
+        return Vectors(train, file.mean, file.mean_norm, told)
+    some = Some(train, rows)
+    mean, mean_norm = _moments(some)
+    if not mean_norm > 0:
+        raise BadInput(f"{file.path}, below dictionaries.norm_limit", "vectors that do not vary", "a higher limit")
+    return Vectors(some, mean, mean_norm, told)
+
+
+def _norms(split: Split) -> NDArray[np.float64]:
+    return torch.cat([rows.double().norm(dim=1) for rows in _portions(split)]).numpy()
+
+
+def _moments(some: Some) -> tuple[Tensor, float]:
+    """As of the whole split in a file."""
+    total, norms = torch.zeros(some.d_act, dtype=torch.float64), 0.0
+    for rows in _portions(some):
+        total += rows.sum(0, dtype=torch.float64)
+    mean = (total / some.n_rows).float()
+    for rows in _portions(some):
+        norms += float((rows - mean).norm(dim=1).sum(dtype=torch.float64))
+    return mean, norms / some.n_rows
+
+
+def _portions(split: Split | Some) -> Iterator[Tensor]:
+    for start in range(0, split.n_rows, READ_ROWS):
+        stop = min(start + READ_ROWS, split.n_rows)
+        rows = torch.empty(stop - start, split.d_act)
+        split.read_into(rows, start, stop)
+        yield rows

@@ -1,0 +1,54 @@
+"""Choices of training that peers have and the papers of most kinds had not: null, which is none, unless asked for."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from sparse_coding.settings.params.section import Count, Positive, Section, Share, setting
+
+
+class WithK(Section):
+    """What a kind may read that keeps k codes."""
+
+    k_anneal_share: Share | None = setting(
+        None,
+        "First steps, in which k goes down linearly from the dimensions of a vector to its own; null: none.",
+        unit="share of steps",
+        source="`k_anneal_steps` of dictionary_learning",
+    )
+
+
+class EarlyStop(Section):
+    """When a training ends before its last step."""
+
+    window: Count = setting(
+        100,
+        "A member's mean logged loss in so many steps is held against that in those before; after all warm-ups.",
+        unit="steps",
+    )
+    gain: Share = setting(
+        0.01,
+        "Where it is not lower by this share, the decay of the rate begins, and the training ends with it.",
+        unit="share of the loss",
+        source="docs/decisions.md: early stop",
+    )
+
+
+class Chosen(Section):
+    """What all kinds may be trained with."""
+
+    clip_norm: Positive | None = setting(
+        None,
+        "Largest norm of the gradient of all parameters; longer ones are scaled to it. null: none is. With it training "
+        "is slower: by autograd, and not by the fast steps.",
+        unit="loss",
+        source="Pascanu et al. 2013",
+    )
+    norm_limit: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = setting(
+        None,
+        "Vectors longer than so many times the median are not trained on, nor in the mean and scale that the others "
+        "are normalised by; all held-out ones are evaluated. null: all are trained on.",
+        unit="median norm",
+        source="dictionary_learning, which has 10 for Qwen",
+    )
+    early_stop: EarlyStop | None = setting(None, "When a member ends before its last step; null: never.")

@@ -1,0 +1,116 @@
+"""Choices of training that are off unless asked for: each broken off and gone on with, in company, refused."""
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparse_coding import methods
+from sparse_coding.errors import BadInput
+from sparse_coding.io import dictionaries
+from sparse_coding.io.activations import open_activations
+from sparse_coding.settings import params_file
+from sparse_coding.settings.params import Dictionaries
+from tests.stages.test_unfinished import STEPS, Broken, files, settings, train
+from tests.stages.test_unfinished import vectors as vectors
+from tests.workspace import write_params
+
+CHOICES = {
+    "k annealing": ("topk", {"k_anneal_share": 0.5}, {}),
+    "k annealing of batches": ("batchtopk", {"k_anneal_share": 0.5}, {}),
+    "a limit of norms": ("tied", {}, {"norm_limit": 1.5}),
+    "early stop": ("tied", {}, {"early_stop": {"window": 14, "gain": 0.5}}),
+    "clipping": ("untied", {}, {"clip_norm": 1e-3}),
+}
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_bytes_hang_neither_on_company_nor_threads_nor_kills_and_are_others_than_without(vectors, tmp_path, choice):
+    kind, own, common = CHOICES[choice]
+
+    def wanted(n, **more):
+        return settings(kind, n, own=own, **common, **more)
+
+    train(vectors, tmp_path / "whole", wanted(2, minutes=1e9), threads=2)
+    train(vectors, tmp_path / "alone", wanted(1, minutes=1e9), threads=1)
+    train(vectors, tmp_path / "without", settings(kind, 1, minutes=1e9))
+    draw, broken = random.Random(choice), 0
+    for _ in range(4):
+        try:
+            train(vectors, tmp_path / "broken", wanted(2), breaks_at=draw.randrange(1, 2 * STEPS))
+        except Broken:
+            broken += 1
+    train(vectors, tmp_path / "broken", wanted(2), threads=1)
+    assert broken >= 2
+    whole, alone, without = (files(tmp_path / name) for name in ("whole", "alone", "without"))
+    assert files(tmp_path / "broken") == whole
+    assert alone.items() <= whole.items()
+    assert not set(alone.values()) & set(without.values())
+
+
+def header(work: Path, name: str) -> dict:
+    """What a file says of its training."""
+    return dictionaries.load_with_settings(work / "output" / f"{name}.safetensors")[1]
+
+
+def log(work: Path, name: str) -> list[dict]:
+    return [json.loads(line) for line in (work / f"output/{name}.log.jsonl").read_text().splitlines()]
+
+
+def test_what_is_not_chosen_stands_in_no_file(vectors, tmp_path):
+    train(vectors, tmp_path, settings("topk", 1, minutes=1e9))
+    assert not {name for name, value in header(tmp_path, "topk0")["training"].items() if value is None}
+
+
+def test_vectors_that_are_left_out_are_counted_in_the_file_and_in_the_log(vectors, tmp_path, capsys):
+    train(vectors, tmp_path, settings("tied", 1, minutes=1e9, norm_limit=1.5))
+    with open_activations(vectors) as file:
+        norms = file.split("train").read(0, file.split("train").n_rows).double().norm(dim=1).numpy()
+    most = 1.5 * float(np.median(norms))
+    told, longer = header(tmp_path, "tied0")["left_out"], int((norms > most).sum())
+    assert told == {"longest": pytest.approx(most), "train": longer}
+    assert 0 < longer < len(norms) / 2
+    assert f"norm_limit: {longer} of {len(norms)} vectors are above 1.5 times the median" in capsys.readouterr().err
+
+
+def test_steps_taken_stand_in_the_file(vectors, tmp_path):
+    train(vectors, tmp_path, settings("tied", 2, minutes=1e9, early_stop={"window": 14, "gain": 0.5}))
+    for name in ("tied0", "tied1"):
+        ends = [line["ends"] for line in log(tmp_path, name) if "ends" in line]
+        assert [header(tmp_path, name)["steps_taken"]] == ends
+        assert ends[0] < STEPS
+
+
+REFUSED = {
+    "k annealing of a kind without k": (
+        {"untied": {"k_anneal_share": 0.1}},
+        r"dictionaries\.untied\.k_anneal_share: found an unknown key",
+    ),
+    "a norm of 0": ({"clip_norm": 0}, r"dictionaries\.clip_norm: found 0; wanted greater than 0"),
+    "a limit that leaves out half": ({"norm_limit": 1}, r"dictionaries\.norm_limit: found 1; wanted greater than 1"),
+    "windows between lines of the log": (
+        {"log_steps": 20, "early_stop": {"window": 19}},
+        r"early_stop\.window of at least log_steps, 20",
+    ),
+    "k annealing beyond the end": (
+        {"topk": {"k_anneal_share": 1.5}},
+        r"dictionaries\.topk\.k_anneal_share: found 1\.5",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", REFUSED)
+def test_nonsense_is_refused_in_one_message(tmp_path, mistake):
+    section, said = REFUSED[mistake]
+    write_params(tmp_path, {"dictionaries": section})
+    with pytest.raises(BadInput, match=said) as refused:
+        params_file.load(tmp_path / "params.yaml")
+    assert "\n" not in str(refused.value)
+
+
+def test_every_kind_with_k_can_be_annealed_and_no_other():
+    sections = Dictionaries()
+    for kind in methods.LEARNED:
+        assert hasattr(sections.of(kind), "k_anneal_share") == (methods.of(kind).strength == "k")
