@@ -16,14 +16,14 @@ from sparse_coding.stages import dictionaries
 
 NOTE = "the default's settings but for the rate"
 KINDS = {
-    "tied": Grid((0.0003, 0.0005, 0.0008, 0.0013), (0.0005, 0.0008)),
-    "untied": Grid((0.0005, 0.0008, 0.0013, 0.002), (0.0008, 0.0013)),
+    "tied": Grid((0.0003, 0.0005, 0.0008, 0.0013, 0.002), (0.0008, 0.0013)),
+    "untied": Grid((0.0003, 0.0005, 0.0008, 0.0013, 0.002), (0.0008, 0.0013)),
     "topk": EXACT,
     "topk_aux": EXACT,
     "batchtopk": ABOUT,
-    "jumprelu": Grid((7.0, 15.0, 18.0, 36.0), (15.0, 18.0), rises=True),
+    "jumprelu": ABOUT,
     "gated": Grid((0.0005, 0.0008, 0.0013, 0.002), (0.0008, 0.0013)),
-    "matryoshka": EXACT,
+    "matryoshka": ABOUT,
 }
 
 

@@ -8,7 +8,6 @@ from sparse_coding import methods
 
 Row = dict[str, Any]
 PICTURE = "docs/quality.png"
-REFITTED = ", gain refit"
 
 HOW_TO_READ = """**How to read it.** All learn from the same 1,000 batches of 1,024 vectors of the default's layer 2
 (128 dimensions, 512 features), with the same warm-up and decay of the rate; of the rest of its recipe each keeps its
@@ -27,9 +26,14 @@ def number(spread: Row | None, digits: int) -> str:
     return f"{spread['mean']:.{digits}f}{sd}"
 
 
+def refit(row: Row) -> str:
+    """The variant, behind a name."""
+    return "" if row["variant"] == "plain" else f", {row['variant'].replace('_', ' ')}"
+
+
 def title(row: Row) -> str:
     """The trainer, with what it was refitted by."""
-    more = REFITTED if row["variant"] != "plain" else ""
+    more = refit(row)
     aux = ", aux-k" if row["kind"] == "topk_aux" else ""
     return TITLES[row["trainer"]] + aux + more
 
@@ -57,7 +61,7 @@ def against_of(rows: list[Row]) -> list[list[str]]:
     """How much more or less FVU ours has than the best of the others."""
     found = [["ours", *(f"L0 {l0:g}" for l0 in L0S)]]
     for row in rows:
-        named = methods.of(row["kind"]).label + (REFITTED if row["variant"] != "plain" else "")
+        named = methods.of(row["kind"]).label + refit(row)
         cells = [row["ratios"].get(f"{l0:g}") for l0 in L0S]
         found.append(
             [named, *(f"{100 * (c['ratio'] - 1):+.1f} % ({TITLES[c['trainer']]})" if c else "" for c in cells)]

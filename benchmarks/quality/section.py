@@ -66,7 +66,7 @@ def rows_of(there: list[lines.Line]) -> list[Row]:
     found = []
     rates = {each: Done(each, in_variant(there, PLAIN)).best_rate() for each in entries_of(there)}
     for entry, rate in rates.items():
-        for variant in (PLAIN, "gain_refit"):
+        for variant in (PLAIN, "gain_refit", "threshold_refit"):
             done = Done(entry, in_variant(there, variant))
             if rate is not None and done.at(rate, SEEDS[0], CHOSEN_AT) is not None:
                 found.append(row_of(entry, rate, done, variant))

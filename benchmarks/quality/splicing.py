@@ -1,7 +1,7 @@
 """What the language model loses with the dictionaries of a comparison; needs the project's own environment.
 
 A line for each at its trainer's best rate: `of`, the name of the training; loss recovered. For L1 kinds, whose codes
-are shrunk, a line more with gains refitted.
+are shrunk, lines more for the variants that evaluation has of them.
 """
 
 import sys
@@ -19,8 +19,8 @@ from benchmarks.quality.runs import measured
 from benchmarks.quality.trainers import Entry
 from benchmarks.quality.vectors import FOLDER, SITE, Vectors
 from benchmarks.results import ROOT
+from sparse_coding.core import variants as recodings
 from sparse_coding.core.dictionary import Dictionary
-from sparse_coding.core.metrics.gain_refit import gain_refit
 from sparse_coding.io import dictionaries as files
 from sparse_coding.io import tokens
 from sparse_coding.lm import losses
@@ -28,14 +28,14 @@ from sparse_coding.lm.model import LanguageModel
 from sparse_coding.settings import params_file, sites
 
 AT_A_TIME, REFIT_ROWS = 8, 65_536
-SHRUNK = ("tied", "untied")
+SHRUNK, REFITS = ("tied", "untied"), ("gain_refit", "threshold_refit")
 KEPT = FOLDER / "dictionaries"
 TOKENS = ROOT / "results" / "dataset" / "tokens.h5"
 
 
 @dataclass(frozen=True, eq=False)
 class Spliced:
-    """A dictionary on normalised vectors; variant: plain or gain_refit."""
+    """A dictionary on normalised vectors; variant: one of sparse_coding.variants, or plain."""
 
     of: str
     variant: str
@@ -64,12 +64,13 @@ def file_of(task: Task) -> Path:
 
 
 def variants(task: Task, source: Vectors) -> Iterator[Spliced]:
-    """As it is, and refitted."""
+    """As it is, and in each variant that it has."""
     dictionary = files.load(file_of(task))
     yield Spliced(task.name, "plain", dictionary)
-    if task.kind in SHRUNK:
-        gain = gain_refit(dictionary, source.normal(source.train[:REFIT_ROWS]).split(1024))
-        yield Spliced(task.name, "gain_refit", dictionary.with_gain(gain))
+    for name in REFITS if task.kind in SHRUNK else ():
+        refit, rows = recodings.build(name), source.normal(source.train[:REFIT_ROWS]).split(1024)
+        fitted = refit.fit(dictionary, lambda rows=rows: rows)
+        yield Spliced(task.name, name, refit.dictionary(dictionary, fitted))
 
 
 def spliced(tasks: list[Task], source: Vectors, file: Path = lines.FILE) -> None:
