@@ -40,7 +40,7 @@ class Untied(WithL1, WithResample, _Weights):
 class TopK(WithK, _Weights):
     """The k largest codes are kept."""
 
-    lr: Positive = setting(4e-3, "Peak learning rate of Adam.", source="docs/decisions.md: default grid")
+    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: rates")
     learned_centre: bool = setting(True, "Learn a centre.", source="Bricken et al. 2023")
 
 
