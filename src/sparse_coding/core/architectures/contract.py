@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sparse_coding.core.dictionary import Dictionary, keep_largest
+from sparse_coding.errors import BadInput
 
 Parameters = dict[str, Tensor]
 State = dict[str, Tensor]
@@ -178,6 +179,16 @@ class Architecture:
 
     def after(self, parameters: Parameters, state: State, terms: Terms) -> None:
         """After each of these steps: projection, running numbers, revival."""
+
+    def settle(self, parameters: Parameters, state: State, rows: Float[Tensor, "row d_act"], penalty: Penalty) -> None:
+        """After the last step of a member with a wished L0: set what is not trained so that `rows` have it."""
+
+    def revive(self, parameters: Parameters, state: State, dead: Tensor, z: Float[Tensor, "dead d_act"]) -> list[str]:
+        """Let dead features [dead] begin anew, each by a vector; the names of the parameters whose rows are others now.
+
+        Raises BadInput for a kind that there is no rule for.
+        """
+        raise BadInput(f"resample of {type(self).__name__}", "a kind without a rule for it", "another kind, or null")
 
     def fold(
         self, parameters: Parameters, state: State, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty
