@@ -38,7 +38,8 @@ class Method:
     are found by non-negative least squares. reads: what its fit is told, {name: setting in the section `baselines`},
     and so all of them that its key sees. original: what of it the code of Cunningham et al. 2023 had otherwise.
     pairs: one of a pair of places, from one to the other, and of no single place. skip: with a matrix of [d_in, d_out]
-    beside the codes. constant: a baseline without features.
+    beside the codes. constant: a baseline without features. cut: a threshold may cut its codes, and leaves those above
+    it as they were: they are of one layer, with a ReLU or thresholds.
     """
 
     kind: str
@@ -58,6 +59,7 @@ class Method:
     pairs: bool = False
     skip: bool = False
     constant: bool = False
+    cut: bool = True
 
     @property
     def is_learned(self) -> bool:
@@ -113,11 +115,13 @@ _ROWS = (
         "skip_transcoder", "skip transcoder", "k", 2, "#D55E00", "P", "Paulo et al. 2025", pairs=True, skip=True,
         whole=True,
     ),
-    Method("thresholding", "thresholding", "l1", 1, "#0072B2", "h", "Cunningham et al. 2023", (0, (5, 2)), vectors=3),
-    Method("reverse", "reverse", "l1", 1, "#009E73", "H", "Cunningham et al. 2023", (0, (5, 2)), vectors=3),
-    Method("positive", "positive", "l1", 1, "#CC79A7", "v", "Cunningham et al. 2023", (0, (5, 2))),
-    Method("lista", "LISTA", "l1", 2, "#E69F00", "D", "Gregor & LeCun 2010", (0, (5, 2))),
-    Method("semilinear", "semi-linear", "l1", 3, "#D55E00", "P", "Cunningham et al. 2023", (0, (5, 2, 1, 2))),
+    Method("thresholding", "thresholding", "l1", 1, "#0072B2", "h", "Cunningham et al. 2023", (0, (5, 2)), vectors=3,
+           cut=False),
+    Method("reverse", "reverse", "l1", 1, "#009E73", "$\u2660$", "Cunningham et al. 2023", (0, (5, 2)), vectors=3),
+    Method("positive", "positive", "l1", 1, "#CC79A7", "$\u2665$", "Cunningham et al. 2023", (0, (5, 2))),
+    Method("lista", "LISTA", "l1", 2, "#E69F00", "$\u2663$", "Gregor & LeCun 2010", (0, (5, 2)), cut=False),
+    Method("semilinear", "semi-linear", "l1", 3, "#D55E00", "$\u2666$", "Cunningham et al. 2023", (0, (5, 2, 1, 2)),
+           cut=False),
     Method("rica", "RICA", "l1", 1, "#0072B2", "*", "Le et al. 2011", (0, (5, 2, 1, 2))),
     Method("pca", "PCA", None, 1, "#111111", "D", "Pearson 1901", (0, (5, 2)), signed=True, original="all"),
     Method(
@@ -125,7 +129,7 @@ _ROWS = (
         reads={"seed": "seed", "rows": "ica_rows", "iterations": "ica_iterations"}, original="variants",
     ),
     Method(
-        "nmf", "NMF", None, 1, "#777777", "P", "Lee & Seung 1999", solved=True,
+        "nmf", "NMF", None, 1, "#777777", ".", "Lee & Seung 1999", solved=True,
         reads={"seed": "seed", "rows": "nmf_rows", "iterations": "nmf_iterations",
                "encode_iterations": "nmf_encode_iterations"},
     ),
@@ -134,7 +138,7 @@ _ROWS = (
         original="all",
     ),
     Method(
-        "random", "random directions", None, 1, "#aaaaaa", "*", "Cunningham et al. 2023", signed=True,
+        "random", "random directions", None, 1, "#aaaaaa", ",", "Cunningham et al. 2023", signed=True,
         reads={"seed": "seed"}, original="all",
     ),
     Method(

@@ -193,6 +193,31 @@ def detection() -> Tables:
     return whole
 
 
+def controls() -> Tables:
+    """Of two kinds, each control: fewer codes explain less."""
+    whole = evaluated({("tied", 4): L1, ("topk", 4): K, ("pca", None): PCA}, ["pca", "random"])
+    parts, trained = [whole], whole[whole["ratio"].notna() & (whole["variant"] == "plain")]
+    for place, control in enumerate(methods.CONTROLS):
+        held = trained if control != "frozen_encoder" else trained[trained["kind"] != "tied"]
+        name = held["name"].str.replace("_r4_", f"_r4_{control}_")
+        parts.append(held.assign(control=control, name=name, fvu=held["fvu"] + 0.03 * (place + 1)))
+    found = pd.concat(parts, ignore_index=True)
+    middle = [name for name in _middle(found) if "_step0_" not in name]
+    return _whole(found, [*middle, "pca", "random"], "tied_r4_l1-0.002_s0")
+
+
+def every_kind() -> Tables:
+    """A line for each kind that there is, at one size: what a reader must tell apart."""
+    lines: dict = {}
+    for place, kind in enumerate(methods.LEARNED):
+        points = K if methods.of(kind).strength != "l1" else L1
+        lines[kind, 4] = [
+            (s, l0 * (1 + place / 20), fvu * (1 + place / 20), kept - place / 60) for s, l0, fvu, kept in points
+        ]
+    found = evaluated(lines | {("pca", None): PCA}, ["pca", "random"], refit=False)
+    return _whole(found, [*_middle(found), "pca", "random"], "tied_r4_l1-0.002_s0")
+
+
 CASES: dict[str, Callable[[], Tables]] = {
     "one kind": one_kind,
     "both lists": both_lists,
@@ -210,4 +235,6 @@ CASES: dict[str, Callable[[], Tables]] = {
     "encoder without any loss": lambda: encoder(None),
     "seeds": seeds,
     "detection": detection,
+    "controls": controls,
+    "every kind": every_kind,
 }

@@ -44,9 +44,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "evaluation": {"gain_refit_rows": 4000},
         "autointerp": {"random_weights": None},
     },
-    # Two sites of other widths, in two passes; no gain refit, no control.
+    # Two sites of other widths and a pair of places, in a pass each; no gain refit, no control.
     "passes": {
-        "grid": {"sites": ["layer0_mlp", "layer1_attn"], "architectures": ["topk"], "ratios": [2], "k": [16]},
+        "grid": {"sites": ["layer0_mlp", "layer1_attn", "layer1_mlpin_to_mlpout"],
+                 "architectures": ["topk", "skip_transcoder"], "ratios": [2], "k": [16]},
         "model": {"name": "models/tiny"},
         "dataset": TEXTS | {"train_tokens": 20000, "held_out_tokens": 4000, "fragments": 600, "bos": "never"},
         "activations": {"dtype": "float32", "sites_per_pass": 1, "batch_tokens": 8192},

@@ -25,6 +25,7 @@ STRENGTHS = {
     "tied": ("l1", [1e-3, 3e-3]), "untied": ("l1", [1e-3, 3e-3]), "topk": ("k", [2, 3]), "jumprelu": ("l0", [2.0, 4.0]),
     "batchtopk": ("k", [2, 3]), "topk_aux": ("k", [2, 3]),
     "gated": ("l1", [1e-3, 3e-3]), "matryoshka": ("k", [2, 3]),
+    "lista": ("l1", [1e-3, 3e-3]),
 }  # fmt: skip
 
 

@@ -43,13 +43,16 @@ def _tensors(path: Path) -> list[str]:
     if "dictionary" not in header:
         return [", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())]
     about = json.loads(header["dictionary"])
-    n_feat, d_act = shapes["decoder"]
+    n_feat, d_out = shapes["decoder"]
+    d_in = shapes["centre"][0]
     n_feat *= 2 if about.get("signed") else 1
+    dimensions = f"of {d_in}" if "out_centre" not in shapes else f"from {d_in} to {d_out}"
+    skip = ", with a skip" if "skip" in shapes else ""
     kind = f"{about['activation']}, k {about['k']}" if about.get("k") else about["activation"]
     made = json.loads(header.get("settings", "{}"))
     control = made.get("control")
     held = f"; a control: {CONTROLS.get(control, control)}" if control else ""
-    return [f"a dictionary: {n_feat} features of {d_act} dimensions, {kind}{held}", *_matched(made)]
+    return [f"a dictionary: {n_feat} features {dimensions} dimensions, {kind}{skip}{held}", *_matched(made)]
 
 
 def _matched(made: dict[str, Any]) -> list[str]:

@@ -6,9 +6,10 @@ JumpReLU's penalty asks for, is moved,
 
     log l1 += GAIN * log(counted / wished)        log l0 -= GAIN * log(counted / wished)
 
-from the end of the penalty's warm-up to the last step: codes follow an L1 slowly, and one that is fixed after half of the
-steps leaves 5 to 7 % too few (docs/decisions.md: a wished L0). The penalty is all the state there is. Kinds that keep a
-number of codes are told it as their k, rounded, and set their threshold when training is over (`Architecture.settle`).
+from the end of the penalty's warm-up to the last step: codes follow an L1 slowly, and one that is fixed after half of
+the steps leaves 5 to 7 % too few (docs/decisions.md: a wished L0). The penalty is all the state there is. Kinds that
+keep a number of codes are told it as their k, rounded, and set their threshold when training is over
+(`Architecture.settle`).
 """
 
 import math

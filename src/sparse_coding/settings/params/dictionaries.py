@@ -129,7 +129,7 @@ class Matryoshka(BatchTopK):
 class Transcoder(WithK, Own):
     """Of a pair of places: the k largest codes of one are kept, and the other is put together from them."""
 
-    lr: Positive = setting(4e-3, "Peak learning rate of Adam.", source="docs/decisions.md: transcoders")
+    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: transcoders")
     aux_weight: NonNegative = setting(
         1.0,
         "Weight of the auxiliary loss of dead features; 0: none.",
