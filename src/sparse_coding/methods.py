@@ -29,8 +29,9 @@ COLUMNS: dict[Strength, str] = {"l1": "l1", "k": "k", "l0": "l0_target"}
 
 @dataclass(frozen=True)
 class Method:
-    """One kind. strength: what its members differ in, beside a wished L0, which each learned one takes; None for a
-    baseline, which has one. whole: it keeps so many codes of each vector, so that a wished L0 is a whole number.
+    """One kind. strength: what its members differ in, beside a wished L0, which learned ones take but those that are
+    `dense`, whose codes are never 0; None for a baseline, which has one. whole: it keeps so many codes of each vector,
+    so that a wished L0 is a whole number.
 
     matrices, vectors: of [n_feat, d_act] and of [n_feat] (bias, gain, threshold), in its file. colour, marker, dashes:
     in figures. source: who described it first.
@@ -60,6 +61,7 @@ class Method:
     skip: bool = False
     constant: bool = False
     cut: bool = True
+    dense: bool = False
 
     @property
     def is_learned(self) -> bool:
@@ -73,7 +75,9 @@ class Method:
     @property
     def lists(self) -> tuple[Strength, ...]:
         """The lists of `grid` that make members of it."""
-        return () if self.strength is None else tuple(dict.fromkeys((self.strength, WISHED)))
+        if self.strength is None:
+            return ()
+        return (self.strength,) if self.dense else tuple(dict.fromkeys((self.strength, WISHED)))
 
     @property
     def varies_in(self) -> Strength:
@@ -122,7 +126,7 @@ _ROWS = (
     Method("lista", "LISTA", "l1", 2, "#E69F00", "$\u2663$", "Gregor & LeCun 2010", (0, (5, 2)), cut=False),
     Method("semilinear", "semi-linear", "l1", 3, "#D55E00", "$\u2666$", "Cunningham et al. 2023", (0, (5, 2, 1, 2)),
            cut=False),
-    Method("rica", "RICA", "l1", 1, "#0072B2", "*", "Le et al. 2011", (0, (5, 2, 1, 2))),
+    Method("rica", "RICA", "l1", 1, "#0072B2", "*", "Le et al. 2011", (0, (5, 2, 1, 2)), dense=True),
     Method("pca", "PCA", None, 1, "#111111", "D", "Pearson 1901", (0, (5, 2)), signed=True, original="all"),
     Method(
         "ica", "ICA", None, 2, "#555555", "X", "Hyvärinen & Oja 2000", (0, (5, 2, 1, 2)), signed=True,
