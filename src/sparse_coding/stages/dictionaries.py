@@ -83,8 +83,7 @@ def run(
         at = {name: partly(name) for name in names} if partly is not None else {}
         device = _device(settings.training.device, one_of)
         of = _data(file, mean, scale, device)
-        wished = {name: (member.l0, member.l0_rows) for name, member in settings.members.items()}
-        counted = matchings(wished, _steers(settings), file, mean, scale)
+        counted = matchings(_wished(settings), _steers(settings), file, mean, scale)
 
         def together(members: list[Trainee]) -> list[NotFinite]:
             """Train and write some members that are at the same step; nothing holds them when it is over."""
@@ -247,6 +246,10 @@ def _choices(settings: DictionariesSlice, schedule: Schedule) -> Choices:
         begins = max(schedule.warmup, schedule.l1_warmup, *others)
         stopping = Stopping(training.early_stop.window, training.early_stop.gain, begins)
     return Choices(training.clip_norm, stopping, resampling)
+
+
+def _wished(settings: DictionariesSlice) -> dict[str, tuple[float | None, int | None]]:
+    return {name: (member.l0, member.l0_rows) for name, member in settings.members.items()}
 
 
 def _steers(settings: DictionariesSlice) -> methods.Strength:

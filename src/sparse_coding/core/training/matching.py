@@ -80,7 +80,7 @@ class Matching:
         return f"wished L0 {self.wished:g}, and {counted:.3g} codes a held-out vector came out"
 
 
-def came_out(steers: Strength, penalty: Penalty) -> dict[str, float]:
+def came_out(steers: Strength, penalty: Penalty) -> dict[str, float | int]:
     """The L1 or the k that a wished L0 came to, for where files have those of others."""
     return {} if steers == WISHED else {steers: getattr(penalty, steers)}
 
