@@ -30,7 +30,9 @@ TWO = 6  # of the dimensions, those that a pair reads
 
 def member_of(kind, control, steps=12, own=None, seed=0):
     steps = steps_of(steps, control)
-    made = build(kind, own_section(kind)().model_dump(mode="json") | (own or {}), TWO)
+    made = build(
+        kind, own_section(kind)().model_dump(mode="json") | (own or {}), TWO if methods.of(kind).pairs else None
+    )
     plan = Schedule(steps=steps, lr=0.01, warmup=2, decay=0, l1_warmup=2)
     penalty = PENALTIES[methods.of(kind).strength]
     return Trainee(f"m{seed}", controlled(made, control), SHAPE, penalty, seed, plan, ADAM, 1, 0.1)
