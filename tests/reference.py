@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import torch
 
-from tests.architectures import BY_NAME, JUMPRELU
+from tests.architectures import BY_NAME, JUMPRELU, KEEPING
+from tests.reference_kept import Kept
 
-ATOMS = {"tied": "atoms", "untied": "decoder", "topk": "decoder", "jumprelu": "decoder", "gated": "decoder"}
+ATOMS = {"tied": "atoms"} | dict.fromkeys(("untied", "topk", "jumprelu", "gated", *KEEPING), "decoder")
 
 
 def jumped(m, theta):
@@ -53,7 +54,9 @@ def paper_codes(name, parameters, z, penalty):
         return codes, codes @ decoder + parameters["decoder_bias"]
     m = _pre_activations(parameters, z)
     codes = jumped(m, parameters["log_threshold"].exp())[0] if name == "jumprelu" else torch.relu(m)
-    if name == "topk":
+    if "threshold" in parameters:
+        codes = codes * (codes > parameters["threshold"])
+    elif name in ("topk", "topk_aux"):
         threshold = codes.topk(min(penalty.k, codes.shape[1]), dim=1).values[:, -1:]
         codes = codes * (codes >= threshold)
     return codes, codes @ decoder + parameters["decoder_bias"]
@@ -91,24 +94,29 @@ def paper_penalty(name, parameters, z, codes, penalty):
 
 
 def train_reference(name, initial, batches, penalty, schedule, optimiser=torch.optim.Adam):
-    """The trained parameters and the loss of every step, from `initial` parameters on float batches."""
+    """The trained parameters and the loss of every step, from `initial` parameters on float batches.
+
+    Of kinds that choose over the batch also the threshold that replaces it, with the parameters.
+    """
     leaves = {key: value.double().clone().requires_grad_() for key, value in initial.items()}
     optimiser = optimiser(leaves.values())
-    losses = []
+    losses, kept = [], Kept(name, len(initial["bias"])) if name in KEEPING else None
     for step, batch in enumerate(batches):
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step)
         optimiser.zero_grad()
         warm = schedule.l1_factor(step)
         warmed = replace(penalty, l1=penalty.l1 * warm, warm=warm)
-        loss = paper_loss(name, leaves, batch.double(), warmed)[0]
+        both = leaves, batch.double(), warmed
+        loss = kept.loss(*both) if kept else paper_loss(name, *both)[0]
         loss.backward()
         optimiser.step()
         with torch.no_grad():
             atoms = leaves[ATOMS[name]]
             atoms /= atoms.norm(dim=1, keepdim=True)
         losses.append(loss.item())
-    return {key: value.detach() for key, value in leaves.items()}, losses
+    trained = {key: value.detach() for key, value in leaves.items()}
+    return trained | ({"threshold": kept.threshold()} if kept and kept.of_batch else {}), losses
 
 
 def random_parameters(name, n_feat, d_act, seed):

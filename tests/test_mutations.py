@@ -273,14 +273,14 @@ def gate_and_conformance(batches, losses):
     gradient_conformance("tied", "int8")
 
 
-def some_examples(test):
+def some_examples(test, **told):
     """Of a test that hypothesis draws for, always the same, and without the long way to the smallest that fails."""
     inner = test.hypothesis.inner_test
     for number in range(12):
         random = Random(number)
         drawn = {name: random.randint(1, most) for name, most in (("n_feat", 200), ("d_act", 30), ("batch", 40))}
         drawn |= {name: random.uniform(least, most) for name, (least, most) in RANGES.items()}
-        drawn |= {"seed": number, "int8": True}
+        drawn |= {"k": random.randint(1, 20), "seed": number, "int8": True} | told
         inner(**{name: drawn[name] for name in inspect.signature(inner).parameters})
 
 

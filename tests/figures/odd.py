@@ -75,6 +75,18 @@ def one_kind() -> Tables:
     return _whole(found, [*_middle(found), "pca", "random"], "tied_r4_l1-0.002_s0")
 
 
+def both_lists() -> Tables:
+    """tied by its L1 and by wished L0s, with the L1 that came of each; TopK by wishes alone."""
+    wishes = {8: (0.0023, 8.01, 0.37, 0.79), 16: (0.0013, 16.1, 0.26, 0.88)}
+    parts = [evaluated({("tied", 4): L1, ("pca", None): PCA}, ["pca"])]
+    for wish, (l1, *values) in wishes.items():
+        parts.append(evaluated({("tied", 4): [(l1, *values)]}, l0_target=wish).assign(name=f"tied_r4_l0-{wish}_s0"))
+        topk = [(wish, wish, 0.8 * values[1], values[2])]
+        parts.append(evaluated({("topk", 4): topk}, l0_target=wish).assign(name=f"topk_r4_l0-{wish}_s0"))
+    found = pd.concat(parts, ignore_index=True)
+    return _whole(found, ["tied_r4_l0-16_s0", "topk_r4_l0-16_s0", "pca"], "tied_r4_l0-16_s0")
+
+
 def one_point() -> Tables:
     return _whole(evaluated(ONE, refit=False), ["tied_r4_l1-0.002_s0"])
 
@@ -208,6 +220,7 @@ def every_kind() -> Tables:
 
 CASES: dict[str, Callable[[], Tables]] = {
     "one kind": one_kind,
+    "both lists": both_lists,
     "one point": one_point,
     "no baselines": no_baselines,
     "one point of PCA": one_point_of_pca,

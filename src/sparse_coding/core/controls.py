@@ -6,6 +6,7 @@ step0: nothing is trained; what is not moved by gradients, such as a running thr
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -80,12 +81,16 @@ class Held(Architecture):
         """To make unit rows unit again would move them by rounding: held ones are shown as copies."""
         return {name: each.clone() if self.holds(name) else each for name, each in parameters.items()}
 
+    def settle(self, parameters: Parameters, state: State, rows: Float[Tensor, "row d_act"], penalty: Penalty) -> None:
+        """As the base."""
+        self.base.settle(self._shown(parameters), state, rows, penalty)
+
     def fold(
         self,
         parameters: Parameters,
         state: State,
         mean: Float[Tensor, " d_act"],
-        scale: float | Float[Tensor, " d_act"],
+        scale: Any,  # of a pair of places, one for each dimension
         penalty: Penalty,
     ) -> Dictionary:
         """As the base."""
