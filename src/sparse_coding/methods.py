@@ -146,7 +146,7 @@ _ROWS = (
         reads={"seed": "seed"}, original="all",
     ),
     Method(
-        "linear_map", "linear map", None, 2, "#111111", "D", "Izenman 1975", (0, (5, 2)), signed=True,
+        "linear_map", "linear map", None, 2, "#111111", "$\u25b3$", "Izenman 1975", (0, (5, 2)), signed=True,
         reads={"ridge": "ridge"}, pairs=True,
     ),
     Method("mean", "mean", None, 1, "#777777", "x", "Dunefsky et al. 2024", pairs=True, whole=True, constant=True),

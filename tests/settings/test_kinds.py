@@ -26,7 +26,7 @@ OWN = ["sparse_coding/methods.py", *(f"sparse_coding/core/architectures/{kind}.p
 # Where it says what was of the kinds that there were before.
 BEFORE = ["sparse_coding/settings/moved.py", "sparse_coding/stages/dictionaries.py"]
 # Where they may be listed: activations, some of which are called as kinds are ...
-TABLES = ["sparse_coding/core/dictionary.py"]
+TABLES = ["sparse_coding/core/dictionary_checks.py"]
 PARAMS = "sparse_coding/settings/params/"  # ... and types and defaults of settings
 
 
