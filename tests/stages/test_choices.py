@@ -22,6 +22,9 @@ CHOICES = {
     "k annealing of batches": ("batchtopk", {"k_anneal_share": 0.5}, {}),
     "a limit of norms": ("tied", {}, {"norm_limit": 1.5}),
     "early stop": ("tied", {}, {"early_stop": {"window": 14, "gain": 0.5}}),
+    "resampling": ("untied", {"resample": {"every": 20, "dead_after": 2}, "lr": 0.1}, {}),
+    "resampling of one matrix": ("tied", {"resample": {"every": 20, "dead_after": 2}, "lr": 0.1}, {}),
+    "resampling by autograd": ("gated", {"resample": {"every": 20, "dead_after": 2}, "lr": 0.1}, {}),
     "clipping": ("untied", {}, {"clip_norm": 1e-3}),
 }
 
@@ -48,6 +51,8 @@ def test_bytes_hang_neither_on_company_nor_threads_nor_kills_and_are_others_than
     assert files(tmp_path / "broken") == whole
     assert alone.items() <= whole.items()
     assert not set(alone.values()) & set(without.values())
+    if "resample" in own:
+        assert sum(line.get("resampled", 0) for line in log(tmp_path / "whole", f"{kind}0")) > 0
 
 
 def header(work: Path, name: str) -> dict:
@@ -94,6 +99,11 @@ REFUSED = {
         {"log_steps": 20, "early_stop": {"window": 19}},
         r"early_stop\.window of at least log_steps, 20",
     ),
+    "resampling of a kind without L1": (
+        {"topk": {"resample": {"every": 20, "dead_after": 2}}},
+        r"dictionaries\.topk\.resample: found an unknown key",
+    ),
+    "resampling at no time": ({"tied": {"resample": {"every": 0, "dead_after": 2}}}, r"tied\.resample\.every: found 0"),
     "k annealing beyond the end": (
         {"topk": {"k_anneal_share": 1.5}},
         r"dictionaries\.topk\.k_anneal_share: found 1\.5",

@@ -101,7 +101,7 @@ def test_the_header_holds_the_settings(made):
         "k": None,
         "seed": 0,
         "lr": 0.01,
-        "training": a_slice().training.model_dump(mode="json", exclude=UNTOLD)
+        "training": a_slice().training.model_dump(mode="json", exclude=UNTOLD, exclude_none=True)
         | a_slice().own.model_dump(mode="json", exclude={"lr"})
         | {"learned_centre": True},
     }

@@ -23,11 +23,14 @@ _NOTE: Any = {"textcoords": "offset points", "va": "top", "fontsize": SMALL, "co
 _BROKEN: Any = {"marker": "x", "color": "black", "markersize": 7, "markeredgewidth": 1.4, "linestyle": "none"}
 
 
-def reconstruction(axes: Axes, lines: list[Curve], l0: tuple[float, float]) -> None:
-    """FVU of the activations."""
+def reconstruction(axes: Axes, lines: list[Curve], l0: tuple[float, float], whole_map: float | None = None) -> None:
+    """FVU of the activations; whole_map: of a pair of places, that of a linear map."""
     plain = [line for line in lines if line.is_plain]
-    _frame(axes, "FVU (fraction of variance unexplained)", l0, limits(plain, "fvu", also=[0.0]))
+    level = [whole_map] if whole_map is not None and whole_map <= BOUNDS["fvu"][1] else []
+    _frame(axes, "FVU (fraction of variance unexplained)", l0, limits(plain, "fvu", also=[0.0, *level]))
     _draw(axes, plain, "fvu")
+    for each in level:
+        _level(axes, each, "the whole linear map")
     _mark_crossings(axes, plain)
 
 
@@ -144,7 +147,7 @@ def line_format(line: Curve) -> dict:
         "color": line.look.colour,
         "marker": line.look.marker,
         "linestyle": line.look.dashes if plain else LOOKS[line.variant].dashes,
-        "markersize": 5.5 if learned else 5,
+        "markersize": 8 if line.look.marker[0] in "$*" else 5.5 if learned else 5,  # stars, signs of a font are small
         "markerfacecolor": line.look.colour if plain else "white",
         "markeredgecolor": "white" if learned and plain else line.look.colour,
         "markeredgewidth": 0.5 if plain else 1.0,

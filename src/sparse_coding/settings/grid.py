@@ -6,6 +6,7 @@ a cell. Its name is a function of its own settings, so it stays when the grid gr
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -26,6 +27,7 @@ class Member:
     l1: float | None = None
     k: int | None = None
     l0: float | None = None  # as wished
+    l0_rows: int | None = None  # vectors that are counted for it: core.training.matching; None: none
 
     @property
     def strength(self) -> methods.Strength:
@@ -69,37 +71,47 @@ def cells(params: Params, site: str) -> list[Cell]:
     if not is_grid_site(params, site):
         twin = control_twin(params, sites.parse(site).trained.name)
         return [] if twin is None else [replace(twin[0], site=site, members=(twin[1],))]
-    grid = params.grid
-    return [
-        Cell(site, architecture, ratio, _members(params, architecture), control)
-        for architecture, ratio, control in product(grid.architectures, grid.ratios, (None, *grid.controls))
-        if methods.of(architecture).has_control(control) and _wanted(params, site, architecture, ratio, control)
-    ]
+    lists, found = params.grid, []
+    for architecture, ratio, control in product(lists.architectures, lists.ratios, (None, *lists.controls)):
+        place = Cell(site, architecture, ratio, (), control)
+        there = [name for name in lists_of(params, architecture) if _wanted(params, place, name)]
+        members = tuple(member for name in there for member in _members(params, architecture, name))
+        if members and fits(site, architecture) and methods.of(architecture).has_control(control):
+            found.append(replace(place, members=members))
+    return found
 
 
-def _members(params: Params, architecture: Architecture) -> tuple[Member, ...]:
-    name, seeds = methods.of(architecture).strength, params.grid.seeds
-    values: Any = strengths(params, architecture)
-    return tuple(Member(seed, **{str(name): value}) for value, seed in product(values, seeds))
+def fits(site: str, architecture: Architecture) -> bool:
+    """Whether an architecture is one of such sites: some are of pairs of places and of nothing else."""
+    return methods.of(architecture).pairs == sites.is_pair(site)
 
 
-def strengths(params: Params, architecture: Architecture) -> tuple[float, ...]:
-    """The list of the grid that makes members of an architecture."""
-    return getattr(params.grid, str(methods.of(architecture).strength))
+def lists_of(params: Params, architecture: Architecture) -> list[methods.Strength]:
+    """The lists of the grid that make members of an architecture, those that are not empty."""
+    return [name for name in methods.of(architecture).lists if getattr(params.grid, name)]
 
 
-def _wanted(
-    params: Params, site: str, architecture: Architecture, ratio: float, control: methods.Control | None
-) -> bool:
+def _members(params: Params, architecture: Architecture, name: methods.Strength) -> Iterator[Member]:
+    values: Any = getattr(params.grid, name)
+    counts = name == methods.WISHED and not methods.of(architecture).whole
+    rows = params.dictionaries.l0_rows if counts else None
+    for value, seed in product(values, params.grid.seeds):
+        yield Member(seed, **{name: value}, l0_rows=rows)
+
+
+def _wanted(params: Params, cell: Cell, strength: methods.Strength) -> bool:
+    """Whether members of a cell that come from a list are what `only` allows."""
+
     def allows(values: tuple | None, value: object) -> bool:
         return values is None or value in values
 
     only = params.grid.only
     return not only or any(
-        allows(part.sites, site)
-        and allows(part.architectures, architecture)
-        and allows(part.ratios, ratio)
-        and (control is None or allows(part.controls, control))
+        allows(part.sites, cell.site)
+        and allows(part.architectures, cell.architecture)
+        and allows(part.ratios, cell.ratio)
+        and (cell.control is None or allows(part.controls, cell.control))
+        and allows(part.strengths, strength)
         for part in only
     )
 
@@ -121,6 +133,12 @@ def harvested_sites(params: Params) -> list[str]:
     return [site for site in params.grid.sites if site not in params.activations.imported]
 
 
+def harvested_places(params: Params, controls: bool = False) -> list[str]:
+    """What a forward pass is to give for the grid's sites, or for their controls: of a pair both places, each once."""
+    wanted = _controls(params) if controls else harvested_sites(params)
+    return list(dict.fromkeys(place for site in wanted for place in sites.places(site)))
+
+
 def _controls(params: Params) -> list[str]:
     return [control for site in harvested_sites(params) if (control := control_site(params, site))]
 
@@ -131,24 +149,32 @@ def sites_with_controls(params: Params) -> list[str]:
 
 
 def passes(params: Params) -> list[tuple[str, bool, list[str]]]:
-    """The sites of each forward pass: (name of the job, random weights, sites)."""
+    """The places of each forward pass: (name of the job, random weights, places)."""
     found = []
-    for name, weights, harvested in (("model", False, harvested_sites(params)), ("random", True, _controls(params))):
+    for name, weights in (("model", False), ("random", True)):
+        harvested = harvested_places(params, controls=weights)
         size = params.activations.sites_per_pass or max(1, len(harvested))
         for first in range(0, len(harvested), size):
             found.append((f"activations_{name}_{first // size}", weights, harvested[first : first + size]))
     return found
 
 
-def topk_name(method: Baseline, k: int) -> str:
-    """The top-k variant of a baseline, e.g. `pca_top8`."""
-    return f"{method}_top{k}"
+def baseline_name(method: Baseline, k: int | None) -> str:
+    """A baseline, or a variant of k codes, e.g. `pca_top8`; of a pair, one of rank k, e.g. `linear_map_rank8`."""
+    return method if k is None else f"{method}_{'rank' if methods.of(method).pairs else 'top'}{k}"
 
 
-def baseline_names(baselines: Baselines) -> list[str]:
-    """All baselines of a site: each method, then its top-k variants, e.g. `pca_top8`."""
-    variants = [topk_name(method, k) for method in baselines.topk_methods for k in baselines.topk]
-    return [*baselines.methods, *variants]
+def baselines_of(baselines: Baselines, site: str) -> list[tuple[Baseline, int | None]]:
+    """The baselines of a site: each method, then its variants, with their k. A pair has others than a place."""
+    is_pair = sites.is_pair(site)
+    whole = baselines.of_pairs if is_pair else baselines.methods
+    varied = [method for method in whole if methods.of(method).signed] if is_pair else baselines.topk_methods
+    return [*((method, None) for method in whole), *((method, k) for method in varied for k in baselines.topk)]
+
+
+def baseline_names(baselines: Baselines, site: str) -> list[str]:
+    """What they are called, e.g. `pca`, `pca_top8`."""
+    return [baseline_name(method, k) for method, k in baselines_of(baselines, site)]
 
 
 @dataclass(frozen=True)
@@ -179,12 +205,17 @@ def interpreted(params: Params, site: str) -> Interpreted:
 
 
 def scored(params: Params, cell: Cell) -> Cell:
-    """A cell with the members that automatic interpretation scores: all, or the nearest to the named strength."""
+    """A cell with the members that automatic interpretation scores: all, or of each list of the grid those that are
+    nearest to the named strength."""
     wanted = params.autointerp.members
     if not isinstance(wanted, Nearest):
         return cell
-    nearest = min(_apart(member, wanted) for member in cell.members)
-    return replace(cell, members=tuple(member for member in cell.members if _apart(member, wanted) == nearest))
+    nearest: dict[methods.Strength, float] = {}
+    for member in cell.members:
+        apart = _apart(member, wanted)
+        nearest[member.strength] = min(apart, nearest.get(member.strength, apart))
+    chosen = [member for member in cell.members if _apart(member, wanted) == nearest[member.strength]]
+    return replace(cell, members=tuple(chosen))
 
 
 def control_twin(params: Params, site: str) -> tuple[Cell, Member] | None:
@@ -204,7 +235,8 @@ def control_twin(params: Params, site: str) -> tuple[Cell, Member] | None:
         kind, ratio = cell.architecture != wanted.architecture, abs(math.log(cell.ratio / wanted.ratio))
         apart = (kind, ratio, _apart(member, wanted), abs(member.seed - wanted.seed))
         # Where several are as near, the order of the grid's lists must not decide.
-        return *apart, methods.LEARNED.index(cell.architecture), cell.ratio, member.value
+        wished = member.strength == methods.WISHED
+        return *apart, methods.LEARNED.index(cell.architecture), cell.ratio, wished, member.value
 
     return min(pairs, key=distance, default=None)
 

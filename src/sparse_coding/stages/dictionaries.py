@@ -11,13 +11,13 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 from tqdm import tqdm
 
@@ -29,16 +29,19 @@ from sparse_coding.core.controls import controlled, steps_of, trains
 from sparse_coding.core.training import feed, gpu, optimisers, processor
 from sparse_coding.core.training.annealing import Annealing
 from sparse_coding.core.training.choices import Choices
+from sparse_coding.core.training.feed import Scale
 from sparse_coding.core.training.keeping import NEVER, Keeping
+from sparse_coding.core.training.matching import Matching, came_out, first_penalty
+from sparse_coding.core.training.resampling import Resampling
 from sparse_coding.core.training.stopping import Stopping
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, stream, unfinished
-from sparse_coding.io.activations import ActivationsFile, open_activations
+from sparse_coding.io.activations import SiteVectors, open_site
 from sparse_coding.io.activations.limited import Vectors, trained_on
+from sparse_coding.io.counted import matchings
 from sparse_coding.settings.grid import Member
 from sparse_coding.settings.params import Training
-from sparse_coding.settings.params.choices import EarlyStop
 from sparse_coding.settings.slices import DictionariesSlice, split
 
 # What files of the first kinds name although these do not read it: as long as it stands there, their bytes stay.
@@ -54,13 +57,15 @@ def run(
     activations: Path,
     output: Path,
     threads: int,
+    targets: Path | None = None,
     done: Callable[[str], object] = lambda name: None,
     partly: Callable[[str], Path] | None = None,
     one_of: Callable[[list[str]], int] = lambda names: 0,
 ) -> None:
     """Train members on `activations`; write `<output>/<member>.safetensors` and its log.
 
-    `done` hears the name of each member that is written; partly: where one in training is kept, None: nowhere. one_of:
+    targets: of a pair of places, the vectors that are to be put together. `done` hears the name of each member that is
+    written; partly: where one in training is kept, None: nowhere. one_of:
     waits for one of these things that is not in use, and holds it; which. Members that diverge take nothing from the
     others: these are finished first, then NotFinite is raised for the first of them. Raises BadInput, before any is
     trained, where grid.k or grid.l0 asks for more codes than there are features.
@@ -69,22 +74,23 @@ def run(
     names, size = list(settings.members), settings.training.side_by_side
     label = f"dictionaries {settings.site} {settings.architecture} r{settings.ratio:g} {settings.control or ''}".strip()
     with (
-        open_activations(activations) as file,
+        open_site(activations, targets) as file,
         tqdm(total=_steps(settings) * len(names), desc=label, unit="step") as progress,
     ):
         _check_codes(settings, file)
         vectors = _trained_on(settings, file)
-        mean, scale = (vectors.mean, vectors.mean_norm) if settings.training.normalise else (0 * file.mean, 1.0)
+        mean, scale = (vectors.mean, vectors.scale) if settings.training.normalise else (0 * file.mean, 1.0)
         at = {name: partly(name) for name in names} if partly is not None else {}
         device = _device(settings.training.device, one_of)
         of = _data(file, mean, scale, device)
+        wished = {name: (member.l0, member.l0_rows) for name, member in settings.members.items()}
+        counted = matchings(wished, _steers(settings), file, mean, scale)
 
         def together(members: list[Trainee]) -> list[NotFinite]:
             """Train and write some members that are at the same step; nothing holds them when it is over."""
             progress.update(members[0].step * len(members))
-            keeping = (
-                Keeping(partial(_keep, members, at, of), 60 * settings.training.checkpoint_minutes) if at else NEVER
-            )
+            every = 60 * settings.training.checkpoint_minutes
+            keeping = Keeping(partial(unfinished.keep, members, at, of), every) if at else NEVER
             batches = partial(_batches, settings, vectors, members[0].step)
             failed = _train(
                 members, batches, (mean, scale), settings.training, device, threads, progress.update, keeping
@@ -98,9 +104,9 @@ def run(
             return [failed[member.name] for member in members if member.name in failed]
 
         for first in range(0, len(names), size):
-            some = [_member(settings, name, file.d_act) for name in names[first : first + size]]
+            some = [_member(settings, name, file, counted.get(name)) for name in names[first : first + size]]
             for member in some:
-                _take_up(member, at, of)
+                unfinished.take_up(member, at, of)
             for step in sorted({member.step for member in some}):
                 failures += together([member for member in some if member.step == step])
             del some
@@ -108,15 +114,15 @@ def run(
         raise failures[0]
 
 
-def _check_codes(settings: DictionariesSlice, file: ActivationsFile) -> None:
-    n_feat = round(settings.ratio * file.d_act)
+def _check_codes(settings: DictionariesSlice, file: SiteVectors) -> None:
+    n_feat = round(settings.ratio * file.d_in)
     for member in settings.members.values():
         if member.strength in methods.COUNTING and member.value > n_feat:
             cell = f"{settings.architecture}_r{settings.ratio:g} of {settings.site}"
             raise BadInput(f"grid.{member.strength}", f"{member.value:g}", f"at most {n_feat}, the features of {cell}")
 
 
-def _trained_on(settings: DictionariesSlice, file: ActivationsFile) -> Vectors:
+def _trained_on(settings: DictionariesSlice, file: SiteVectors) -> Vectors:
     """The vectors, and a line on stderr where a limit leaves some out."""
     vectors = trained_on(file, settings.training.norm_limit)
     if told := vectors.left_out:
@@ -148,7 +154,7 @@ def _properties(index: int) -> Any:
 def _train(
     members: list[Trainee],
     batches: Callable[[Callable[[Tensor], Tensor]], Iterator[Tensor]],
-    normal: tuple[Tensor, float],
+    normal: tuple[Tensor, Scale],
     settings: Training,
     device: torch.device,
     threads: int,
@@ -163,35 +169,18 @@ def _train(
     return gpu.train(members, there, device, settings.gpu_precision, advance, keeping)
 
 
-def _data(file: ActivationsFile, mean: Tensor, scale: float, device: torch.device) -> str:
+def _data(file: SiteVectors, mean: Tensor, scale: Scale, device: torch.device) -> str:
     """What tells the vectors of a file, and who computes, from others: what is in training goes on with the same alone.
 
     The device is in no key, and the stamp names the one that training ends on.
     """
     digest = hashlib.sha256(mean.double().numpy().tobytes())
-    digest.update(f"{scale!r} {file.mean_norm!r} {file.split('train').n_rows}".encode())
+    said = scale.tolist() if isinstance(scale, Tensor) else scale
+    norms = " ".join(repr(each.mean_norm) for each in file.files)
+    digest.update(f"{said!r} {norms} {file.split('train').n_rows}".encode())
     if device.type != "cpu":
         digest.update(str(_properties(device.index).name).encode())
     return digest.hexdigest()
-
-
-def _take_up(member: Trainee, at: dict[str, Path], of: str) -> None:
-    """Where it was broken off, if that is kept."""
-    before = unfinished.load(at[member.name], of) if member.name in at else None
-    if before is not None:
-        try:
-            member.take_up(*before)
-        except BadInput as error:
-            print(f"{at[member.name]}: {error}; this training begins anew", file=sys.stderr)
-
-
-def _keep(members: list[Trainee], at: dict[str, Path], of: str) -> None:
-    """Where that cannot be, on a full disk say, training goes on: it would cost more to end it for this."""
-    for member in members:
-        try:
-            unfinished.save(at[member.name], *member.kept(), of)
-        except (BadInput, OSError, SafetensorError) as error:
-            print(f"{at[member.name]}: not kept ({error}); training goes on", file=sys.stderr)
 
 
 def _batches(
@@ -213,11 +202,11 @@ def _steps(settings: DictionariesSlice) -> int:
     return steps_of(settings.training.steps, settings.control)
 
 
-def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
-    own, training = settings.members[name], settings.training
-    n_feat = round(settings.ratio * d_act)
+def _member(settings: DictionariesSlice, name: str, file: SiteVectors, matching: Matching | None) -> Trainee:
+    own, training, d_in = settings.members[name], settings.training, file.d_in
+    n_feat = round(settings.ratio * d_in)
     if n_feat < 1:
-        raise BadInput("grid.ratios", f"{settings.ratio:g}", f"at least {1 / d_act:g}: one feature for d_act {d_act}")
+        raise BadInput("grid.ratios", f"{settings.ratio:g}", f"at least {1 / d_in:g}: one feature for d_act {d_in}")
     steps = _steps(settings)
     schedule = Schedule(
         steps=steps,
@@ -225,19 +214,19 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
         warmup=round(training.warmup_share * steps),
         decay=round(training.decay_share * steps),
         l1_warmup=round(settings.penalty_warmup * steps),
-        annealing=_annealing(settings, min(d_act, n_feat), steps),
+        annealing=_annealing(settings, min(d_in, n_feat), steps),
     )
     return Trainee(
         name,
-        controlled(build(settings.architecture, settings.own.model_dump(mode="json")), settings.control),
-        (n_feat, d_act),
-        penalty_of(own),
+        controlled(build(settings.architecture, settings.own.model_dump(mode="json"), file.cut.d_in), settings.control),
+        (n_feat, len(file.mean)),
+        penalty_of(own, _steers(settings), d_in),
         own.seed,
         schedule,
         optimisers.build(training.optimiser, training.model_dump(mode="json")),
         training.log_steps,
         getattr(settings.own, "initial_density", None),
-        Choices(clip_norm=training.clip_norm, stopping=_stopping(training.early_stop, schedule)),
+        replace(_choices(settings, schedule), matching=matching),
     )
 
 
@@ -247,17 +236,28 @@ def _annealing(settings: DictionariesSlice, first: int, steps: int) -> Annealing
     return Annealing(first, annealed) if annealed else None
 
 
-def _stopping(wanted: EarlyStop | None, schedule: Schedule) -> Stopping | None:
-    """When all that is warmed up or annealed is where it stays, windows count."""
-    if wanted is None:
-        return None
-    annealed = schedule.annealing.steps if schedule.annealing else 0
-    return Stopping(wanted.window, wanted.gain, begins=max(schedule.warmup, schedule.l1_warmup, annealed))
+def _choices(settings: DictionariesSlice, schedule: Schedule) -> Choices:
+    """Windows of early stop count when all that is warmed up, annealed or resampled is over."""
+    training, wanted = settings.training, getattr(settings.own, "resample", None)
+    resampling, stopping = None, None
+    if wanted is not None:
+        resampling = Resampling(wanted.every, wanted.dead_after, round(wanted.until_share * training.steps))
+    if training.early_stop is not None:
+        others = schedule.annealing.steps if schedule.annealing else 0, resampling.until if resampling else 0
+        begins = max(schedule.warmup, schedule.l1_warmup, *others)
+        stopping = Stopping(training.early_stop.window, training.early_stop.gain, begins)
+    return Choices(training.clip_norm, stopping, resampling)
 
 
-def penalty_of(member: Member) -> Penalty:
-    """The L1 weight, the k or the wished L0 of a member."""
-    return Penalty(l1=member.l1 or 0.0, k=member.k or 0, l0=float(member.l0 or 0.0))
+def _steers(settings: DictionariesSlice) -> methods.Strength:
+    return methods.of(settings.architecture).varies_in
+
+
+def penalty_of(member: Member, steers: methods.Strength, d_in: int) -> Penalty:
+    """What a member begins with: its L1 weight, its k, or what its wished L0 takes."""
+    if member.l0 is not None:
+        return first_penalty(steers, float(member.l0), d_in)
+    return Penalty(l1=member.l1 or 0.0, k=member.k or 0)
 
 
 def _told(settings: DictionariesSlice) -> dict[str, Any]:
@@ -271,15 +271,11 @@ def _told(settings: DictionariesSlice) -> dict[str, Any]:
 
 
 def _write(
-    settings: DictionariesSlice,
-    member: Trainee,
-    mean: Tensor,
-    scale: float,
-    output: Path,
-    left_out: dict[str, float] | None,
+    settings: DictionariesSlice, member: Trainee, mean: Tensor, scale: Any, output: Path, left_out: dict | None
 ) -> None:
     own = settings.members[member.name]
-    dictionary = member.architecture.fold(member.parameters, member.state, mean, scale, penalty_of(own))
+    matched = member.settle()
+    dictionary = member.architecture.fold(member.parameters, member.state, mean, scale, member.penalty)
     made_by = {
         "site": settings.site,
         "architecture": settings.architecture,
@@ -287,10 +283,11 @@ def _write(
         **({} if settings.control is None else {"control": settings.control}),
         "l1": own.l1,
         "k": own.k,
-        **({} if own.l0 is None else {"l0_target": own.l0}),
+        **({} if own.l0 is None else {"l0_target": own.l0, **came_out(_steers(settings), member.penalty)}),
         "seed": own.seed,
         "lr": settings.own.lr,
         "training": _told(settings),
+        **matched,
         **({} if left_out is None else {"left_out": left_out}),
         **({} if settings.training.early_stop is None else {"steps_taken": member.step}),
     }

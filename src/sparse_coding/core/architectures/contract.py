@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sparse_coding.core.dictionary import Dictionary, keep_largest
+from sparse_coding.errors import BadInput
 
 Parameters = dict[str, Tensor]
 State = dict[str, Tensor]
@@ -133,6 +134,8 @@ class Form:
 class Architecture:
     """A kind of sparse autoencoder, on activations z that are centred and scaled to unit mean norm.
 
+    Of a pair of places z is both, side by side, each with a mean and a scale of its own.
+
     `form`: where the fast steps may train it, and then they move its parameters as `loss` and `after` have it; None:
     `loss` is differentiated. `parameters` are what the optimiser moves, `state` what it does not: lengths, running
     numbers, counts. Both are in what is kept of a member in training.
@@ -177,10 +180,23 @@ class Architecture:
     def after(self, parameters: Parameters, state: State, terms: Terms) -> None:
         """After each of these steps: projection, running numbers, revival."""
 
+    def settle(self, parameters: Parameters, state: State, rows: Float[Tensor, "row d_act"], penalty: Penalty) -> None:
+        """After the last step of a member with a wished L0: set what is not trained so that `rows` have it."""
+
+    def revive(self, parameters: Parameters, state: State, dead: Tensor, z: Float[Tensor, "dead d_act"]) -> list[str]:
+        """Let dead features [dead] begin anew, each by a vector; the names of the parameters whose rows are others now.
+
+        Raises BadInput for a kind that there is no rule for.
+        """
+        raise BadInput(f"resample of {type(self).__name__}", "a kind without a rule for it", "another kind, or null")
+
     def fold(
         self, parameters: Parameters, state: State, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty
     ) -> Dictionary:
-        """The dictionary on raw activations x, where z = (x - mean) / scale."""
+        """The dictionary on raw activations x, where z = (x - mean) / scale.
+
+        Of a pair of places `scale` is a number a dimension, as `mean` is: core.architectures.transcoder.
+        """
         raise NotImplementedError
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from sparse_coding.core.architectures import reviving
 from sparse_coding.core.architectures.contract import (
     Architecture,
     Parameters,
@@ -64,6 +65,15 @@ class Gated(Architecture):
     def after(self, parameters: Parameters, state: State, terms: Terms) -> None:
         """Rows of the decoder are made unit."""
         parameters["decoder"].div_(parameters["decoder"].norm(dim=1, keepdim=True))
+
+    def revive(self, parameters: Parameters, state: State, dead: Tensor, z: Float[Tensor, "dead d_act"]) -> list[str]:
+        """Rows as of untied; both biases and the scale are 0 again."""
+        x = z.to(parameters["encoder"].device) - parameters["decoder_bias"]
+        reviving.set_encoder(parameters["encoder"], dead, x)
+        reviving.set_rows(parameters, ("decoder",), dead, reviving.directions(x))
+        numbers = ("gate_bias", "log_scale", "magnitude_bias")
+        reviving.set_rows(parameters, numbers, dead, 0.0)
+        return ["encoder", "decoder", *numbers]
 
     def fold(
         self, parameters: Parameters, state: State, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from sparse_coding.core.architectures import reviving
 from sparse_coding.core.architectures.contract import Architecture, Form, Parameters, Penalty, State, Terms
 from sparse_coding.core.products import linear
 
@@ -59,3 +60,17 @@ class Licensed(Architecture):
         rows.div_(norms)
         if self.form.lengths:
             state[self.form.lengths].copy_(norms.squeeze(1))
+
+    def revive(self, parameters: Parameters, state: State, dead: Tensor, z: Float[Tensor, "dead d_act"]) -> list[str]:
+        """By the form. A matrix that decodes too has no short rows: there the bias leaves a vector as small a code."""
+        form = self.form
+        x = z.to(parameters[form.bias].device)
+        x = x - parameters[form.centre] if form.centre else x
+        bias = (reviving.SMALL - 1) * x.norm(dim=1) if form.tied else 0.0
+        if not form.tied:
+            reviving.set_encoder(parameters[form.encoder], dead, x)
+        reviving.set_rows(parameters, (form.decoder,), dead, reviving.directions(x))
+        reviving.set_rows(parameters, (form.bias,), dead, bias)
+        if form.lengths:
+            state[form.lengths][dead] = 1.0
+        return list(dict.fromkeys((form.encoder, form.bias, form.decoder)))

@@ -1,6 +1,7 @@
 """One dictionary in training, and the schedule that it follows."""
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparse_coding.core.architectures.contract import Architecture, Form, Parameters, Penalty
+from sparse_coding.core.architectures.contract import Architecture, Form, Parameters, Penalty, State
 from sparse_coding.core.finder import Screen
 from sparse_coding.core.training.annealing import Annealing
 from sparse_coding.core.training.choices import NONE, Choices
 from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.optimisers.contract import Optimiser
+from sparse_coding.core.training.resampling import QUIET, resample
 from sparse_coding.core.training.steps import dense, general, sparse
 from sparse_coding.core.training.steps.seen import Seen
 from sparse_coding.core.training.steps.workspace import Workspaces
@@ -74,10 +76,12 @@ class Trainee:
         choices: Choices = NONE,
     ) -> None:
         """shape: (n_feat, d_act); initial_density: see `begin`, None for biases of 0."""
-        self.choices = choices
+        self.choices, self.seed = choices, seed
         self.name, self.architecture, self.penalty, self.schedule = name, architecture, penalty, schedule
         self.parameters = architecture.init(*shape, torch.Generator().manual_seed(seed))
         self.state = architecture.state(self.parameters)
+        if choices.resampling:
+            self.state[QUIET] = torch.zeros(shape[0], dtype=torch.int64)
         _check_licence(architecture, self.parameters)
         self.optimiser = optimiser(self.parameters)
         self.screen = Screen.fastest()
@@ -95,7 +99,7 @@ class Trainee:
         workspaces = workspaces or Workspaces()
         for batch in batches:
             if self.is_due():
-                self.between()
+                self.between(batch)
             if self.is_done():
                 return
             if self.step == 0:
@@ -105,16 +109,50 @@ class Trainee:
             if seen is not None and (self.is_logged() or not math.isfinite(seen.mse)):
                 self.note(seen, penalty, rate)
             self.step += 1
+            self.match(self.parameters, self.state)
+
+    def match(self, parameters: Parameters, state: State) -> bool:
+        """After a step: see that its L0 comes to the wished one. Whether the penalty is another one now."""
+        own = self.choices.matching
+        if own is None or not own.is_due(self.step, self.schedule.l1_warmup, self.schedule.steps):
+            return False
+        self.penalty = own.moved(self.penalty, own.counted(self.architecture, parameters, state, self.penalty))
+        return True
+
+    def settle(self) -> dict[str, Any]:
+        """After the last step: with a wished L0, set what can be set for it. What files tell of it.
+
+        A wish that was missed is said on stderr.
+        """
+        own = self.choices.matching
+        if own is None:
+            return {}
+        self.architecture.settle(self.parameters, self.state, own.rows, self.penalty)
+        counted = own.counted(self.architecture, self.parameters, self.state, self.penalty)
+        if missed := own.missed(counted):
+            print(f"warning: {self.name}: {missed}", file=sys.stderr)
+        return {"matched": own.told(self.penalty, counted)}
 
     def is_due(self) -> bool:
         """Whether something is to be done before the next step: `between` does it."""
+        resampling = self.choices.resampling
+        return self._ends_early() or (resampling is not None and resampling.is_at(self.step))
+
+    def between(self, batch: Tensor) -> None:
+        """End early: the decay begins with the next step. Let dead features begin anew. The log says either."""
+        if self._ends_early():
+            self.schedule = replace(self.schedule, steps=self.step + self.schedule.decay)
+            self.log.append({"step": self.step, "ends": self.schedule.steps})
+        resampling = self.choices.resampling
+        if resampling is not None and resampling.is_at(self.step):
+            tensors = self.parameters, self.state, self.optimiser.moments.values()
+            dead, at = resampling.dead(self.state), (self.seed, self.step)
+            if n := resample(self.architecture, tensors, dead, batch, self.penalty_now(), at):
+                self.log.append({"step": self.step, "resampled": n})
+
+    def _ends_early(self) -> bool:
         stopping, decay_begins = self.choices.stopping, self.schedule.steps - self.schedule.decay
         return stopping is not None and self.step < decay_begins and stopping.is_over(self.log, self.step)
-
-    def between(self) -> None:
-        """End early: the decay begins with the next step. The log says so."""
-        self.schedule = replace(self.schedule, steps=self.step + self.schedule.decay)
-        self.log.append({"step": self.step, "ends": self.schedule.steps})
 
     def is_done(self) -> bool:
         """Whether all steps of its schedule are done."""
@@ -172,6 +210,8 @@ class Trainee:
             "rests": self.screen.rests,
             "steps": self.schedule.steps,
         }
+        if self.choices.matching is not None:
+            numbers |= {"l1": self.penalty.l1, "l0": self.penalty.l0}
         return tensors, {**numbers, "log": self.log}
 
     def take_up(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
@@ -186,6 +226,8 @@ class Trainee:
         self.step, self.density, self.optimiser.count = numbers["step"], numbers["density"], numbers["count"]
         self.screen.rests, self.log = numbers["rests"], list(numbers["log"])
         self.schedule = replace(self.schedule, steps=numbers["steps"])
+        if self.choices.matching is not None:
+            self.penalty = replace(self.penalty, l1=numbers["l1"], l0=numbers["l0"])
 
     def move_to(self, device: torch.device) -> None:
         """All that it is made of."""

@@ -8,9 +8,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from sparse_coding.methods import Strength
 from sparse_coding.settings.params.baselines import Baselines
+from sparse_coding.settings.params.choices import Own
 from sparse_coding.settings.params.dataset import Dataset
-from sparse_coding.settings.params.dictionaries import Dictionaries, Own, Training, own_section
+from sparse_coding.settings.params.dictionaries import Dictionaries, own_section
 from sparse_coding.settings.params.interpretation import (
     MOST_FAILED,
     SET_HERE,
@@ -46,6 +48,7 @@ from sparse_coding.settings.params.section import (
     setting,
 )
 from sparse_coding.settings.params.toy import Toy
+from sparse_coding.settings.params.training import Training
 from sparse_coding.settings.params.transformer import Transformer
 from sparse_coding.variants import FITTED, Variant, in_order
 
@@ -94,6 +97,7 @@ class Only(Section):
     sites: tuple[str, ...] | None = None
     architectures: tuple[Architecture, ...] | None = None
     ratios: tuple[Positive, ...] | None = None
+    strengths: tuple[Strength, ...] | None = None
     controls: tuple[Control, ...] | None = None  # [] for none of them: what they control is there in any case
 
 
@@ -102,7 +106,8 @@ class Grid(Section):
 
     sites: tuple[str, ...] = setting(
         ("layer2_residual", "layer4_residual"),
-        "Places in the model, layers from 0: `layerN_residual`, `_mlp`, `_mlpout` or `_attn`.",
+        "Places in the model, layers from 0: `layerN_residual`, `_mlp`, `_mlpout`, `_attn` or `_mlpin`; a pair: "
+        "`layerN_mlpin_to_mlpout`.",
     )
     architectures: tuple[Architecture, ...] = setting(
         ("tied", "untied", "topk"),
@@ -120,9 +125,11 @@ class Grid(Section):
         (4, 8, 16, 32), "Codes kept for each vector, or on average (kinds of TopK).", unit="codes / vector"
     )
     l0: tuple[Positive, ...] = setting(
-        (8, 16, 32),
-        "Codes wished for each vector, on average, on which training settles (JumpReLU).",
+        (),
+        "Codes wished for each held-out vector, on average: members of every architecture, beside those of its own "
+        "list; JumpReLU has this list alone.",
         unit="codes / vector",
+        source="docs/decisions.md: a wished L0",
     )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = setting((0,), "Seeds of the initial weights.")
     controls: tuple[Control, ...] = setting(
@@ -133,7 +140,9 @@ class Grid(Section):
         source="arXiv:2602.14111",
     )
     only: tuple[Only, ...] = setting(
-        (), "Parts of the product to train; empty means all of it. A part that matches nothing is refused."
+        (),
+        "Parts of the product to train; empty means all of it. A part that matches nothing is refused. `strengths` are "
+        "the lists that members come from: `l1`, `k`, `l0`.",
     )
 
     _lists = field_validator("sites", "architectures", "ratios", "seeds")(filled_and_distinct)

@@ -18,6 +18,26 @@ class WithK(Section):
     )
 
 
+class Resample(Section):
+    """When dead features begin anew."""
+
+    every: Count = setting(..., "Steps between.", unit="steps")
+    dead_after: Count = setting(..., "A feature is dead that had no code in so many steps.", unit="steps")
+    until_share: Share = setting(
+        0.5, "First steps, in which it is done.", unit="share of steps", source="Bricken et al. 2023"
+    )
+
+
+class WithResample(Section):
+    """What a kind with an L1 penalty may read; those of TopK have `topk_aux` against dead features."""
+
+    resample: Resample | None = setting(
+        None,
+        "Dead features take directions of vectors with a large loss: `{every: 250, dead_after: 125}`; null: never.",
+        source="Bricken et al. 2023",
+    )
+
+
 class EarlyStop(Section):
     """When a training ends before its last step."""
 
@@ -52,3 +72,14 @@ class Chosen(Section):
         source="dictionary_learning, which has 10 for Qwen",
     )
     early_stop: EarlyStop | None = setting(None, "When a member ends before its last step; null: never.")
+
+
+class Own(Section):
+    """What one architecture reads, and no other."""
+
+    lr: Positive
+
+    @property
+    def penalty_warmup(self) -> float:
+        """Share of the steps in which the penalty is warmed up."""
+        return 0.0

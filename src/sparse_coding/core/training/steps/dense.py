@@ -15,6 +15,7 @@ from sparse_coding.core.architectures import running
 from sparse_coding.core.architectures.contract import Form, Parameters, Penalty, State
 from sparse_coding.core.products import linear
 from sparse_coding.core.training.optimisers.contract import Optimiser, Rates
+from sparse_coding.core.training.resampling import QUIET, hear
 from sparse_coding.core.training.steps import revived
 from sparse_coding.core.training.steps.seen import Seen
 from sparse_coding.core.training.steps.windows import Windows
@@ -57,6 +58,8 @@ def step(
     if windows and form.threshold:
         optimiser.move(form.threshold, windows.slopes, rates)
     running.after(form, state, codes)
+    if QUIET in state:
+        hear(state, (codes > 0).any(0))
     near, loss = windows.count / len(z) if windows else 0.0, revived.loss(errors, dead)
     return Seen(mse, l1_norm, positive / len(z), loss if form.prefixes or dead else None, near)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from sparse_coding.core.architectures.contract import Architecture, Penalty, State
 from sparse_coding.core.training.clipping import clipped
 from sparse_coding.core.training.optimisers.contract import Optimiser
+from sparse_coding.core.training.resampling import QUIET, hear
 from sparse_coding.errors import BadInput
 
 
@@ -49,4 +50,6 @@ def step(
     codes = terms.codes.detach()
     saw = torch.stack([terms.mse.detach(), codes.sum() / len(z), codes.sign().sum() / len(z), terms.loss.detach()])
     architecture.after(parameters, state, terms._replace(loss=saw[3], mse=saw[0], codes=codes))
+    if QUIET in state:
+        hear(state, (codes > 0).any(0))
     return saw

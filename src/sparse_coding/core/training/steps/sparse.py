@@ -15,6 +15,7 @@ from sparse_coding.core.architectures.contract import Form, Penalty, State
 from sparse_coding.core.finder import Screen
 from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.optimisers.contract import Rates
+from sparse_coding.core.training.resampling import QUIET, hear
 from sparse_coding.core.training.steps import revived
 from sparse_coding.core.training.steps.seen import Seen
 from sparse_coding.core.training.steps.workspace import Workspace
@@ -69,6 +70,8 @@ def step(
         seen = replace(seen, near=int(near.starts[-1]) / len(x))
     _move(form, adam, state, begun, by_feature, batch, d_x_hats, dead)
     _go_on(form, state, by_row, by_feature, len(x))
+    if QUIET in state:
+        hear(state, torch.from_numpy(np.diff(by_feature.starts) > 0))
     return seen
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from sparse_coding.core.architectures import running
 from sparse_coding.core.architectures.contract import Form, Revival, State
 from sparse_coding.core.training.optimisers.contract import Optimiser, Rates
+from sparse_coding.core.training.resampling import QUIET, hear
 from sparse_coding.core.training.steps.seen import Seen
 
 
@@ -77,6 +78,8 @@ def step(
     along = (d_decoder * decoder).sum(2, keepdim=True)
     _move_decoder(form, optimiser, state, torch.addcmul(d_decoder, along, decoder, value=-1), rates)
     running.after(form, state, codes)
+    if QUIET in state:
+        hear(state, (codes > 0).any(1))
     return saw
 
 
