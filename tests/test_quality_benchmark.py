@@ -145,8 +145,9 @@ def test_a_dictionary_that_is_not_what_the_library_has_is_not_measured(vectors):
 def test_every_training_is_a_line_and_is_trained_once(vectors, tmp_path, monkeypatch):
     """Killed in its second training and begun again: the lines of one that was left alone, but for the clock."""
     monkeypatch.setattr(program.vectors, "load", lambda: vectors)
-    monkeypatch.setattr(program, "trained", lambda one, source: runs.trained(one, source, steps=25))
+    monkeypatch.setattr(program, "trained", lambda one, source, steps=0: runs.trained(one, source, steps=25))
     monkeypatch.setattr(program, "line_of", partial(program.line_of, keep=tmp_path / "kept"))
+    monkeypatch.setattr(program, "WARM", {("ours", "topk")})
     monkeypatch.setattr(plan, "SEEDS", (0,))
     monkeypatch.setattr(plan, "CHOSEN_AT", 3.0)
     monkeypatch.setattr(plan, "L0S", (3.0,))

@@ -30,6 +30,7 @@ from sparse_coding.io import dictionaries as files
 PEERS = ROOT / "build" / "bench" / "bin" / "python"
 PATHS = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
 KEPT = vectors.FOLDER / "dictionaries"
+WARM_UP, WARM = 50, set[tuple[str, str]]()  # steps; kinds of trainers that have taken them in this process
 
 
 def first_of(entries: list[Entry], there: list[lines.Line]) -> Task | None:
@@ -44,6 +45,9 @@ def line_of(task: Task, source: vectors.Vectors, keep: Path | None = KEPT) -> li
     line = task.facts() | {"steps": STEPS, "batch": BATCH, "versions": versions()}
     line |= {"date": datetime.now(UTC).date().isoformat()}
     try:
+        if (task.trainer, task.kind) not in WARM:  # what is compiled at the first step is no cost of training
+            trained(learner(task, (RATIO * source.d_act, source.d_act)), source, WARM_UP)
+            WARM.add((task.trainer, task.kind))
         one = learner(task, (RATIO * source.d_act, source.d_act))
         clock = trained(one, source)
         line |= outcome(one, source)

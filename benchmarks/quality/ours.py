@@ -1,5 +1,6 @@
 """This project, through the interface that its own stage uses; needs the project's own environment."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from benchmarks.quality.contract import ABOUT, BATCH, EXACT, RATIO, STEPS, Grid,
 from benchmarks.quality.vectors import SITE
 from benchmarks.results import ROOT
 from sparse_coding import methods
+from sparse_coding.core.cut import Cut
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.settings import grid, params_file, slices
 from sparse_coding.settings.params import Params
@@ -27,15 +29,27 @@ KINDS = {
 }
 
 
+@dataclass(frozen=True)
+class Place:
+    """What a member asks of the vectors that it is to learn from."""
+
+    d_in: int
+    cut: Cut = field(default_factory=Cut)
+
+    @property
+    def mean(self) -> Tensor:
+        """Of normalised vectors."""
+        return torch.zeros(self.d_in)
+
+
 class Ours:
     """One member of a cell, as the stage makes it."""
 
     def __init__(self, task: Task, shape: tuple[int, int], **changes: Any) -> None:
         """changes: of the section `dictionaries`."""
         settings, name = settings_of(task, **changes)
-        self.member = dictionaries._member(settings, name, shape[1])
-        self.penalty = dictionaries.penalty_of(settings.members[name])
-        self.d_act = shape[1]
+        self.place: Any = Place(shape[1])
+        self.member = dictionaries._member(settings, name, self.place, None)
 
     def step(self, z: Tensor) -> None:
         """As the ensemble does it."""
@@ -44,7 +58,7 @@ class Ours:
     def dictionary(self) -> Dictionary:
         """Of z: nothing is folded in."""
         member = self.member
-        return member.architecture.fold(member.parameters, member.state, torch.zeros(self.d_act), 1.0, self.penalty)
+        return member.architecture.fold(member.parameters, member.state, self.place.mean, 1.0, member.penalty)
 
     def reconstruct(self, z: Tensor) -> Tensor:
         """The dictionary is its own class."""

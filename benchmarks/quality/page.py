@@ -15,7 +15,9 @@ own. The rate is the best of 0.002, 0.004, 0.01 and 0.02 at an L0 of 16 on seed 
 outwards while it gets better). FVU, loss recovered and dead features are on held-out text, means over seeds with the
 standard deviation of the FVU. Where no dictionary has the L0 of the column it is read between two that lie around it,
 linear in log L0; an empty cell: there were none. Each dictionary of another library was measured in our form, after
-its FVU had agreed with that by the library's own class. Processor seconds are of the steps alone."""
+its FVU had agreed with that by the library's own class. Processor seconds are of the steps alone, on a machine that
+others used too. In the picture L0 is that of the end: where a penalty makes it, training begins with many more codes,
+and so with a low FVU."""
 
 
 def number(spread: Row | None, digits: int) -> str:
@@ -97,6 +99,9 @@ def draw(curves: list[Row], path: str) -> None:
             _, seconds, fvu = zip(*curve["curve"], strict=True)
             axes.plot(seconds, fvu, dashes, color=colour, marker=marker, markersize=4, label=label, **hollow)
         axes.set(title=methods.of(name).label, xlabel="processor seconds", ylabel="FVU")
+        axes.set_ylim(top=min(axes.get_ylim()[1], 1.0))
+        for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            which("{x:.2g}")
         axes.grid(color="#e4e4e4")
         axes.legend(fontsize=7)
     figure.savefig(path, dpi=110)

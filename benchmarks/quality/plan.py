@@ -69,11 +69,8 @@ def _strengths(done: Done, seed: int) -> Iterator[Task]:
     rate = done.best_rate()
     if rate is None:
         return
-    if seed == SEEDS[0]:
-        yield from _around(done, rate, done.entry.grid.strengths, L0S, seed)
-        return
-    for line in done.of(rate, SEEDS[0]):
-        yield Task(done.entry.trainer, done.entry.kind, line["strength"], rate, seed)
+    taken = [line["strength"] for line in done.of(rate, SEEDS[0])]
+    yield from _around(done, rate, done.entry.grid.strengths if seed == SEEDS[0] else taken, L0S, seed)
 
 
 def _around(done: Done, rate: float, strengths: Iterable[float], l0s: Iterable[float], seed: int) -> Iterator[Task]:

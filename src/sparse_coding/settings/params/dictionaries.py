@@ -33,14 +33,14 @@ class Tied(WithL1, WithResample, _Weights):
 class Untied(WithL1, WithResample, _Weights):
     """An encoder and a decoder."""
 
-    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: default grid")
+    lr: Positive = setting(2e-2, "Peak learning rate of Adam.", source="docs/decisions.md: learning rates")
     learned_centre: bool = setting(True, "Learn a centre.", source="Bricken et al. 2023")
 
 
 class TopK(WithK, _Weights):
     """The k largest codes are kept."""
 
-    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: rates")
+    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: learning rates")
     learned_centre: bool = setting(True, "Learn a centre.", source="Bricken et al. 2023")
 
 
