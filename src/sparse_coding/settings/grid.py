@@ -26,6 +26,7 @@ class Member:
     l1: float | None = None
     k: int | None = None
     l0: float | None = None  # as wished
+    tokens: int | None = None  # a snapshot: the vectors seen until then
 
     @property
     def strength(self) -> methods.Strength:
@@ -54,9 +55,17 @@ class Cell:
         return f"{self.architecture}_r{self.ratio:g}{f'_{self.control}' if self.control else ''}"
 
     def member_name(self, member: Member) -> str:
-        """E.g. `tied_r4_l1-0.002_s0`, `topk_r4_k8_s0`, `jumprelu_r4_l0-16_s0`, `tied_r4_step0_l1-0.002_s0`."""
+        """E.g. `tied_r4_l1-0.002_s0`, `topk_r4_k8_s0`, `jumprelu_r4_l0-16_s0`, `tied_r4_step0_l1-0.002_s0`.
+
+        A snapshot: `tied_r4_l1-0.002_s0_t200000`.
+        """
         value = f"k{member.k}" if member.strength == "k" else f"{member.strength}-{member.value:g}"
-        return f"{self.name}_{value}_s{member.seed}"
+        return f"{self.name}_{value}_s{member.seed}{f'_t{member.tokens}' if member.tokens else ''}"
+
+    @property
+    def finals(self) -> tuple[Member, ...]:
+        """The members at the end of their trainings."""
+        return tuple(member for member in self.members if member.tokens is None)
 
     @property
     def member_names(self) -> list[str]:
@@ -71,16 +80,19 @@ def cells(params: Params, site: str) -> list[Cell]:
         return [] if twin is None else [replace(twin[0], site=site, members=(twin[1],))]
     grid = params.grid
     return [
-        Cell(site, architecture, ratio, _members(params, architecture), control)
+        Cell(site, architecture, ratio, _members(params, architecture, snapshots=control is None), control)
         for architecture, ratio, control in product(grid.architectures, grid.ratios, (None, *grid.controls))
         if methods.of(architecture).has_control(control) and _wanted(params, site, architecture, ratio, control)
     ]
 
 
-def _members(params: Params, architecture: Architecture) -> tuple[Member, ...]:
+def _members(params: Params, architecture: Architecture, snapshots: bool) -> tuple[Member, ...]:
+    """All of a cell: those at the end, then those on the way to each."""
     name, seeds = methods.of(architecture).strength, params.grid.seeds
     values: Any = strengths(params, architecture)
-    return tuple(Member(seed, **{str(name): value}) for value, seed in product(values, seeds))
+    finals = tuple(Member(seed, **{str(name): value}) for value, seed in product(values, seeds))
+    tokens = params.dictionaries.snapshots if snapshots else ()
+    return *finals, *(replace(member, tokens=count) for member, count in product(finals, tokens))
 
 
 def strengths(params: Params, architecture: Architecture) -> tuple[float, ...]:
@@ -180,7 +192,7 @@ def interpreted(params: Params, site: str) -> Interpreted:
 
 def scored(params: Params, cell: Cell) -> Cell:
     """A cell with the members that automatic interpretation scores: all, or the nearest to the named strength."""
-    wanted = params.autointerp.members
+    wanted, cell = params.autointerp.members, replace(cell, members=cell.finals)
     if not isinstance(wanted, Nearest):
         return cell
     nearest = min(_apart(member, wanted) for member in cell.members)

@@ -10,14 +10,14 @@ A long training is written now and then, and gone on with after a kill: the byte
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 from tqdm import tqdm
 
@@ -26,12 +26,9 @@ from sparse_coding.atomic import write_text
 from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.controls import controlled, steps_of, trains
-from sparse_coding.core.training import feed, gpu, optimisers, processor
-from sparse_coding.core.training.annealing import Annealing
-from sparse_coding.core.training.choices import Choices
+from sparse_coding.core.training import choices, feed, gpu, optimisers, processor
 from sparse_coding.core.training.keeping import NEVER, Keeping
-from sparse_coding.core.training.resampling import Resampling
-from sparse_coding.core.training.stopping import Stopping
+from sparse_coding.core.training.marks import Marks, by_training, step_of, stops
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, stream, unfinished
@@ -66,46 +63,78 @@ def run(
     trained, where grid.k or grid.l0 asks for more codes than there are features.
     """
     failures: list[NotFinite] = []
-    names, size = list(settings.members), settings.training.side_by_side
+    trainings, size = _trainings(settings), settings.training.side_by_side
     label = f"dictionaries {settings.site} {settings.architecture} r{settings.ratio:g} {settings.control or ''}".strip()
     with (
         open_activations(activations) as file,
-        tqdm(total=_steps(settings) * len(names), desc=label, unit="step") as progress,
+        tqdm(total=sum(marks.last for marks in trainings), desc=label, unit="step") as progress,
     ):
         _check_codes(settings, file)
-        vectors = _trained_on(settings, file)
-        mean, scale = (vectors.mean, vectors.mean_norm) if settings.training.normalise else (0 * file.mean, 1.0)
-        at = {name: partly(name) for name in names} if partly is not None else {}
+        vectors = trained_on(file, settings.training.norm_limit)
+        if vectors.left_out is not None:
+            print(f"dictionaries.norm_limit: {vectors.words()}", file=sys.stderr)
+        mean, scale = vectors.normal(settings.training.normalise)
+        at = {marks.name: partly(marks.name) for marks in trainings} if partly is not None else {}
         device = _device(settings.training.device, one_of)
         of = _data(file, mean, scale, device)
 
         def together(members: list[Trainee]) -> list[NotFinite]:
             """Train and write some members that are at the same step; nothing holds them when it is over."""
-            progress.update(members[0].step * len(members))
+            step, going = members[0].step, list(members)
+            progress.update(step * len(members))
             keeping = (
-                Keeping(partial(_keep, members, at, of), 60 * settings.training.checkpoint_minutes) if at else NEVER
+                Keeping(partial(unfinished.keep, going, at, of), 60 * settings.training.checkpoint_minutes)
+                if at
+                else NEVER
             )
-            batches = partial(_batches, settings, vectors, members[0].step)
-            failed = _train(
-                members, batches, (mean, scale), settings.training, device, threads, progress.update, keeping
-            )
-            for member in members:
-                if member.name not in failed:
-                    _write(settings, member, mean, scale, output, vectors.left_out)
-                    done(member.name)
-                if member.name in at:
-                    at[member.name].unlink(missing_ok=True)
+            drawn = _batches(settings, vectors, step, _ready(mean, scale, device))
+            failed: dict[str, NotFinite] = {}
+            for stop in stops([by_name[member.name] for member in members], step):
+                part, step = islice(drawn, stop - step), stop
+                failed |= _train(
+                    going, part, (mean, scale), settings.training, device, threads, progress.update, keeping
+                )
+                for member in going:
+                    for name in by_name[member.name].at(stop) if member.name not in failed else ():
+                        _write(settings, name, member, mean, scale, output, vectors.left_out)
+                        done(name)
+                _let_go(going, by_name, stop, failed, at)
             return [failed[member.name] for member in members if member.name in failed]
 
-        for first in range(0, len(names), size):
-            some = [_member(settings, name, file.d_act) for name in names[first : first + size]]
-            for member in some:
-                _take_up(member, at, of)
+        by_name = {marks.name: marks for marks in trainings}
+        for first in range(0, len(trainings), size):
+            some = [_begun(settings, marks, file.d_act, at, of) for marks in trainings[first : first + size]]
             for step in sorted({member.step for member in some}):
                 failures += together([member for member in some if member.step == step])
             del some
     if failures:
         raise failures[0]
+
+
+def _trainings(settings: DictionariesSlice) -> list[Marks]:
+    """What is asked for, by the training that it comes of."""
+    batch, steps = settings.training.batch, _steps(settings)
+    return by_training(
+        (replace(own, tokens=None), name, step_of(own.tokens, batch, steps)) for name, own in settings.members.items()
+    )
+
+
+def _let_go(
+    going: list[Trainee], by_name: dict[str, Marks], stop: int, failed: Collection[str], at: dict[str, Path]
+) -> None:
+    """Of those that have nothing more to give, after `stop` steps, nothing is kept."""
+    for member in list(going):
+        if member.name in failed or by_name[member.name].last <= stop:
+            going.remove(member)
+            if member.name in at:
+                at[member.name].unlink(missing_ok=True)
+
+
+def _begun(settings: DictionariesSlice, marks: Marks, d_act: int, at: dict[str, Path], of: str) -> Trainee:
+    """Where it was broken off, if that is kept, and nothing before that is asked for; else at its beginning."""
+    member = _member(settings, marks.name, d_act)
+    unfinished.take_up(member, at, of)
+    return member if member.step <= marks.first else _member(settings, marks.name, d_act)
 
 
 def _check_codes(settings: DictionariesSlice, file: ActivationsFile) -> None:
@@ -114,17 +143,6 @@ def _check_codes(settings: DictionariesSlice, file: ActivationsFile) -> None:
         if member.strength in methods.COUNTING and member.value > n_feat:
             cell = f"{settings.architecture}_r{settings.ratio:g} of {settings.site}"
             raise BadInput(f"grid.{member.strength}", f"{member.value:g}", f"at most {n_feat}, the features of {cell}")
-
-
-def _trained_on(settings: DictionariesSlice, file: ActivationsFile) -> Vectors:
-    """The vectors, and a line on stderr where a limit leaves some out."""
-    vectors = trained_on(file, settings.training.norm_limit)
-    if told := vectors.left_out:
-        of = file.split("train").n_rows
-        beside = f"; {told['held_out']} held-out ones, which are evaluated" if "held_out" in told else ""
-        limit = f"{settings.training.norm_limit:g} times the median norm, {told['longest']:.6g}"
-        print(f"dictionaries.norm_limit: {told['train']} of {of} vectors are above {limit}{beside}", file=sys.stderr)
-    return vectors
 
 
 def _device(wanted: str, one_of: Callable[[list[str]], int]) -> torch.device:
@@ -145,9 +163,14 @@ def _properties(index: int) -> Any:
     return torch.cuda.get_device_properties(index)
 
 
+def _ready(mean: Tensor, scale: float, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """What is made of each batch by the thread that draws it."""
+    return partial(feed.normalised, mean=mean, scale=scale) if device.type == "cpu" else feed.pinned
+
+
 def _train(
     members: list[Trainee],
-    batches: Callable[[Callable[[Tensor], Tensor]], Iterator[Tensor]],
+    batches: Iterator[Tensor],
     normal: tuple[Tensor, float],
     settings: Training,
     device: torch.device,
@@ -155,11 +178,12 @@ def _train(
     advance: Callable[[int], object],
     keeping: Keeping,
 ) -> dict[str, NotFinite]:
-    """On the processor, a member a thread; on a GPU all at once. batches: by what is made of each."""
+    """On the processor, a member a thread; on a GPU all at once. batches: by `_ready`."""
+    if not members:
+        return {}
     if device.type == "cpu":
-        ready = partial(feed.normalised, mean=normal[0], scale=normal[1])
-        return processor.train(members, batches(ready), threads, advance, keeping)
-    there = feed.ahead(batches(feed.pinned), *normal, device)
+        return processor.train(members, batches, threads, advance, keeping)
+    there = feed.ahead(batches, *normal, device)
     return gpu.train(members, there, device, settings.gpu_precision, advance, keeping)
 
 
@@ -173,25 +197,6 @@ def _data(file: ActivationsFile, mean: Tensor, scale: float, device: torch.devic
     if device.type != "cpu":
         digest.update(str(_properties(device.index).name).encode())
     return digest.hexdigest()
-
-
-def _take_up(member: Trainee, at: dict[str, Path], of: str) -> None:
-    """Where it was broken off, if that is kept."""
-    before = unfinished.load(at[member.name], of) if member.name in at else None
-    if before is not None:
-        try:
-            member.take_up(*before)
-        except BadInput as error:
-            print(f"{at[member.name]}: {error}; this training begins anew", file=sys.stderr)
-
-
-def _keep(members: list[Trainee], at: dict[str, Path], of: str) -> None:
-    """Where that cannot be, on a full disk say, training goes on: it would cost more to end it for this."""
-    for member in members:
-        try:
-            unfinished.save(at[member.name], *member.kept(), of)
-        except (BadInput, OSError, SafetensorError) as error:
-            print(f"{at[member.name]}: not kept ({error}); training goes on", file=sys.stderr)
 
 
 def _batches(
@@ -218,46 +223,28 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
     n_feat = round(settings.ratio * d_act)
     if n_feat < 1:
         raise BadInput("grid.ratios", f"{settings.ratio:g}", f"at least {1 / d_act:g}: one feature for d_act {d_act}")
-    steps = _steps(settings)
+    steps, own_settings = _steps(settings), settings.own.model_dump(mode="json")
     schedule = Schedule(
         steps=steps,
         lr=settings.own.lr,
         warmup=round(training.warmup_share * steps),
         decay=round(training.decay_share * steps),
         l1_warmup=round(settings.penalty_warmup * steps),
-        annealing=_annealing(settings, min(d_act, n_feat), steps),
+        annealing=choices.annealing(own_settings, min(d_act, n_feat), steps),
     )
+    common, begins = training.model_dump(mode="json"), max(schedule.warmup, schedule.l1_warmup, schedule.annealed)
     return Trainee(
         name,
-        controlled(build(settings.architecture, settings.own.model_dump(mode="json")), settings.control),
+        controlled(build(settings.architecture, own_settings), settings.control),
         (n_feat, d_act),
         penalty_of(own),
         own.seed,
         schedule,
-        optimisers.build(training.optimiser, training.model_dump(mode="json")),
+        optimisers.build(training.optimiser, common),
         training.log_steps,
         getattr(settings.own, "initial_density", None),
-        _choices(settings, schedule),
+        choices.build(common, own_settings, steps, begins),
     )
-
-
-def _annealing(settings: DictionariesSlice, first: int, steps: int) -> Annealing | None:
-    """From `first` codes on, for a kind that keeps k of them."""
-    annealed = round((getattr(settings.own, "k_anneal_share", None) or 0) * steps)
-    return Annealing(first, annealed) if annealed else None
-
-
-def _choices(settings: DictionariesSlice, schedule: Schedule) -> Choices:
-    """Windows of early stop count when all that is warmed up, annealed or resampled is over."""
-    training, wanted = settings.training, getattr(settings.own, "resample", None)
-    resampling, stopping = None, None
-    if wanted is not None:
-        resampling = Resampling(wanted.every, wanted.dead_after, round(wanted.until_share * training.steps))
-    if training.early_stop is not None:
-        others = schedule.annealing.steps if schedule.annealing else 0, resampling.until if resampling else 0
-        begins = max(schedule.warmup, schedule.l1_warmup, *others)
-        stopping = Stopping(training.early_stop.window, training.early_stop.gain, begins)
-    return Choices(training.clip_norm, stopping, resampling)
 
 
 def penalty_of(member: Member) -> Penalty:
@@ -277,13 +264,14 @@ def _told(settings: DictionariesSlice) -> dict[str, Any]:
 
 def _write(
     settings: DictionariesSlice,
+    name: str,
     member: Trainee,
     mean: Tensor,
     scale: float,
     output: Path,
     left_out: dict[str, float] | None,
 ) -> None:
-    own = settings.members[member.name]
+    own = settings.members[name]
     dictionary = member.architecture.fold(member.parameters, member.state, mean, scale, penalty_of(own))
     made_by = {
         "site": settings.site,
@@ -293,6 +281,7 @@ def _write(
         "l1": own.l1,
         "k": own.k,
         **({} if own.l0 is None else {"l0_target": own.l0}),
+        **({} if own.tokens is None else {"tokens": own.tokens}),
         "seed": own.seed,
         "lr": settings.own.lr,
         "training": _told(settings),
@@ -300,5 +289,5 @@ def _write(
         **({} if settings.training.early_stop is None else {"steps_taken": member.step}),
     }
     # The larger file first: where the disk is full, the older pair stays together.
-    dictionaries.save(output / f"{member.name}.safetensors", dictionary, made_by)
-    write_text(output / f"{member.name}.log.jsonl", "".join(json.dumps(line) + "\n" for line in member.log))
+    dictionaries.save(output / f"{name}.safetensors", dictionary, made_by)
+    write_text(output / f"{name}.log.jsonl", "".join(json.dumps(line) + "\n" for line in member.log))

@@ -53,6 +53,17 @@ class Vectors:
     mean_norm: float
     left_out: dict[str, float] | None = None
 
+    def normal(self, normalise: bool) -> tuple[Tensor, float]:
+        """The mean and the scale that these are normalised by; those that change nothing, where that is not wished."""
+        return (self.mean, self.mean_norm) if normalise else (0 * self.mean, 1.0)
+
+    def words(self) -> str:
+        """What is left out, in words, for the log."""
+        told = self.left_out or {"longest": float("inf"), "train": 0}
+        of = self.split.n_rows + int(told["train"])
+        beside = f"; {told['held_out']} held-out ones, which are evaluated" if "held_out" in told else ""
+        return f"{told['train']} of {of} vectors are longer than {told['longest']:.6g}{beside}"
+
 
 def trained_on(file: ActivationsFile, limit: float | None) -> Vectors:
     """Those of the split train that are at most `limit` times as long as their median; None: all.

@@ -5,7 +5,7 @@ A new architecture has a section here, and a field of its name in `Dictionaries`
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sparse_coding.settings.params.choices import Chosen, WithK, WithResample
 from sparse_coding.settings.params.section import (
@@ -18,6 +18,7 @@ from sparse_coding.settings.params.section import (
     Section,
     Share,
     WithL1,
+    distinct,
     setting,
 )
 
@@ -204,6 +205,22 @@ class Dictionaries(Training):
     topk_aux: TopKAux = setting(TopKAux(), "What only `topk_aux` reads.")
     gated: Gated = setting(Gated(), "What only `gated` reads.")
     matryoshka: Matryoshka = setting(Matryoshka(), "What only `matryoshka` reads.")
+
+    snapshots: tuple[Count, ...] = setting(
+        (),
+        "Each dictionary also as it is after so many vectors, rounded up to a batch, in a file of its own beside it "
+        "(`..._t200000`): evaluated, and in no figure. What is asked for later is trained again, with equal bytes.",
+        unit="vectors",
+    )
+
+    _each_once = field_validator("snapshots")(distinct)
+
+    @model_validator(mode="after")
+    def _snapshots_within(self) -> "Dictionaries":
+        most, last = self.steps * self.batch, max(self.snapshots, default=0)
+        if last > most:
+            raise ValueError(f"snapshots of at most steps * batch vectors, {most}: {last} is beyond the end")
+        return self
 
     def of(self, architecture: Architecture) -> Own:
         """The section of one architecture."""
