@@ -30,7 +30,7 @@ for site in PARAMS.grid.sites:
             ]
             for name, described in settings.members.items()
         },
-        inputs={"activations": activations_of(site)} | ({} if imported else {"tokens": TOKENS}),
+        inputs=declared.vectors_of(site) | ({} if imported else {"tokens": TOKENS}),
         each={name: {"dictionaries": dictionary_file(site, row)} for name, row in settings.members.items()},
         **({} if imported else declared.from_model(PARAMS)),
     )

@@ -12,6 +12,7 @@ class Planted:
 
     atoms: Tensor
     x: Tensor
+    codes: Tensor
 
 
 def plant(rows: int = 60_000, d_act: int = 64, n_feat: int = 256, active: int = 5, noise: float = 0.02) -> Planted:
@@ -20,4 +21,4 @@ def plant(rows: int = 60_000, d_act: int = 64, n_feat: int = 256, active: int = 
     on = torch.rand(rows, n_feat, generator=generator) < active / n_feat
     codes = on * torch.rand(rows, n_feat, generator=generator)
     x = codes @ atoms + noise * torch.randn(rows, d_act, generator=generator)
-    return Planted(atoms, x)
+    return Planted(atoms, x, codes)

@@ -16,6 +16,7 @@ from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.load import load_dictionary
 
 SITE = "layer2_residual"
+LOADED = ("threshold_refit", "matching_pursuit", "gain_refit")
 OLDER_LACKS_FINAL = [name for name in EVALUATION.names if name.startswith("final_")]
 # name, kind, ratio, L0
 MEMBERS = [
@@ -82,6 +83,26 @@ def test_the_nearest_l0_is_taken(
     assert found.gain.tolist() == [1] * 6
 
 
+def test_each_variant_that_was_measured(results: Path) -> None:
+    name, root = "tied_r4_l1-0.002_s0", results.parent
+    path = results / "dictionaries" / SITE / f"{name}.safetensors"
+    table = root / f"results/evaluation/{SITE}/table.parquet"
+    rows = tables.read(table, EVALUATION).to_pylist()
+    own = next(row for row in rows if row["name"] == name)
+    rows += [own | {"variant": variant, "l0": 3.0} for variant in ("threshold_refit", "matching_pursuit")]
+    tables.write(table, rows, EVALUATION)
+    parts = {"threshold": torch.tensor([0.5]), "gain": torch.full((6,), 2.0)}
+    fitted.save(results / f"evaluation/{SITE}/thresholds/{name}.safetensors", "threshold_refit", parts, path)
+    x = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    plain = load_dictionary(path, variant="plain", results=results)
+    cut, pursued, gains = (load_dictionary(path, variant=variant, results=results) for variant in LOADED)
+    codes = plain.encode(x)
+    torch.testing.assert_close(cut.encode(x), 2 * codes * (codes > 0.5))
+    torch.testing.assert_close(gains.encode(x), 4 * codes)
+    assert float((x - pursued.reconstruct(x)).norm()) < float((x - plain.reconstruct(x)).norm())
+    assert [each.variant for each in (plain, cut, pursued, gains)] == ["plain", *LOADED]
+
+
 def test_gain_refit_by_path_and_by_choice(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = results / "dictionaries" / SITE / "tied_r4_l1-0.002_s0.safetensors"
     x = torch.randn(5, 4)
@@ -119,6 +140,19 @@ def test_gain_refit_by_path_and_by_choice(results: Path, monkeypatch: pytest.Mon
         ),
         ({"site": SITE, "architecture": "tied"}, r"l0: found none; wanted a number: .* 9.0, 12.0, 20.0"),
         ({"site": SITE, "architecture": "pca", "l0": 8, "gain_refit": True}, "gain_refit: found none for pca_top8"),
+        (
+            {"site": SITE, "architecture": "tied", "l0": 9, "variant": "matching_pursuit"},
+            r"matching_pursuit: found none for tied_r4_l1-0.002_s0; wanted one that was measured of it "
+            r"\(plain, gain_refit\): evaluation.variants in params.yaml",
+        ),
+        (
+            {"path": "x.safetensors", "variant": "pursuit"},
+            "variant: found 'pursuit'; wanted one of gain_refit, thresho",
+        ),
+        (
+            {"path": "x.safetensors", "variant": "matching_pursuit", "gain_refit": True},
+            "gain_refit=True and variant='matching_pursuit'",
+        ),
         ({"site": SITE}, "architecture=None"),
         ({}, "site=None"),
         ({"path": "x.safetensors", "site": SITE}, "a path and a choice"),

@@ -94,7 +94,7 @@ def sha256(path: Path) -> str:
 
 
 def baselines_of(folder: Path) -> list[str]:
-    return grid.baseline_names(params_file.load(folder / "params.yaml").baselines)
+    return grid.baseline_names(params_file.load(folder / "params.yaml").baselines, SITE)
 
 
 def test_the_figure_is_a_picture_with_its_caption(made):

@@ -199,8 +199,9 @@ def _kind(made: Row) -> str | None:
 
 def _check_kind(path: Path, made: Row) -> None:
     """Raise BadInput where a file is of a kind that there is not."""
-    if (kind := _kind(made)) is not None:
-        methods.of(kind, path)
+    if (kind := _kind(made)) is not None and kind not in methods.BY_KIND:
+        known = f"one of {', '.join(methods.BY_KIND)}"
+        raise BadInput(path, f"a dictionary of kind {kind!r}, which this version does not know", known)
 
 
 def _is_measured(chosen: _Chosen, stamp: Stamp | None) -> bool:

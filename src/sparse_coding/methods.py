@@ -33,7 +33,8 @@ class Method:
     signed: a baseline that holds each direction as +d and -d, so that it has top-k variants. solved: one whose codes
     are found by non-negative least squares. reads: what its fit is told, {name: setting in the section `baselines`},
     and so all of them that its key sees. original: what of it the code of Cunningham et al. 2023 had otherwise.
-    bare: nothing but its matrices is trained, so that with a frozen decoder nothing would be.
+    pairs: one of a pair of places, from one to the other, and of no single place. skip: with a matrix of [d_in, d_out]
+    beside the codes. constant: a baseline without features.
     """
 
     kind: str
@@ -49,7 +50,9 @@ class Method:
     solved: bool = False
     reads: Mapping[str, str] = field(default_factory=dict)
     original: Literal["none", "all", "variants"] = "none"
-    bare: bool = False
+    pairs: bool = False
+    skip: bool = False
+    constant: bool = False
 
     @property
     def is_learned(self) -> bool:
@@ -58,13 +61,16 @@ class Method:
 
     def has_control(self, control: Control | None) -> bool:
         """Whether it has such a control; None: itself. One matrix is not frozen by halves."""
-        without: set[Control | None] = {"frozen_encoder"} if self.matrices == 1 else set()
-        return control not in without | ({"frozen_decoder"} if self.bare else set())
+        return self.matrices > 1 or control != "frozen_encoder"
 
     @property
     def varies_in(self) -> Strength:
         """What dictionaries of it differ in along a line of a figure: those of a baseline in the k of its variants."""
         return self.strength or "k"
+
+    def variant(self, k: object) -> str:
+        """What figures add to the name of a baseline with k codes for each vector."""
+        return f" of rank {k}" if self.pairs else f" top-{k}"
 
     @property
     def column(self) -> str:
@@ -81,7 +87,8 @@ class Optimiser:
     source: str
 
 
-# Learned ones have a hue of the palette of Okabe & Ito, "Color Universal Design" (2008); baselines are grey.
+# Learned ones have a hue of the palette of Okabe & Ito, "Color Universal Design" (2008), but for its yellow, which is
+# lost on white, and its black; more kinds than hues have dashes, and each a marker. Baselines are grey.
 _ROWS = (
     Method("tied", "tied", "l1", 1, "#0072B2", "o", "Cunningham et al. 2023"),
     Method("untied", "untied", "l1", 2, "#009E73", "s", "Bricken et al. 2023"),
@@ -90,7 +97,15 @@ _ROWS = (
     Method("batchtopk", "BatchTopK", "k", 2, "#56B4E9", "<", "Bussmann et al. 2024", vectors=3),
     Method("topk_aux", "TopK, aux-k", "k", 2, "#D55E00", ">", "Gao et al. 2024", (0, (5, 2))),
     Method("gated", "Gated", "l1", 2, "#E69F00", "p", "Rajamanoharan et al. 2024", vectors=3),
-    Method("matryoshka", "Matryoshka", "k", 2, "#F0E442", "8", "Bussmann et al. 2025", vectors=3),
+    Method("matryoshka", "Matryoshka", "k", 2, "#56B4E9", "8", "Bussmann et al. 2025", (0, (5, 2)), vectors=3),
+    Method("transcoder", "transcoder", "k", 2, "#0072B2", "H", "Dunefsky et al. 2024", pairs=True),
+    Method("skip_transcoder", "skip transcoder", "k", 2, "#D55E00", "P", "Paulo et al. 2025", pairs=True, skip=True),
+    Method("thresholding", "thresholding", "l1", 1, "#0072B2", "h", "Cunningham et al. 2023", (0, (5, 2)), vectors=3),
+    Method("reverse", "reverse", "l1", 1, "#009E73", "H", "Cunningham et al. 2023", (0, (5, 2)), vectors=3),
+    Method("positive", "positive", "l1", 1, "#CC79A7", "v", "Cunningham et al. 2023", (0, (5, 2))),
+    Method("lista", "LISTA", "l1", 2, "#E69F00", "D", "Gregor & LeCun 2010", (0, (5, 2))),
+    Method("semilinear", "semi-linear", "l1", 3, "#D55E00", "P", "Cunningham et al. 2023", (0, (5, 2, 1, 2))),
+    Method("rica", "RICA", "l1", 1, "#0072B2", "*", "Le et al. 2011", (0, (5, 2, 1, 2))),
     Method("pca", "PCA", None, 1, "#111111", "D", "Pearson 1901", (0, (5, 2)), signed=True, original="all"),
     Method(
         "ica", "ICA", None, 2, "#555555", "X", "Hyvärinen & Oja 2000", (0, (5, 2, 1, 2)), signed=True,
@@ -109,12 +124,19 @@ _ROWS = (
         "random", "random directions", None, 1, "#aaaaaa", "*", "Cunningham et al. 2023", signed=True,
         reads={"seed": "seed"}, original="all",
     ),
+    Method(
+        "linear_map", "linear map", None, 2, "#111111", "D", "Izenman 1975", (0, (5, 2)), signed=True,
+        reads={"ridge": "ridge"}, pairs=True,
+    ),
+    Method("mean", "mean", None, 1, "#777777", "x", "Dunefsky et al. 2024", pairs=True, constant=True),
 )  # fmt: skip
 OPTIMISERS = {row.name: row for row in (Optimiser("adam", 2, "Kingma & Ba 2015"),)}
 BY_KIND = {row.kind: row for row in _ROWS}
 LEARNED = tuple(row.kind for row in _ROWS if row.is_learned)
 BASELINES = tuple(row.kind for row in _ROWS if not row.is_learned)
-SIGNED = tuple(row.kind for row in _ROWS if row.signed)
+OF_PAIRS = tuple(row.kind for row in _ROWS if row.pairs and not row.is_learned)  # baselines
+OF_SITES = tuple(kind for kind in BASELINES if kind not in OF_PAIRS)
+SIGNED = tuple(kind for kind in OF_SITES if BY_KIND[kind].signed)
 
 
 def of(kind: str, place: object = "kind of dictionary") -> Method:

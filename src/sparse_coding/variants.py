@@ -1,6 +1,6 @@
 """The variants in which stage evaluation measures a dictionary, a row each: the same features with other codes.
 
-No torch. What makes one: core/variants/<name>.py.
+No torch. What makes one: core/variants/<name>.py; how figures draw it: figures/variant_looks.py.
 """
 
 from collections.abc import Iterable
@@ -18,8 +18,8 @@ class Variant:
     """One of them.
 
     of: the dictionaries that have it: all trained ones; those whose codes an L1 has shrunk; `chosen`, all trained ones
-    and baselines that keep k codes. folder: where its file lies in the folder of a site's evaluation; None where it
-    has none, as nothing is fitted.
+    and baselines that keep k codes. Those of a pair of places have no variants. folder: where its file lies in the
+    folder of a site's evaluation; None where it has none, as nothing is fitted.
     """
 
     name: str
@@ -29,6 +29,8 @@ class Variant:
     def is_of(self, kind: str, k: int | None) -> bool:
         """Whether dictionaries of a kind have it; k: of one that keeps so many codes. Raises BadInput as methods.of."""
         about = methods.of(kind)
+        if about.pairs:
+            return False
         if not about.is_learned:
             return self.of == "chosen" and k is not None
         return self.of != "shrunk" or about.strength == "l1"

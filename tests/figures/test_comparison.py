@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from sparse_coding import methods
-from sparse_coding.figures import comparison, crossings, curves, scorers, scores, style
+from sparse_coding.figures import comparison, crossings, curve_panels, curves, scorers, scores, style
 from sparse_coding.figures.curves import Curve
 from sparse_coding.figures.subject import Kept, Subject
 from sparse_coding.settings.params import Architecture, Baseline
@@ -49,6 +49,29 @@ def test_every_method_is_named(whole: tuple[Figure, str]) -> None:
         *("random directions", "shuffled null,\ntied r1, L1 0.002", "random-weights model,\ntied r4, L1 0.002"),
     ]
     assert ticks(whole[0], 3)[5:] == ["PCA top-8", "ICA top-8", "neuron basis top-8"]
+
+
+def test_each_variant_has_dashes_and_words_of_its_own() -> None:
+    table = tables.evaluation()
+    refits, others = table[table["variant"] == "gain_refit"], []
+    for variant in ("threshold_refit", "matching_pursuit"):
+        made = refits.assign(variant=variant, l0=refits["l0"] * 0.5, fvu=refits["fvu"] * 1.1)
+        made = made.assign(l0_low=0.49 * refits["l0"], l0_high=0.51 * refits["l0"])
+        others.append(made[made["kind"] != "topk"] if variant == "threshold_refit" else made)
+    lines = curves.curves(pd.concat([table, *others]))
+    assert [(line.label, line.variant) for line in lines if line.kind in ("untied", "topk")] == [
+        *(("untied r4", variant) for variant in ("plain", "gain_refit", "threshold_refit", "matching_pursuit")),
+        *(("TopK r4", variant) for variant in ("plain", "matching_pursuit")),
+    ]
+    assert {line.variant for line, measure in curves.shown(lines, "loss_recovered") if measure == "fvu"} == {"plain"}
+    figure, words = drawn(pd.concat([table, *others]), control=tables.control())
+    check(figure)
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend[-3:] == ["with gain refit (b)", "with threshold refit (b)", "with matching pursuit (b)"]
+    dashes = {str(curve_panels.line_format(line)["linestyle"]) for line in lines if line.kind == "untied"}
+    assert len(dashes) == 4
+    for start in ("Gain refit: one", "Threshold refit: the larger half", "Matching pursuit: codes are found"):
+        assert start in words
 
 
 def test_title_says_what_and_how_much(whole: tuple[Figure, str]) -> None:
@@ -176,7 +199,7 @@ def test_scores_follow_the_status() -> None:
             "status": ["ok", "ok", "pred_constant", "dead", "too_few", "truth_constant", "failed"],
             "balanced_accuracy": [0.6, 0.7, 0.5, 0.9, 0.9, 0.9, 0.9],  # only the status may decide
         }
-    ).assign(name="pca", kind="pca", condition="plain", ratio=None, l1=None, k=None, seed=0, wanted=9)
+    ).assign(name="pca", kind="pca", condition="plain", ratio=None, l1=None, k=None, seed=0, control=None, wanted=9)
     (row,) = scores.rows(table, None, tables.evaluation(), "balanced_accuracy", interval)
     assert list(row.values) == [0.6, 0.7, 0.5]
     assert row.mean == pytest.approx(0.6)

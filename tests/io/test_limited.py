@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sparse_coding.errors import BadInput
 from sparse_coding.io import stream
-from sparse_coding.io.activations import ActivationsWriter, Header, open_activations
+from sparse_coding.io.activations import ActivationsWriter, Header, open_site
 from sparse_coding.io.activations.limited import Some, trained_on
 
 ROWS, D_ACT = 3000, 6
@@ -41,10 +41,10 @@ def with_sinks(rows: int = ROWS, seed: int = 0, times: float = 300.0) -> tuple[t
 def test_a_file_with_sinks_gives_the_stream_mean_and_scale_of_one_without_them(tmp_path, dtype):
     vectors, are = with_sinks()
     held_out, beyond = with_sinks(500, seed=1)
-    with open_activations(write(tmp_path / "without.h5", vectors[~are], dtype=dtype)) as file:
+    with open_site(write(tmp_path / "without.h5", vectors[~are], dtype=dtype)) as file:
         wanted = trained_on(file, None)
         batches = list(islice(drawn(wanted.split), 200))
-    with open_activations(write(tmp_path / "with.h5", vectors, held_out, dtype)) as file:
+    with open_site(write(tmp_path / "with.h5", vectors, held_out, dtype)) as file:
         found = trained_on(file, 10.0)
         stored = file.split("train").read(0, ROWS).double()
         assert found.left_out == {
@@ -57,7 +57,7 @@ def test_a_file_with_sinks_gives_the_stream_mean_and_scale_of_one_without_them(t
             rest = list(islice(drawn(found.split, skip), 200 - skip))
             assert all(map(torch.equal, rest, batches[skip:]))
     torch.testing.assert_close(found.mean, wanted.mean)
-    assert found.mean_norm == pytest.approx(wanted.mean_norm)
+    assert found.scale == pytest.approx(wanted.scale)
 
 
 def drawn(split, skip=0):
@@ -66,10 +66,10 @@ def drawn(split, skip=0):
 
 def test_where_none_is_longer_nothing_is_other_than_without_a_limit(tmp_path):
     vectors, are = with_sinks()
-    with open_activations(write(tmp_path / "a.h5", vectors[~are])) as file:
+    with open_site(write(tmp_path / "a.h5", vectors[~are])) as file:
         found = trained_on(file, 1e6)
         assert found.split is file.split("train")
-        assert (found.mean_norm, found.left_out["train"]) == (file.mean_norm, 0)
+        assert (found.scale, found.left_out["train"]) == (file.scale, 0)
         assert torch.equal(found.mean, file.mean)
         assert trained_on(file, None).left_out is None
 
@@ -85,7 +85,7 @@ def test_some_rows_are_read_as_if_there_were_no_others(small, data):
     rows = np.array(sorted(data.draw(st.sets(st.integers(0, 199)))), dtype=np.int64)
     start = data.draw(st.integers(0, len(rows)))
     stop = data.draw(st.integers(start, len(rows)))
-    with open_activations(small) as file:
+    with open_site(small) as file:
         some, read = Some(file.split("train"), rows), torch.empty(stop - start, D_ACT)
         some.read_into(read, start, stop)
         assert torch.equal(read, file.split("train").read(0, 200)[rows[start:stop]])
@@ -96,5 +96,5 @@ def test_some_rows_are_read_as_if_there_were_no_others(small, data):
 def test_vectors_that_do_not_vary_without_the_long_ones_are_refused(tmp_path):
     vectors = torch.ones(300, D_ACT)
     vectors[::100] *= 50
-    with open_activations(write(tmp_path / "a.h5", vectors)) as file, pytest.raises(BadInput, match="do not vary"):
+    with open_site(write(tmp_path / "a.h5", vectors)) as file, pytest.raises(BadInput, match="do not vary"):
         trained_on(file, 10.0)

@@ -31,7 +31,7 @@ SETTINGS = '''class Mirror(WithL1, Own):
     pull: Positive = setting(0.1, "How strongly scales are held at 1.")
 
 
-class Training(Optimisation):
+class Dictionaries(Training):
 '''
 
 
@@ -50,7 +50,7 @@ def add_them(folder: Path) -> None:
     text(ROW, before, f"{ROWS}{before}")(folder)
     before = "    ica_rows: "
     text(OWN, before, f'    rounds: Count = setting(5, "Rounds of k-means.", unit="rounds")\n{before}')(folder)
-    text(SECTION, "class Training(Optimisation):\n", SETTINGS)(folder)
+    text(SECTION, "class Dictionaries(Training):\n", SETTINGS)(folder)
     before = "    jumprelu: JumpReLU = "
     text(SECTION, before, f'    mirror: Mirror = setting(Mirror(), "What only `mirror` reads.")\n{before}')(folder)
 

@@ -54,6 +54,15 @@ PARAMS: dict[str, Any] = {
     "baselines": {"topk": [4]},
 }
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "an unknown variant": (
+        {"evaluation": {"variants": ["pursuit"]}},
+        r"params\.yaml: evaluation\.variants\.0: found 'pursuit'; wanted 'gain_refit', 'threshold_refit' or 'matching_",
+    ),
+    "a variant without vectors to fit it on": (
+        {"evaluation": {"variants": ["matching_pursuit", "threshold_refit"], "gain_refit_rows": None}},
+        r"params\.yaml: evaluation\.gain_refit_rows: found null; wanted a number of vectors: threshold_refit of "
+        r"evaluation\.variants",
+    ),
     "an unknown key": (
         {"grid": {"ratio": [1]}},
         r"params\.yaml: grid\.ratio: found an unknown key \(value \[1\]\); wanted one of sites, architectures, ratios",

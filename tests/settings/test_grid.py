@@ -12,7 +12,7 @@ from sparse_coding.settings import grid, slices
 from sparse_coding.settings.params import Baselines, Grid, Params
 
 SITE, OTHER = "layer2_residual", "layer4_residual"
-ARCHITECTURES = methods.LEARNED
+ARCHITECTURES = tuple(kind for kind in methods.LEARNED if not methods.of(kind).pairs)
 # Settings as a person writes them: a few digits.
 NUMBERS = st.integers(1, 9999).map(lambda n: n / 10_000)
 
@@ -189,7 +189,9 @@ def test_imported_sites_have_no_control_and_are_not_harvested():
 
 def test_baselines_are_named_by_method_and_k():
     baselines = Baselines(methods=("pca", "nmf"), topk=(4, 8), topk_methods=("pca",))
-    assert grid.baseline_names(baselines) == ["pca", "nmf", "pca_top4", "pca_top8"]
+    assert grid.baseline_names(baselines, SITE) == ["pca", "nmf", "pca_top4", "pca_top8"]
+    names = ["linear_map", "mean", "linear_map_rank4", "linear_map_rank8"]
+    assert grid.baseline_names(baselines, "layer2_mlpin_to_mlpout") == names
 
 
 @given(lists(NUMBERS, most=6), NUMBERS)
@@ -230,7 +232,6 @@ def test_controls_change_no_name_of_others_and_each_is_one_member(values, contro
         for cell in grid.cells(a_grid(**values), SITE)
         for control in controls
         if not (control == "frozen_encoder" and methods.of(cell.architecture).matrices == 1)
-        and not (control == "frozen_decoder" and methods.of(cell.architecture).bare)
     }
     assert {cell.name for cell in grid.cells(a_grid(**values, controls=controls), SITE) if cell.control} == wanted
 

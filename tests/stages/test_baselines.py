@@ -45,7 +45,7 @@ def made(activations, tmp_path_factory):
 
 
 def test_there_is_a_file_for_each_name_and_no_other(made):
-    names = grid.baseline_names(Baselines(**SMALL))
+    names = grid.baseline_names(Baselines(**SMALL), SITE)
     assert sorted(file.name for file in made.iterdir()) == sorted(f"{name}.safetensors" for name in names)
 
 

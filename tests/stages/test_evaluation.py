@@ -11,7 +11,9 @@ import torch
 from torch.nn.functional import cross_entropy, kl_div
 from transformers import AutoModelForCausalLM
 
+from sparse_coding import variants
 from sparse_coding.core.metrics.gain_refit import gain_refit
+from sparse_coding.core.variants import build
 from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io import fitted, tables
 from sparse_coding.io import tokens as token_file
@@ -150,6 +152,36 @@ def test_gains_are_fitted_on_training_vectors_and_kept(world: World) -> None:
     error = (x - dictionary.reconstruct(x)).double().pow(2).sum() / (x - x.mean(0)).double().pow(2).sum()
     assert refitted["fvu"] == pytest.approx(float(error), rel=1e-6)
     assert not (world.folder / "results" / "gains" / "neuron_basis.safetensors").exists()
+
+
+def test_variants_are_measured_as_the_dictionaries_that_they_are(world: World, tmp_path: Path) -> None:
+    """Each by its own encoder, from its file, on all vectors; and each in the model."""
+    tied, topk = "tied_r2_l1-0.002_s0", "topk_r2_k4_s0"
+    asked = ("matching_pursuit", "threshold_refit", "gain_refit")
+    rows = world.run(tmp_path, [tied, topk, "neuron_basis"], variants=asked)
+    assert [(row["name"], row["variant"]) for row in rows] == [
+        *((tied, variant) for variant in ("plain", "gain_refit", "threshold_refit", "matching_pursuit")),
+        *((topk, variant) for variant in ("plain", "gain_refit", "matching_pursuit")),
+        ("neuron_basis", "plain"),
+    ]
+    assert {path.name for path in (tmp_path / "thresholds").glob("*")} == {f"{tied}.safetensors"}
+    x = held_out(world)
+    for row in rows[:-1]:
+        plain, found = dictionary_files.load(world.paths[row["name"]]), {}
+        if row["variant"] in variants.FITTED:
+            folder = tmp_path / variants.of(row["variant"]).folder
+            path = world.paths[row["name"]]
+            found = fitted.load(folder / f"{row['name']}.safetensors", row["variant"], path)
+        dictionary = plain if row["variant"] == "plain" else build(row["variant"]).dictionary(plain, found)
+        error = (x - dictionary.reconstruct(x)).double().pow(2).sum() / (x - x.mean(0)).double().pow(2).sum()
+        assert row["fvu"] == pytest.approx(float(error), rel=1e-5), row["variant"]
+        assert row["l0"] == pytest.approx(float((dictionary.encode(x) > 0).sum(1).double().mean()), rel=1e-4)
+        assert row["loss_recovered"] is not None
+    for name in (tied, topk):
+        own, pursued = find(rows, name), find(rows, name, "matching_pursuit")
+        assert pursued["fvu"] < own["fvu"]
+        assert pursued["l0"] <= own["l0"]
+    assert find(rows, tied, "threshold_refit")["l0"] == pytest.approx(0.5 * find(rows, tied)["l0"], rel=0.1)
 
 
 def test_the_refit_reads_runs_from_all_over_the_training_split(world: World) -> None:

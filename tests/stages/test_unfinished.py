@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 
 from sparse_coding.io import unfinished
-from sparse_coding.io.activations import ActivationsWriter, Header, open_activations
+from sparse_coding.io.activations import ActivationsWriter, Header, open_site
 from sparse_coding.settings.grid import Member
 from sparse_coding.settings.params import Dictionaries
 from sparse_coding.settings.slices import DictionariesSlice
@@ -170,8 +170,8 @@ def test_what_a_gpu_was_in_the_middle_of_the_processor_does_not_go_on_with(vecto
     monkeypatch.setattr(dictionaries, "_data", lambda file, mean, scale, device: of(file, mean, scale, GPU))
     with pytest.raises(Broken):
         train(vectors, tmp_path, settings("tied", 1), breaks_at=100)
-    with open_activations(vectors) as file:
-        assert _of(tmp_path / "partly" / "tied0") == of(file, file.mean, file.mean_norm, torch.device("cuda", 1))
+    with open_site(vectors) as file:
+        assert _of(tmp_path / "partly" / "tied0") == of(file, file.mean, file.scale, torch.device("cuda", 1))
     monkeypatch.undo()
     train(vectors, tmp_path, settings("tied", 1))
     train(vectors, tmp_path / "whole", settings("tied", 1, minutes=1e9))

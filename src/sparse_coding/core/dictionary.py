@@ -2,6 +2,7 @@
 
     codes = gain * activation((x - centre) @ encoder.T + bias)        non-negative, [..., n_feat]
     x_hat = codes @ decoder + (out_centre or centre)                  [..., d_out]
+    x_hat += (x - centre) @ skip        where there is a linear map beside the codes
 
 The rows of `decoder` have unit norm, so a code is the length of its atom in the reconstruction, in the units of
 the activations. A signed baseline such as PCA holds each direction twice, as +d and -d. What is put together may be
@@ -10,13 +11,15 @@ vectors of another place, of another width, around another centre.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sparse_coding.core import given
+from sparse_coding.core import dictionary_checks, given
+from sparse_coding.core.activations import ramp, unrolled
+from sparse_coding.core.dictionary_checks import BY_FEATURE, OPTIONAL, TENSORS, Activation
 from sparse_coding.core.given import Indices, Vectors
 from sparse_coding.core.products import is_plain, linear
 from sparse_coding.core.provenance import Provenance
@@ -24,10 +27,6 @@ from sparse_coding.core.pursuit import matching_pursuit
 from sparse_coding.errors import BadInput
 
 SPARSE = 0.2  # share of features that TopK may keep for a screen to pay
-
-Activation = Literal["relu", "topk", "nnls", "jumprelu"]
-TENSORS = ("encoder", "bias", "decoder", "centre", "gain")
-OPTIONAL = ("threshold", "out_centre")
 
 # The codes [row, chosen] of some features of rows [row, d_in], where the k largest of all are kept; None: not so.
 # Arguments: rows, encoder, bias, k, features. core.finder has a fast one.
@@ -40,18 +39,21 @@ class Dictionary(Provenance):
 
     encoder: [n_feat, d_in]; bias: [n_feat]; decoder: [n_feat, d_out], unit rows; centre: [d_in]; gain: [n_feat].
     activation: "relu"; "topk", the `k` largest of the ReLU; "jumprelu", what is above `threshold` [n_feat], at least 0;
+    "ramp", the same without a jump (core.activations); "lista", `iterations` layers with a `momentum` (there too);
     "nnls", non-negative least squares against the decoder in `iterations` steps, for which encoder and bias count for
-    nothing. out_centre: [d_out], where vectors that are put together are around another centre. pursuit: codes are
-    found by matching pursuit against the decoder (core.pursuit), in as many steps as `activation` finds codes in the
-    vector, so that encoder, bias and threshold say how many codes there are and not which. The rest (`name`, `site`,
-    `l0`, ...) is what core.provenance says, and enters no number.
+    nothing. out_centre: [d_out], where vectors that are put together are around another centre. skip: [d_in, d_out],
+    what is put together beside the codes: `reconstruct` has it, and `decode`, which sees codes alone, has not. hidden,
+    hidden_bias: [n_hidden, d_in] and [n_hidden], of "relu", where the encoder, then [n_feat, n_hidden], reads what a
+    ReLU layer makes of x - centre. pursuit: codes are found by matching pursuit against the decoder (core.pursuit), in
+    as many steps as `activation` finds codes in the vector, so that encoder, bias and threshold say how many codes
+    there are and not which. The rest (`name`, `site`, `l0`, ...) is what core.provenance says, and enters no number.
 
     Vectors and codes may be tensors or numpy arrays of any floating-point numbers; they are taken in the number format
     of the dictionary, and what comes out is a tensor in that format. BadInput is raised where they are something else,
     have another width, or are on another device.
     """
 
-    encoder: Float[Tensor, "n_feat d_in"]
+    encoder: Float[Tensor, "n_feat d_read"]
     bias: Float[Tensor, " n_feat"]
     decoder: Float[Tensor, "n_feat d_out"]
     centre: Float[Tensor, " d_in"]
@@ -61,50 +63,23 @@ class Dictionary(Provenance):
     iterations: int | None = None
     threshold: Float[Tensor, " n_feat"] | None = None
     out_centre: Float[Tensor, " d_out"] | None = None
+    skip: Float[Tensor, "d_in d_out"] | None = None
     pursuit: bool = False
+    hidden: Float[Tensor, "d_read d_in"] | None = None
+    hidden_bias: Float[Tensor, " d_read"] | None = None
+    momentum: float | None = None
 
     def __post_init__(self) -> None:
-        self._check_shapes()
-        if self.activation not in get_args(Activation):
-            raise BadInput("Dictionary", f"activation {self.activation!r}", f"one of {', '.join(get_args(Activation))}")
-        if self.activation == "topk" and (self.k is None or self.k < 1):
-            raise BadInput("Dictionary", f"topk with k {self.k}", "a k of at least 1")
-        if (self.activation == "jumprelu") != (self.threshold is not None):
-            found = "no threshold" if self.threshold is None else "a threshold"
-            raise BadInput("Dictionary", f"{self.activation} with {found}", "one for jumprelu, and for nothing else")
-        if self.threshold is not None and not bool((self.threshold >= 0).all()):
-            raise BadInput("Dictionary", "a threshold below 0, or not a number", "at least 0: codes are never negative")
-        if self.activation == "nnls" and (self.d_in != self.d_out or self.out_centre is not None):
-            raise BadInput("Dictionary", "nnls of vectors of another place", "codes of what they put together")
-        if self.pursuit and (self.activation == "nnls" or self.d_in != self.d_out or self.out_centre is not None):
-            raise BadInput("Dictionary", "pursuit of nnls, or of vectors of another place", "an encoder of the same")
-
-    def _check_shapes(self) -> None:
-        """Others might broadcast."""
-        n_feat, d_in, d_out = self.decoder.shape[0], self.encoder.shape[-1], self.decoder.shape[-1]
-        wanted = dict(zip(TENSORS, ((n_feat, d_in), (n_feat,), (n_feat, d_out), (d_in,), (n_feat,)), strict=True))
-        wanted |= {"threshold": (n_feat,), "out_centre": (d_out,)}
-        shapes = {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
-        if any(shape != wanted[name] for name, shape in shapes.items()) or (d_in != d_out and self.out_centre is None):
-            found = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
-            more = "; threshold [n_feat]; of two widths, out_centre [d_out]" if shapes.keys() != set(TENSORS) else ""
-            one = "[n_feat, d_act], [n_feat], [n_feat, d_act], [d_act], [n_feat]"
-            raise BadInput("Dictionary", found, one + more)
+        dictionary_checks.check(self)
 
     def __repr__(self) -> str:
         measured = [f"{name} {value:.3g}" for name, value in (("L0", self.l0), ("FVU", self.fvu)) if value is not None]
         variant = None if self.variant == "plain" else self.variant
         kind = self.kind or (f"topk, k {self.k}" if self.activation == "topk" else self.activation)
-        parts = [
-            self.name,
-            self.site,
-            kind,
-            self.control,
-            variant,
-            f"[{self.n_feat}, {self.d_act}]",
-            *measured,
-            self.path,
-        ]
+        to = f" to {self.d_out}" if self.d_in != self.d_out else ""
+        beside = None if self.skip is None else "with a skip"
+        shape = f"[{self.n_feat}, {self.d_act}{to}]"
+        parts = [self.name, self.site, kind, self.control, beside, variant, shape, *measured, self.path]
         return f"Dictionary({', '.join(part for part in parts if part)})"
 
     @property
@@ -115,12 +90,12 @@ class Dictionary(Provenance):
     @property
     def d_act(self) -> int:
         """The number of dimensions of an activation: of one that is encoded."""
-        return self.encoder.shape[1]
+        return self.centre.shape[0]
 
     @property
     def d_in(self) -> int:
         """The same."""
-        return self.encoder.shape[1]
+        return self.centre.shape[0]
 
     @property
     def d_out(self) -> int:
@@ -156,14 +131,20 @@ class Dictionary(Provenance):
         rows = (x - self.centre).reshape(-1, self.d_act)
         if self.activation == "nnls":
             codes = nonnegative_least_squares(rows, self.decoder, self.iterations or 100)
+        elif self.activation == "lista":
+            parts = self.encoder, self.bias, self.decoder
+            codes = unrolled(rows, *parts, self.iterations or 1, self.momentum or 0.0)
         else:
-            codes = self._activated(linear(rows, self.encoder, self.bias))
+            read = rows if self.hidden is None else linear(rows, self.hidden, self.hidden_bias).relu()
+            codes = self._activated(linear(read, self.encoder, self.bias))
         if self.pursuit:
             codes = matching_pursuit(rows, self.decoder, (codes > 0).sum(dim=1))
         codes = codes * self.gain if codes.requires_grad else codes.mul_(self.gain)
         return codes.reshape(*x.shape[:-1], self.n_feat)
 
     def _activated(self, m: Float[Tensor, "row n_feat"]) -> Float[Tensor, "row n_feat"]:
+        if self.activation == "ramp" and self.threshold is not None:
+            return ramp(m, self.threshold)
         if self.threshold is not None:
             above = m > self.threshold
             return m.relu_() * above  # -inf, which half precision soon comes to, times 0 would be no number
@@ -178,15 +159,14 @@ class Dictionary(Provenance):
         features: their numbers, also several times the same, counted from the end where they are negative; or a mask
         [n_feat] of booleans. BadInput is raised for others.
 
-        No others are computed where features do not depend on each other, that is for "relu" and "jumprelu". For
-        "topk", `largest` spares most of them where it can; of codes that are equal it keeps the first, where `encode`
-        may keep others.
+        No others are computed where features do not depend on each other: BY_FEATURE. For "topk", `largest` spares most
+        of them where it can; of codes that are equal it keeps the first, where `encode` may keep others.
         """
         x = given.vectors("encode_features", x, self.d_act, self.centre)
         chosen = given.indices("encode_features: features", features, self.n_feat, self.centre.device)
         if largest is not None and (codes := self._largest_codes(x, chosen, largest)) is not None:
             return codes
-        if self.activation not in ("relu", "jumprelu") or self.pursuit:
+        if self.activation not in BY_FEATURE or self.pursuit:
             return self.encode(x)[..., chosen]
         parts = ("encoder", "bias", "decoder", "gain", *([] if self.threshold is None else ["threshold"]))
         return replace(self, **{name: getattr(self, name)[chosen] for name in parts}).encode(x)
@@ -201,13 +181,20 @@ class Dictionary(Provenance):
         return None if codes is None else codes.mul_(self.gain[features]).reshape(*x.shape[:-1], len(features))
 
     def decode(self, codes: Vectors) -> Float[Tensor, "*batch d_out"]:
-        """The vectors [*batch, d_out] that `codes` [*batch, n_feat] stand for."""
+        """The vectors [*batch, d_out] that `codes` [*batch, n_feat] stand for, without what `skip` adds."""
         centre = self.centre if self.out_centre is None else self.out_centre
         return given.vectors("decode", codes, self.n_feat, self.centre) @ self.decoder + centre
 
     def reconstruct(self, x: Vectors) -> Float[Tensor, "*batch d_out"]:
-        """`x` [*batch, d_in] as the dictionary sees it: decode(encode(x))."""
-        return self.decode(self.encode(x))
+        """`x` [*batch, d_in] as the dictionary sees it: decode(encode(x)), and what `skip` adds."""
+        return self.put_together(self.encode(x), x)
+
+    def put_together(self, codes: Vectors, x: Vectors) -> Float[Tensor, "*batch d_out"]:
+        """`reconstruct` of `x` [*batch, d_in] with `codes` [*batch, n_feat] in the place of its own."""
+        x_hat = self.decode(codes)
+        if self.skip is None:
+            return x_hat
+        return x_hat + (given.vectors("put_together", x, self.d_in, self.centre) - self.centre) @ self.skip
 
     def with_gain(self, gain: Vectors) -> "Dictionary":
         """The same features with each code multiplied by its `gain` [n_feat], at least 0 (see core.metrics.gain_refit).

@@ -32,7 +32,7 @@ def text(
     found = [
         curves_caption.sentences(subject, evaluation, lines, there),
         scores_caption.sentences(subject, evaluation, scores, there),
-        _frequencies(frequencies, there),
+        _frequencies(subject, frequencies, there),
         " ".join(subject.advice),
         _missing(subject, lines, scores, there),
         mixed(environments),
@@ -40,14 +40,15 @@ def text(
     return "\n".join(words for words in found if words)
 
 
-def _frequencies(frequencies: list[Frequencies], there: dict[str, str]) -> str:
+def _frequencies(subject: Subject, frequencies: list[Frequencies], there: dict[str, str]) -> str:
     if not frequencies:
         return ""
     who = ["the learned dictionaries"] if any(row.group == "learned" for row in frequencies) else []
     if who and panels.SCORES in there:
         who[0] += f" of {there[panels.SCORES]}"
     if any(row.group == "baselines" for row in frequencies):
-        who.append(f"of each top-k baseline the one whose L0 is nearest to {headline.LOW:g} to {headline.HIGH:g}")
+        which = "of the linear maps of some rank" if subject.pair else "of each top-k baseline"
+        who.append(f"{which} the one whose L0 is nearest to {headline.LOW:g} to {headline.HIGH:g}")
     found = [f"({there[panels.FREQUENCIES]}) How often a feature fires, on held-out tokens: {', and '.join(who)}."]
     if any(len(row.values) for row in frequencies):
         found.append("Violins: features that fire at all; dot and bar: median and quartiles.")
@@ -63,12 +64,17 @@ def _missing(subject: Subject, lines: list[Curve], scores: list[Scores], there: 
         missing.append(f"top-k variants of the baselines in {' and '.join(curve_letters)}")
     reference = roles.REFERENCE
     held = {row.role for row in scores} | {row.name for row in scores if row.name == reference}
-    wanted = {reference: methods.of(reference).label, "untrained": "random-weights model"}
+    wanted = {} if subject.pair else {reference: methods.of(reference).label}
+    wanted |= {"untrained": "random-weights model"}
     if subject.scorer.has_null:
         wanted |= {"null": "shuffled null"}
     order = (reference, "null", "untrained")
     missing += [f"the control {wanted[role]}" for role in order if role in wanted and role not in held]
-    return f"Missing here: {'; '.join(missing)}." if missing else ""
+    found = [f"Missing here: {'; '.join(missing)}."] if missing else []
+    if subject.pair:
+        others = ", ".join(methods.of(kind).label for kind in methods.OF_SITES)
+        found.append(f"A pair of places has none of the baselines of one place ({others}).")
+    return " ".join(found)
 
 
 def mixed(environments: Sequence[dict[str, str]]) -> str:

@@ -114,7 +114,7 @@ def _draw_curves(
         axes = canvas.axes(LEFT, top, columns.curve_width, each)
         measure = subject.kept.measure
         if name == RECONSTRUCTION:
-            curve_panels.reconstruction(axes, lines, limits)
+            curve_panels.reconstruction(axes, lines, limits, subject.map_fvu)
         elif measure == "loss_recovered":
             curve_panels.loss_recovered(axes, lines, limits, subject.kept)
         else:

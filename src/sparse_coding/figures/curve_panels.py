@@ -23,11 +23,14 @@ _NOTE: Any = {"textcoords": "offset points", "va": "top", "fontsize": SMALL, "co
 _BROKEN: Any = {"marker": "x", "color": "black", "markersize": 7, "markeredgewidth": 1.4, "linestyle": "none"}
 
 
-def reconstruction(axes: Axes, lines: list[Curve], l0: tuple[float, float]) -> None:
-    """FVU of the activations."""
+def reconstruction(axes: Axes, lines: list[Curve], l0: tuple[float, float], whole_map: float | None = None) -> None:
+    """FVU of the activations; whole_map: of a pair of places, that of a linear map."""
     plain = [line for line in lines if line.is_plain]
-    _frame(axes, "FVU (fraction of variance unexplained)", l0, limits(plain, "fvu", also=[0.0]))
+    level = [whole_map] if whole_map is not None and whole_map <= BOUNDS["fvu"][1] else []
+    _frame(axes, "FVU (fraction of variance unexplained)", l0, limits(plain, "fvu", also=[0.0, *level]))
     _draw(axes, plain, "fvu")
+    for each in level:
+        _level(axes, each, "the whole linear map")
     _mark_crossings(axes, plain)
 
 

@@ -39,7 +39,8 @@ class Curve:
     @property
     def label(self) -> str:
         """Its name in the legend."""
-        return method(self.kind, self.ratio, self.control) + ("" if methods.is_learned(self.kind) else " top-k")
+        about = methods.of(self.kind)
+        return method(self.kind, self.ratio, self.control) + ("" if about.is_learned else about.variant("k"))
 
     @property
     def is_plain(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from sparse_coding import methods, variants
+from sparse_coding import methods, roles, variants
 from sparse_coding.core import controls
 from sparse_coding.core.metrics import headline, soundness
 from sparse_coding.figures import crossings, curves, panels
@@ -34,6 +34,7 @@ def sentences(subject: Subject, evaluation: pd.DataFrame, lines: list[Curve], th
     drawn = curves.shown(lines, measure)
     plain = [line for line in lines if line.is_plain]
     found = [f"({', '.join(letters)}) {subject.held_out:,} held-out vectors.", *_points(plain)]
+    found += _pair(subject, evaluation, there)
     if any(line.ratio is not None for line in plain):
         found.append("r is the number of features per activation dimension.")
     if any(line.known(each)[f"{each}_low"].notna().any() for line, each in drawn):
@@ -114,8 +115,27 @@ def _unsigned(evaluation: pd.DataFrame, there: Mapping[str, str]) -> list[str]:
     return [
         words.format(methods.of(kind).label, plain.loc[kind, "l0"], plain.loc[kind, "fvu"], where)
         for kind in methods.BASELINES
-        if kind in plain.index and not methods.of(kind).signed
+        if kind in plain.index and not methods.of(kind).signed and not methods.of(kind).constant
     ]
+
+
+def _pair(subject: Subject, evaluation: pd.DataFrame, there: Mapping[str, str]) -> list[str]:
+    """What is encoded and what is put together, and what its baselines are."""
+    if subject.pair is None:
+        return []
+    source, target = subject.pair
+    kept = f", and in ({there[panels.KEPT]}) it stands in its place in the model" if panels.KEPT in there else ""
+    found = [f"Encoded is {source}; FVU is of {target}, which is put together from it{kept}."]
+    means = [row for row in records(evaluation) if methods.of(row["kind"]).constant]
+    if subject.map_fvu is not None:
+        label = methods.of(roles.MAP).label
+        found.append(
+            f"The {label} (ridge) of rank k has k directions, so its L0 is k; whole, its FVU is {subject.map_fvu:.3f}."
+        )
+    found += [
+        f"The {methods.of(row['kind']).label} of {target}, without features: FVU {row['fvu']:.2f}." for row in means
+    ]
+    return found
 
 
 def _broken(evaluation: pd.DataFrame) -> list[str]:
@@ -151,7 +171,7 @@ def _loss(subject: Subject, letter: str) -> list[str]:
     clean, ablated = subject.kept.ce_clean or 0.0, subject.kept.ce_ablated or 0.0
     of = " (of masked tokens)" if subject.kept.is_masked else ""
     found = [
-        f"({letter}) Loss recovered{of} is against mean ablation: 0 is the model with this site at its mean "
+        f"({letter}) Loss recovered{of} is against mean ablation: 0 is the model with {subject.replaced} at its mean "
         f"(cross-entropy {ablated:.2f} nats), 1 the model as it is ({clean:.2f})."
     ]
     tenth = f"{0.1 * (ablated - clean):.2f}"
@@ -166,7 +186,7 @@ def _final(subject: Subject, evaluation: pd.DataFrame, letter: str) -> list[str]
         "with the reconstruction in place, as FVU."
     ]
     if subject.kept.final_ablated is not None:
-        found.append(f"With this site at its mean it is {subject.kept.final_ablated:.2f}.")
+        found.append(f"With {subject.replaced} at its mean it is {subject.kept.final_ablated:.2f}.")
     rows = evaluation[(evaluation["variant"] == variants.PLAIN) & evaluation["final_cosine"].notna()]
     cosines = [
         f"{described(rows, row['name'])} {row['final_cosine']:.2f}" for row in headline.of_each_kind(records(rows))

@@ -174,7 +174,7 @@ def described(table: pd.DataFrame, name: str) -> str:
     words = method(first["kind"], ratio, control_of(first["control"]))
     row = methods.of(first["kind"])
     if row.strength is None:
-        return words + ("" if pd.isna(first["k"]) else f" top-{int(first['k'])}")
+        return words + ("" if pd.isna(first["k"]) else row.variant(int(first["k"])))
     return f"{words}, {methods.STRENGTHS[row.strength]} {float(first[row.column]):g}"
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 import pandas as pd
 
 from sparse_coding.figures.scorers import Scorer
+from sparse_coding.settings import sites
 
 Measure = Literal["loss_recovered", "final_fvu"]
 
@@ -53,7 +54,8 @@ class Subject:
     model: None for imported activations. train_tokens: how many vectors there are to train on, None if unknown.
     held_out: vectors evaluated. n_learned: learned dictionaries with scores, of which panel c may show some only, and
     how many kinds and sizes these are of.
-    advice: what would score a dictionary of a usual L0, where none of a kind has one.
+    advice: what would score a dictionary of a usual L0, where none of a kind has one. map_fvu: of a pair of places, the
+    FVU of the whole linear map.
     """
 
     site: str
@@ -66,6 +68,17 @@ class Subject:
     kept: Kept
     n_learned: tuple[int, int]
     advice: tuple[str, ...] = ()
+    map_fvu: float | None = None
+
+    @property
+    def pair(self) -> tuple[str, ...] | None:
+        """The places of a pair; None: the site is one."""
+        return sites.places(self.site) if sites.is_pair(self.site) else None
+
+    @property
+    def replaced(self) -> str:
+        """What reconstructions stand in the place of, in words."""
+        return self.pair[-1] if self.pair else "this site"
 
     @property
     def lacks_kept(self) -> str | None:

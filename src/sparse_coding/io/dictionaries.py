@@ -11,12 +11,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sparse_coding.atomic import whole_file
-from sparse_coding.core.dictionary import TENSORS, Dictionary
+from sparse_coding.core.dictionary import Dictionary
+from sparse_coding.core.dictionary_checks import ACTIVATIONS, FIRST, TENSORS
 from sparse_coding.errors import BadInput
 from sparse_coding.io.unreadable import SAFETENSORS, check_is_file, what_is
 
-# What format 1 can hold is written as it ever was; 2 is for a threshold, and for what encodes one place and puts
-# together another. A reader that knows 1 alone refuses 2, where it would compute something else.
+# What format 1 can hold is written as it ever was; 2 is for a threshold, for other activations and tensors, and for
+# what encodes one place and puts together another. A reader that knows 1 alone refuses 2, where it would compute
+# something else, and one that knows fewer activations names the one that it does not know.
 FORMAT, FORMAT_2 = "sparse_coding dictionary 1", "sparse_coding dictionary 2"
 DIRECTIONS = ("encoder", "decoder")  # [n_feat, d_act]
 EXAMINED, NAMED = 200, 5  # files of a folder that was given in place of one
@@ -29,10 +31,16 @@ def save(path: Path, dictionary: Dictionary, settings: dict) -> None:
     that holds all of them as +d and -d.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in dictionary.tensors.items()}
-    is_first = tensors.keys() == set(TENSORS)
-    shape = {"activation": dictionary.activation, "k": dictionary.k, "iterations": dictionary.iterations}
+    is_first = tensors.keys() == set(TENSORS) and dictionary.activation in FIRST
+    shape: dict[str, object] = {
+        "activation": dictionary.activation,
+        "k": dictionary.k,
+        "iterations": dictionary.iterations,
+    }
     if dictionary.pursuit:
         shape["pursuit"] = True
+    if dictionary.momentum is not None:
+        shape["momentum"] = dictionary.momentum
     if all(_is_signed(tensors[name]) for name in DIRECTIONS):
         shape["signed"] = True
         tensors |= {name: tensors[name].chunk(2)[0].contiguous() for name in DIRECTIONS}
@@ -69,14 +77,30 @@ def load_with_settings(path: Path) -> tuple[Dictionary, dict]:
         raise BadInput(path, what_is(path, SAFETENSORS, error), wanted) from None
     if header.pop("sha256", None) != checksum(tensors, header):
         raise BadInput(path, "bytes that were changed after it was written", "its own checksum; make it again")
+    try:
+        shape, settings = (dict(json.loads(header[part])) for part in ("dictionary", "settings"))
+    except (TypeError, ValueError, KeyError) as error:
+        raise BadInput(path, f"a header that no version of this program writes ({error})", wanted) from None
+    _check_is_known(path, shape.get("activation"), tensors)
     tensors.setdefault("encoder", tensors["decoder"])
-    shape = json.loads(header["dictionary"])
     if shape.pop("signed", False):
         tensors |= {name: torch.cat([tensors[name], -tensors[name]]) for name in DIRECTIONS}
     try:
-        return Dictionary(**tensors, **shape), json.loads(header["settings"])
-    except (TypeError, BadInput) as error:
+        return Dictionary(**tensors, **shape), settings
+    except (TypeError, IndexError, BadInput) as error:
         raise BadInput(path, f"what no version of this program writes ({error})", wanted) from None
+
+
+def _check_is_known(path: Path, activation: object, tensors: dict[str, Tensor]) -> None:
+    """Raise BadInput for an activation that there is not, a tensor that is missing, and what is no finite number."""
+    if activation not in ACTIVATIONS:
+        found = f"a dictionary of activation {activation!r}, of a kind that this version does not know"
+        raise BadInput(path, found, f"one of {', '.join(ACTIVATIONS)}")
+    if missing := [name for name in TENSORS if name not in tensors and name != "encoder"]:
+        raise BadInput(path, f"no {', '.join(missing)}", f"a file with {', '.join(TENSORS)}; make it again")
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
+            raise BadInput(path, f"a {name} with what is no finite number", "numbers; make it again")
 
 
 def _those_in(folder: Path) -> str:
@@ -111,5 +135,6 @@ def checksum(tensors: dict[str, Tensor], header: dict[str, str]) -> str:
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
-        digest.update(tensors[name].contiguous().view(torch.uint8).numpy().tobytes())  # numpy has no bfloat16
+        flat = tensors[name].contiguous().reshape(-1)  # a tensor of no dimension has no view as bytes
+        digest.update(flat.view(torch.uint8).numpy().tobytes())  # numpy has no bfloat16
     return digest.hexdigest()

@@ -15,13 +15,15 @@ import torch
 from torch import Tensor
 
 from sparse_coding.errors import BadInput
-from sparse_coding.io.activations import Split
+from sparse_coding.io.activations import SideBySide, Split
 from sparse_coding.io.activations.limited import Some
 from sparse_coding.portions.training import AHEAD, CHUNK_ROWS
 
+Rows = Split | SideBySide | Some
+
 
 def batches(
-    split: Split | Some, *, size: int, seed: int, buffer_rows: int, ready: Callable[[Tensor], Tensor], skip: int = 0
+    split: Rows, *, size: int, seed: int, buffer_rows: int, ready: Callable[[Tensor], Tensor], skip: int = 0
 ) -> Iterator[Tensor]:
     """Batches [size, d_act] for ever, a function of the file and the arguments.
 
@@ -36,7 +38,7 @@ def batches(
         yield from made_ahead
 
 
-def _drawn(split: Split | Some, size: int, seed: int, buffer_rows: int, skip: int) -> Iterator[Tensor]:
+def _drawn(split: Rows, size: int, seed: int, buffer_rows: int, skip: int) -> Iterator[Tensor]:
     most = max(buffer_rows, size)
     buffer = torch.empty(most + CHUNK_ROWS, split.d_act, dtype=split.dtype)
     rows, left = 0, torch.empty(0, dtype=torch.long)  # in the buffer; the numbers of those, while nothing is read
@@ -60,7 +62,7 @@ def _drawn(split: Split | Some, size: int, seed: int, buffer_rows: int, skip: in
         buffer[:rows] = buffer[order[whole:]]
 
 
-def _chunk(start: int, split: Split | Some) -> tuple[int, int]:
+def _chunk(start: int, split: Rows) -> tuple[int, int]:
     return start, min(start + CHUNK_ROWS, split.n_rows)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sparse_coding.atomic import whole_file
+from sparse_coding.core.training.keeping import NEVER, Keeping
 from sparse_coding.core.training.trainee import Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io.dictionaries import checksum
@@ -62,3 +64,8 @@ def keep(members: list[Trainee], at: dict[str, Path], of: str) -> None:
             save(at[member.name], *member.kept(), of)
         except (BadInput, OSError, SafetensorError) as error:
             print(f"{at[member.name]}: not kept ({error}); training goes on", file=sys.stderr)
+
+
+def keeping(members: list[Trainee], at: dict[str, Path], of: str, minutes: float) -> Keeping:
+    """When they are kept; never where there is no place for it."""
+    return Keeping(partial(keep, members, at, of), 60 * minutes) if at else NEVER

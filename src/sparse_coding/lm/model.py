@@ -69,7 +69,10 @@ class LanguageModel:
         return self._network.get_submodule(f"{self._blocks}.{layer}")
 
     def place(self, site: Site) -> tuple[nn.Module, Literal["input", "output"]]:
-        """The module at whose input or output `site` is. Raises BadInput for a layer or a location that is missing."""
+        """The module at whose input or output `site` is, of a pair its first place.
+
+        Raises BadInput for a layer or a location that is missing.
+        """
         if site.layer >= self.n_layers:
             wanted = f"a layer from 0 to {self.n_layers - 1}: {self.name} has {self.n_layers} layers"
             raise BadInput(f"site {site.name}", f"layer {site.layer}", wanted)
@@ -81,7 +84,10 @@ class LanguageModel:
             raise BadInput(f"site {site.name}", f"no {site.location} in this block of {self.name}", wanted) from None
 
     def widths(self, sites: list[Site]) -> dict[Site, int]:
-        """The number of dimensions at each site, as a pass of one token shows them. Raises BadInput as `place`."""
+        """The number of dimensions at each site, as a pass of one token shows them; of a pair, of both places together.
+
+        Raises BadInput as `place`.
+        """
         found = self.harvest(torch.zeros(1, 1, dtype=torch.int64), sites)
         return {site: found[site.name].shape[-1] for site in sites}
 
@@ -93,7 +99,8 @@ class LanguageModel:
         precision: Precision = "float32",
         padding: Bool[Tensor, "batch token"] | None = None,
     ) -> dict[str, Float[Tensor, "batch token d_act"]]:
-        """The activations at each site, by the site's name, in one forward pass; float32.
+        """The activations at each site, by the site's name, in one forward pass; float32. Of a pair of places those of
+        both, side by side.
 
         Nothing is computed beyond the last site. With "bfloat16" the products take factors rounded to bfloat16,
         while weights, norms and the sum over blocks stay float32. `padding` is kept from the attention of the others,
@@ -197,7 +204,8 @@ class LanguageModel:
     ) -> Float[Tensor, "batch token out"]:
         """`outputs` when the activations at `site` are what `replace` makes of them.
 
-        `replace` sees every position, BOS too, and must give all of them. Raises BadInput as `place` and `outputs`.
+        `replace` sees every position, BOS too, and must give all of them; of a pair of places it is given both, side by
+        side, and of what it gives the second is put back. Raises BadInput as `place` and `outputs`.
         """
         with self._at(site, tokens.shape, replace):
             return self.outputs(tokens, padding, states)
@@ -208,6 +216,18 @@ class LanguageModel:
 
         shape: of the tokens; some architectures join batch and token inside a block.
         """
+        with ExitStack() as stack:
+            if site.to is None:
+                stack.enter_context(self._at_place(site, shape, function))
+            else:
+                first, second = site.places
+                pair = _Pair(function)
+                stack.enter_context(self._at_place(first, shape, pair.first))
+                stack.enter_context(self._at_place(second, shape, pair.second))
+            yield
+
+    @contextmanager
+    def _at_place(self, site: Site, shape: torch.Size, function: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
         module, side = self.place(site)
         is_centred = self._centred_writing and site.location in WRITING
 
@@ -226,3 +246,19 @@ class LanguageModel:
             yield
         finally:
             handle.remove()
+
+
+class _Pair:
+    """A function of two places side by side, called when a pass comes to the second one."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor | None]) -> None:
+        self._function, self._first = function, torch.empty(0)
+
+    def first(self, x: Tensor) -> None:
+        """A copy: what comes later may write into what it is given."""
+        self._first = x.clone()
+
+    def second(self, y: Tensor) -> Tensor | None:
+        """What is put in its place."""
+        both = self._function(torch.cat([self._first, y], dim=-1))
+        return None if both is None else both[..., self._first.shape[-1] :]

@@ -21,7 +21,8 @@ def places(block: Any) -> dict[str, Place]:
 
     `attn` and `mlp` are what enters the output projections: the heads' outputs side by side; the activations after
     the non-linearity, times the gate where there is one. `mlpout` is what the MLP adds to the residual stream. A
-    mixture of experts has no `mlp`, because it has no one output projection.
+    mixture of experts has no `mlp`, because it has no one output projection. `mlpin` is what enters the MLP, after the
+    norm before it.
     """
     found = {"residual": Place("", "output")}
     if (projection := _path(block, "mlp", "out")) is not None:
@@ -32,6 +33,9 @@ def places(block: Any) -> dict[str, Place]:
         if path is not None:
             found["mlpout"] = Place(path, "output")
             break
+    # Where the MLP is no module of its own (BERT, OPT), it begins with its projection.
+    if (entrance := _path(block, "mlp") or _path(block, "mlp", "in")) is not None:
+        found["mlpin"] = Place(entrance, "input")
     if (projection := _path(block, "attn", "o")) is not None:
         found["attn"] = Place(projection, "input")
     return found

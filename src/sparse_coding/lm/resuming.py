@@ -26,7 +26,8 @@ def resuming(
     Blocks below the site, and modules of its own block that had finished when the first pass came to it, then put
     out what they did in that pass: nothing of it can depend on what is at the site. Where that does not give the
     same outputs, bit for bit, nothing is left out: an architecture may hand more from module to module than what they
-    put out. Raises BadInput for a layer or a location that the model lacks.
+    put out. Of a pair of places passes begin above the first. Raises BadInput for a layer or a location that the model
+    lacks.
     """
 
     def run() -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import sparse_coding
-from sparse_coding.settings import grid, jobs, outside, slices
+from sparse_coding.settings import grid, jobs, outside, sites, slices
 from sparse_coding.settings.grid import Cell
 from sparse_coding.settings.params import Params
 from sparse_coding.workflow.graph import Graph, Job
@@ -44,8 +44,14 @@ def baseline(kind: str) -> str:
 
 
 def activations_of(site: str) -> str:
-    """Where the activations of a site lie."""
-    return f"results/activations/{site}.h5"
+    """Where the activations of a site lie; of a pair, those that are encoded."""
+    return f"results/activations/{sites.places(site)[0]}.h5"
+
+
+def vectors_of(site: str) -> dict[str, str]:
+    """What those who train and measure at a site read: of a pair also what is put together."""
+    files = [f"results/activations/{place}.h5" for place in sites.places(site)]
+    return dict(zip(("activations", "targets"), files, strict=False))
 
 
 def from_model(params: Params, weights: bool = True) -> Declared:
@@ -86,15 +92,15 @@ def dataset(params: Params) -> Declared:
     }
 
 
-def activations(params: Params, name: str, random_weights: bool, sites: list[str]) -> Declared:
-    """One forward pass; its sites as grid.passes gives them."""
+def activations(params: Params, name: str, random_weights: bool, places: list[str]) -> Declared:
+    """One forward pass; its places as grid.passes gives them."""
     return {
         "name": name,
-        "settings": slices.activations(params, random_weights, sites),
+        "settings": slices.activations(params, random_weights, places),
         "stage": "activations",
         "step": step("activations"),
         "folder": "results/activations",
-        "outputs": {site: [f"{site}.h5"] for site in sites},
+        "outputs": {place: [f"{place}.h5"] for place in places},
         "inputs": {"tokens": TOKENS},
         **from_model(params, weights=not random_weights),
         "local": True,
@@ -126,7 +132,7 @@ def dictionaries(params: Params, cell: Cell) -> Declared:
         "step": step("dictionaries"),
         "folder": f"results/dictionaries/{cell.site}",
         "outputs": {name: [f"{name}.safetensors", f"{name}.log.jsonl"] for name in cell.member_names},
-        "inputs": {"activations": activations_of(cell.site)},
+        "inputs": vectors_of(cell.site),
         "chosen": (architecture(cell.architecture), optimiser(params.dictionaries.optimiser)),
     }
 
@@ -140,8 +146,8 @@ def baselines(params: Params, site: str) -> Declared:
         "stage": "baselines",
         "step": step("baselines"),
         "folder": f"results/baselines/{site}",
-        "outputs": {name: [f"{name}.safetensors"] for name in grid.baseline_names(params.baselines)},
-        "inputs": {"activations": activations_of(site)},
+        "outputs": {name: [f"{name}.safetensors"] for name in settings.members},
+        "inputs": vectors_of(site),
         "chosen": {name: (baseline(member.method),) for name, member in settings.members.items()},
     }
 
@@ -174,9 +180,9 @@ def up_to_dictionaries(graph: Graph, params: Params, site: str) -> None:
         declare(graph, **imported(params, site))
     else:
         declare(graph, **dataset(params))
-        for name, random_weights, sites in grid.passes(params):
-            if site in sites:
-                declare(graph, **activations(params, name, random_weights, sites))
+        for name, random_weights, places in grid.passes(params):
+            if not set(sites.places(site)).isdisjoint(places):
+                declare(graph, **activations(params, name, random_weights, places))
     for cell in grid.cells(params, site):
         declare(graph, **dictionaries(params, cell))
     if grid.is_grid_site(params, site):

@@ -82,8 +82,15 @@ def cells(params: Params, site: str) -> list[Cell]:
     return [
         Cell(site, architecture, ratio, _members(params, architecture, snapshots=control is None), control)
         for architecture, ratio, control in product(grid.architectures, grid.ratios, (None, *grid.controls))
-        if methods.of(architecture).has_control(control) and _wanted(params, site, architecture, ratio, control)
+        if fits(site, architecture)
+        and methods.of(architecture).has_control(control)
+        and _wanted(params, site, architecture, ratio, control)
     ]
+
+
+def fits(site: str, architecture: Architecture) -> bool:
+    """Whether an architecture is one of such sites: some are of pairs of places and of nothing else."""
+    return methods.of(architecture).pairs == sites.is_pair(site)
 
 
 def _members(params: Params, architecture: Architecture, snapshots: bool) -> tuple[Member, ...]:
@@ -133,6 +140,12 @@ def harvested_sites(params: Params) -> list[str]:
     return [site for site in params.grid.sites if site not in params.activations.imported]
 
 
+def harvested_places(params: Params, controls: bool = False) -> list[str]:
+    """What a forward pass is to give for the grid's sites, or for their controls: of a pair both places, each once."""
+    wanted = _controls(params) if controls else harvested_sites(params)
+    return list(dict.fromkeys(place for site in wanted for place in sites.places(site)))
+
+
 def _controls(params: Params) -> list[str]:
     return [control for site in harvested_sites(params) if (control := control_site(params, site))]
 
@@ -143,24 +156,32 @@ def sites_with_controls(params: Params) -> list[str]:
 
 
 def passes(params: Params) -> list[tuple[str, bool, list[str]]]:
-    """The sites of each forward pass: (name of the job, random weights, sites)."""
+    """The places of each forward pass: (name of the job, random weights, places)."""
     found = []
-    for name, weights, harvested in (("model", False, harvested_sites(params)), ("random", True, _controls(params))):
+    for name, weights in (("model", False), ("random", True)):
+        harvested = harvested_places(params, controls=weights)
         size = params.activations.sites_per_pass or max(1, len(harvested))
         for first in range(0, len(harvested), size):
             found.append((f"activations_{name}_{first // size}", weights, harvested[first : first + size]))
     return found
 
 
-def topk_name(method: Baseline, k: int) -> str:
-    """The top-k variant of a baseline, e.g. `pca_top8`."""
-    return f"{method}_top{k}"
+def baseline_name(method: Baseline, k: int | None) -> str:
+    """A baseline, or a variant of k codes, e.g. `pca_top8`; of a pair, one of rank k, e.g. `linear_map_rank8`."""
+    return method if k is None else f"{method}_{'rank' if methods.of(method).pairs else 'top'}{k}"
 
 
-def baseline_names(baselines: Baselines) -> list[str]:
-    """All baselines of a site: each method, then its top-k variants, e.g. `pca_top8`."""
-    variants = [topk_name(method, k) for method in baselines.topk_methods for k in baselines.topk]
-    return [*baselines.methods, *variants]
+def baselines_of(baselines: Baselines, site: str) -> list[tuple[Baseline, int | None]]:
+    """The baselines of a site: each method, then its variants, with their k. A pair has others than a place."""
+    is_pair = sites.is_pair(site)
+    whole = baselines.of_pairs if is_pair else baselines.methods
+    varied = [method for method in whole if methods.of(method).signed] if is_pair else baselines.topk_methods
+    return [*((method, None) for method in whole), *((method, k) for method in varied for k in baselines.topk)]
+
+
+def baseline_names(baselines: Baselines, site: str) -> list[str]:
+    """What they are called, e.g. `pca`, `pca_top8`."""
+    return [baseline_name(method, k) for method, k in baselines_of(baselines, site)]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sparse_coding import methods
 from sparse_coding.errors import BadInput
-from sparse_coding.settings import grid, jobs, sites
+from sparse_coding.settings import grid, jobs, pair_checks, sites
 from sparse_coding.settings.params import Only, Params
 
 # The one step over all sites that has a name of the form <stage>_<site>.
@@ -17,8 +17,10 @@ def check(path: Path, params: Params) -> None:
     """Raise BadInput, naming the place in the file at `path`, for a grid that is not what it seems to be."""
     _check_strengths(path, params)
     _check_controls(path, params)
+    pair_checks.check_names(path, params)
     _check_sites(path, params)
     _check_own_names(path, params)
+    pair_checks.check_fits(path, params)
     _check_apart(path, params)
     _check_only(path, params)
 

@@ -6,7 +6,7 @@ tests/forecast holds these against the rules.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sparse_coding.settings import grid, outside, slices
+from sparse_coding.settings import grid, outside, sites, slices
 from sparse_coding.settings.params import Params, Section
 from sparse_coding.settings.slices import toy
 from sparse_coding.settings.slices.toy import ToySlice, ToyTablesSlice
@@ -65,10 +65,10 @@ def _dataset(params: Params) -> Iterator[Planned]:
 
 def _activations(params: Params) -> Iterator[Planned]:
     harvests = grid.passes(params)
-    for name, random, sites in harvests:
-        settings = slices.activations(params, random, sites)
+    for name, random, places in harvests:
+        settings = slices.activations(params, random, places)
         yield Planned(
-            name, "activations", settings, tuple(sites), (DATASET,), most_threads=ALL_CORES, ready=len(harvests)
+            name, "activations", settings, tuple(places), (DATASET,), most_threads=ALL_CORES, ready=len(harvests)
         )
     for site in params.activations.imported:
         if site in params.grid.sites:
@@ -76,10 +76,11 @@ def _activations(params: Params) -> Iterator[Planned]:
             yield Planned(f"activations_imported_{site}", "activations", stored, (site,))
 
 
-def harvest_of(params: Params, site: str) -> str:
-    """The job that makes the activations of a site."""
-    found = (name for name, _, sites in grid.passes(params) if site in sites)
-    return next(found, f"activations_imported_{site}")
+def harvests_of(params: Params, site: str) -> tuple[str, ...]:
+    """The jobs that make the activations of a site: of a pair perhaps two."""
+    wanted = set(sites.places(site))
+    found = tuple(name for name, _, places in grid.passes(params) if not wanted.isdisjoint(places))
+    return found or (f"activations_imported_{site}",)
 
 
 def cell_name(site: str, cell: grid.Cell) -> str:
@@ -93,16 +94,14 @@ def _dictionaries(params: Params) -> Iterator[Planned]:
         for cell in cells:
             yield Planned(
                 cell_name(site, cell), "dictionaries", slices.dictionaries(params, cell), tuple(cell.member_names),
-                (harvest_of(params, site),), most_threads=len(cell.members), ready=len(cells),
+                harvests_of(params, site), most_threads=len(cell.members), ready=len(cells),
             )  # fmt: skip
 
 
 def _baselines(params: Params) -> Iterator[Planned]:
     for site in params.grid.sites:
-        names = tuple(grid.baseline_names(params.baselines))
-        yield Planned(
-            f"baselines_{site}", "baselines", slices.baselines(params, site), names, (harvest_of(params, site),)
-        )
+        own = slices.baselines(params, site)
+        yield Planned(f"baselines_{site}", "baselines", own, tuple(own.members), harvests_of(params, site))
 
 
 def _of_site(params: Params, site: str) -> tuple[str, ...]:

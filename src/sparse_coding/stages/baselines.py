@@ -8,7 +8,6 @@
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,12 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from sparse_coding.core.baselines import build
+from sparse_coding.core.baselines import build, variant
 from sparse_coding.core.baselines.contract import Fitted, Vectors
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries
-from sparse_coding.io.activations import ActivationsFile, open_activations
+from sparse_coding.io.activations import SiteVectors, open_site
 from sparse_coding.settings.params import Baseline
 from sparse_coding.settings.slices import BaselineMember, BaselinesSlice
 
@@ -33,15 +32,17 @@ def run(
     activations: Path,
     output: Path,
     threads: int,
+    targets: Path | None = None,
     done: Callable[[str], object] = lambda name: None,
 ) -> None:
-    """Write `<output>/<name>.safetensors` for each member; `done` hears its name.
+    """Write `<output>/<name>.safetensors` for each member; `done` hears its name. targets: of a pair of places, the
+    vectors that are to be put together.
 
     Raises BadInput where baselines.topk asks for more codes than there are dimensions. Up to `threads` methods
     run side by side, each on one core: the files do not depend on `threads`.
     """
     fits = _by_fit(settings)
-    with open_activations(activations) as file, warnings.catch_warnings(), threadpool_limits(1):
+    with open_site(activations, targets) as file, warnings.catch_warnings(), threadpool_limits(1):
         _check_topk(settings, file)
         warnings.simplefilter("ignore", ConvergenceWarning)  # the files say whether ICA converged
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -61,21 +62,21 @@ def _by_fit(settings: BaselinesSlice) -> dict[BaselineMember, dict[str, int | No
     return fits
 
 
-def _check_topk(settings: BaselinesSlice, file: ActivationsFile) -> None:
+def _check_topk(settings: BaselinesSlice, file: SiteVectors) -> None:
     for member in settings.members.values():
-        if member.k is not None and member.k > file.d_act:
-            raise BadInput("baselines.topk", str(member.k), f"at most {file.d_act}, the dimensions of {file.site}")
+        if member.k is not None and member.k > file.d_in:
+            raise BadInput("baselines.topk", str(member.k), f"at most {file.d_in}, the dimensions of {file.places[0]}")
 
 
-def _fit(member: BaselineMember, file: ActivationsFile) -> Fitted:
+def _fit(member: BaselineMember, file: SiteVectors) -> Fitted:
     """By its method, or as the original code did."""
     settings = member.reads | ({"original": True} if member.original else {})
-    dictionary, made = build(member.method, Vectors(file.split("train"), file.mean), settings)
+    dictionary, made = build(member.method, Vectors(file.split("train"), file.mean, file.cut.d_in), settings)
     return dictionary, ({"original": True} | made if member.original else made)
 
 
 def _write(
     path: Path, site: str, method: Baseline, k: int | None, dictionary: Dictionary, made: dict[str, Any]
 ) -> None:
-    variant = dictionary if k is None else replace(dictionary, activation="topk", k=k)
-    dictionaries.save(path, variant, {"site": site, "method": method, "k": k} | made)
+    saved = dictionary if k is None else variant(method, dictionary, k)
+    dictionaries.save(path, saved, {"site": site, "method": method, "k": k} | made)

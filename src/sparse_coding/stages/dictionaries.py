@@ -27,12 +27,13 @@ from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.controls import controlled, steps_of, trains
 from sparse_coding.core.training import choices, feed, gpu, optimisers, processor
-from sparse_coding.core.training.keeping import NEVER, Keeping
+from sparse_coding.core.training.feed import Scale
+from sparse_coding.core.training.keeping import Keeping
 from sparse_coding.core.training.marks import Marks, by_training, step_of, stops
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, stream, unfinished
-from sparse_coding.io.activations import ActivationsFile, open_activations
+from sparse_coding.io.activations import SiteVectors, open_site
 from sparse_coding.io.activations.limited import Vectors, trained_on
 from sparse_coding.settings.grid import Member
 from sparse_coding.settings.params import Training
@@ -51,13 +52,15 @@ def run(
     activations: Path,
     output: Path,
     threads: int,
+    targets: Path | None = None,
     done: Callable[[str], object] = lambda name: None,
     partly: Callable[[str], Path] | None = None,
     one_of: Callable[[list[str]], int] = lambda names: 0,
 ) -> None:
     """Train members on `activations`; write `<output>/<member>.safetensors` and its log.
 
-    `done` hears the name of each member that is written; partly: where one in training is kept, None: nowhere. one_of:
+    targets: of a pair of places, the vectors that are to be put together. `done` hears the name of each member that is
+    written; partly: where one in training is kept, None: nowhere. one_of:
     waits for one of these things that is not in use, and holds it; which. Members that diverge take nothing from the
     others: these are finished first, then NotFinite is raised for the first of them. Raises BadInput, before any is
     trained, where grid.k or grid.l0 asks for more codes than there are features.
@@ -66,49 +69,47 @@ def run(
     trainings, size = _trainings(settings), settings.training.side_by_side
     label = f"dictionaries {settings.site} {settings.architecture} r{settings.ratio:g} {settings.control or ''}".strip()
     with (
-        open_activations(activations) as file,
+        open_site(activations, targets) as file,
         tqdm(total=sum(marks.last for marks in trainings), desc=label, unit="step") as progress,
     ):
         _check_codes(settings, file)
         vectors = trained_on(file, settings.training.norm_limit)
-        if vectors.left_out is not None:
-            print(f"dictionaries.norm_limit: {vectors.words()}", file=sys.stderr)
-        mean, scale = vectors.normal(settings.training.normalise)
+        _say(vectors)
+        own, normal = settings.training, vectors.normal(settings.training.normalise)
         at = {marks.name: partly(marks.name) for marks in trainings} if partly is not None else {}
         device = _device(settings.training.device, one_of)
-        of = _data(file, mean, scale, device)
+        of = _data(file, *normal, device)
 
         def together(members: list[Trainee]) -> list[NotFinite]:
             """Train and write some members that are at the same step; nothing holds them when it is over."""
             step, going = members[0].step, list(members)
             progress.update(step * len(members))
-            keeping = (
-                Keeping(partial(unfinished.keep, going, at, of), 60 * settings.training.checkpoint_minutes)
-                if at
-                else NEVER
-            )
-            drawn = _batches(settings, vectors, step, _ready(mean, scale, device))
+            keeping = unfinished.keeping(going, at, of, own.checkpoint_minutes)
+            drawn = _batches(settings, vectors, step, _ready(*normal, device))
             failed: dict[str, NotFinite] = {}
             for stop in stops([by_name[member.name] for member in members], step):
                 part, step = islice(drawn, stop - step), stop
-                failed |= _train(
-                    going, part, (mean, scale), settings.training, device, threads, progress.update, keeping
-                )
+                failed |= _train(going, part, normal, own, device, threads, progress.update, keeping)
                 for member in going:
                     for name in by_name[member.name].at(stop) if member.name not in failed else ():
-                        _write(settings, name, member, mean, scale, output, vectors.left_out)
+                        _write(settings, name, member, *normal, output, vectors.left_out)
                         done(name)
                 _let_go(going, by_name, stop, failed, at)
             return [failed[member.name] for member in members if member.name in failed]
 
         by_name = {marks.name: marks for marks in trainings}
         for first in range(0, len(trainings), size):
-            some = [_begun(settings, marks, file.d_act, at, of) for marks in trainings[first : first + size]]
+            some = [_begun(settings, marks, file, at, of) for marks in trainings[first : first + size]]
             for step in sorted({member.step for member in some}):
                 failures += together([member for member in some if member.step == step])
             del some
     if failures:
         raise failures[0]
+
+
+def _say(vectors: Vectors) -> None:
+    if vectors.left_out is not None:
+        print(f"dictionaries.norm_limit: {vectors.words()}", file=sys.stderr)
 
 
 def _trainings(settings: DictionariesSlice) -> list[Marks]:
@@ -130,15 +131,15 @@ def _let_go(
                 at[member.name].unlink(missing_ok=True)
 
 
-def _begun(settings: DictionariesSlice, marks: Marks, d_act: int, at: dict[str, Path], of: str) -> Trainee:
+def _begun(settings: DictionariesSlice, marks: Marks, file: SiteVectors, at: dict[str, Path], of: str) -> Trainee:
     """Where it was broken off, if that is kept, and nothing before that is asked for; else at its beginning."""
-    member = _member(settings, marks.name, d_act)
+    member = _member(settings, marks.name, file)
     unfinished.take_up(member, at, of)
-    return member if member.step <= marks.first else _member(settings, marks.name, d_act)
+    return member if member.step <= marks.first else _member(settings, marks.name, file)
 
 
-def _check_codes(settings: DictionariesSlice, file: ActivationsFile) -> None:
-    n_feat = round(settings.ratio * file.d_act)
+def _check_codes(settings: DictionariesSlice, file: SiteVectors) -> None:
+    n_feat = round(settings.ratio * file.d_in)
     for member in settings.members.values():
         if member.strength in methods.COUNTING and member.value > n_feat:
             cell = f"{settings.architecture}_r{settings.ratio:g} of {settings.site}"
@@ -163,7 +164,7 @@ def _properties(index: int) -> Any:
     return torch.cuda.get_device_properties(index)
 
 
-def _ready(mean: Tensor, scale: float, device: torch.device) -> Callable[[Tensor], Tensor]:
+def _ready(mean: Tensor, scale: Scale, device: torch.device) -> Callable[[Tensor], Tensor]:
     """What is made of each batch by the thread that draws it."""
     return partial(feed.normalised, mean=mean, scale=scale) if device.type == "cpu" else feed.pinned
 
@@ -171,7 +172,7 @@ def _ready(mean: Tensor, scale: float, device: torch.device) -> Callable[[Tensor
 def _train(
     members: list[Trainee],
     batches: Iterator[Tensor],
-    normal: tuple[Tensor, float],
+    normal: tuple[Tensor, Scale],
     settings: Training,
     device: torch.device,
     threads: int,
@@ -187,13 +188,15 @@ def _train(
     return gpu.train(members, there, device, settings.gpu_precision, advance, keeping)
 
 
-def _data(file: ActivationsFile, mean: Tensor, scale: float, device: torch.device) -> str:
+def _data(file: SiteVectors, mean: Tensor, scale: Scale, device: torch.device) -> str:
     """What tells the vectors of a file, and who computes, from others: what is in training goes on with the same alone.
 
     The device is in no key, and the stamp names the one that training ends on.
     """
     digest = hashlib.sha256(mean.double().numpy().tobytes())
-    digest.update(f"{scale!r} {file.mean_norm!r} {file.split('train').n_rows}".encode())
+    said = scale.tolist() if isinstance(scale, Tensor) else scale
+    norms = " ".join(repr(each.mean_norm) for each in file.files)
+    digest.update(f"{said!r} {norms} {file.split('train').n_rows}".encode())
     if device.type != "cpu":
         digest.update(str(_properties(device.index).name).encode())
     return digest.hexdigest()
@@ -218,11 +221,11 @@ def _steps(settings: DictionariesSlice) -> int:
     return steps_of(settings.training.steps, settings.control)
 
 
-def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
-    own, training = settings.members[name], settings.training
-    n_feat = round(settings.ratio * d_act)
+def _member(settings: DictionariesSlice, name: str, file: SiteVectors) -> Trainee:
+    own, training, d_in = settings.members[name], settings.training, file.d_in
+    n_feat = round(settings.ratio * d_in)
     if n_feat < 1:
-        raise BadInput("grid.ratios", f"{settings.ratio:g}", f"at least {1 / d_act:g}: one feature for d_act {d_act}")
+        raise BadInput("grid.ratios", f"{settings.ratio:g}", f"at least {1 / d_in:g}: one feature for d_act {d_in}")
     steps, own_settings = _steps(settings), settings.own.model_dump(mode="json")
     schedule = Schedule(
         steps=steps,
@@ -230,13 +233,13 @@ def _member(settings: DictionariesSlice, name: str, d_act: int) -> Trainee:
         warmup=round(training.warmup_share * steps),
         decay=round(training.decay_share * steps),
         l1_warmup=round(settings.penalty_warmup * steps),
-        annealing=choices.annealing(own_settings, min(d_act, n_feat), steps),
+        annealing=choices.annealing(own_settings, min(d_in, n_feat), steps),
     )
     common, begins = training.model_dump(mode="json"), max(schedule.warmup, schedule.l1_warmup, schedule.annealed)
     return Trainee(
         name,
-        controlled(build(settings.architecture, own_settings), settings.control),
-        (n_feat, d_act),
+        controlled(build(settings.architecture, own_settings, file.cut.d_in), settings.control),
+        (n_feat, len(file.mean)),
         penalty_of(own),
         own.seed,
         schedule,
@@ -267,9 +270,9 @@ def _write(
     name: str,
     member: Trainee,
     mean: Tensor,
-    scale: float,
+    scale: Any,
     output: Path,
-    left_out: dict[str, float] | None,
+    left_out: dict | None,
 ) -> None:
     own = settings.members[name]
     dictionary = member.architecture.fold(member.parameters, member.state, mean, scale, penalty_of(own))

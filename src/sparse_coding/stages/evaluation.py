@@ -22,6 +22,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sparse_coding.core import variants as recodings
+from sparse_coding.core.cut import Cut
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.core.metrics.ratios import clusters
 from sparse_coding.core.metrics.reconstruction import Reconstruction
@@ -33,7 +34,7 @@ from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io import fitted as fitted_files
 from sparse_coding.io import tables
 from sparse_coding.io import tokens as token_file
-from sparse_coding.io.activations import ActivationsFile, Split, open_activations
+from sparse_coding.io.activations import SideBySide, SiteVectors, Split, open_site
 from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.io.tables.frequency import FREQUENCY
 from sparse_coding.lm import losses
@@ -73,19 +74,21 @@ def run(
     output: Path,
     threads: int,
     tokens: Path | None = None,
+    targets: Path | None = None,
     done: Callable[[str], object] = lambda name: None,
 ) -> None:
     """Evaluate `dictionaries`, in the order of settings.members; write what was measured into `output`.
 
-    `tokens` are the blocks that reconstructions are spliced into; imported activations have none. `done` hears the
+    `tokens` are the blocks that reconstructions are spliced into; imported activations have none. targets: of a pair of
+    places, the vectors that are put together. `done` hears the
     name of each dictionary whose files are written. Raises BadInput for a control site, and where activations,
     dictionaries and settings do not belong together.
     """
-    with one_thread(), open_activations(activations) as file:
+    with one_thread(), open_site(activations, targets) as file:
         _check(settings, file, dictionaries)
         pairs = list(zip(settings.members.values(), dictionaries, strict=True))
-        held_out = HeldOut.of(file.split("held_out"), settings.evaluation.batch_rows)
-        spliced = _splicer(settings, file.mean, tokens, threads)
+        held_out = HeldOut.of(file.split("held_out"), settings.evaluation.batch_rows, file.cut)
+        spliced = _splicer(settings, file, tokens, threads)
         for first in range(0, len(pairs), AT_A_TIME):
             found = _reconstruct(settings, file, held_out, pairs[first : first + AT_A_TIME], threads)
             rows = [_row(settings, evaluated, result) for evaluated, result in zip(found, spliced(found), strict=True)]
@@ -94,18 +97,18 @@ def run(
                 done(described.name)
 
 
-def _check(settings: EvaluationSlice, file: ActivationsFile, dictionaries: list[Path]) -> None:
+def _check(settings: EvaluationSlice, file: SiteVectors, dictionaries: list[Path]) -> None:
     if settings.model is not None and sites.parse(settings.site).random_weights:
         raise BadInput("site", settings.site, "a site of the trained model: its control is only interpreted")
-    if file.site != settings.site:
-        raise BadInput(file.path, f"activations of {file.site}", f"activations of {settings.site}")
+    if file.places != sites.places(settings.site):
+        raise BadInput(file.path, f"activations of {' and '.join(file.places)}", f"activations of {settings.site}")
     if len(dictionaries) != len(settings.members):
         raise BadInput("--dictionaries", f"{len(dictionaries)} files", f"{len(settings.members)}, as in settings")
 
 
 def _reconstruct(
     settings: EvaluationSlice,
-    file: ActivationsFile,
+    file: SiteVectors,
     held_out: "HeldOut",
     pairs: list[tuple[Described, Path]],
     threads: int,
@@ -123,41 +126,47 @@ def _reconstruct(
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """The held-out vectors, with their mean [d_act] and the cluster of each [row]: its document."""
+    """The held-out vectors, with their mean [d_act] and the cluster of each [row]: its document.
 
-    split: Split
+    cut: where those of two places are side by side.
+    """
+
+    split: Split | SideBySide
     batch_rows: int
     mean: Tensor
     cluster: Tensor
+    cut: Cut
 
     @staticmethod
-    def of(split: Split, batch_rows: int) -> "HeldOut":
+    def of(split: Split | SideBySide, batch_rows: int, cut: Cut) -> "HeldOut":
         """Find the mean, in float64, and the clusters of `split`."""
         total = sum(x.sum(dim=0, dtype=torch.float64) for x in _batches(split, 0, split.n_rows, batch_rows))
         cluster = torch.from_numpy(clusters(split.document))
-        return HeldOut(split, batch_rows, torch.as_tensor(total) / split.n_rows, cluster)
+        return HeldOut(split, batch_rows, torch.as_tensor(total) / split.n_rows, cluster, cut)
 
     def measure(self, dictionary: Dictionary, made: list[tuple[Recoding, Fitted]]) -> list[Reconstruction]:
         """Pass all vectors through `dictionary`, once, and its codes through each variant of `made`; it comes first."""
-        results = [
-            Reconstruction(self.mean, dictionary.n_feat, int(self.cluster[-1]) + 1) for _ in range(1 + len(made))
-        ]
+        mean, n_clusters = self.cut.target(self.mean), int(self.cluster[-1]) + 1
+        results = [Reconstruction(mean, dictionary.n_feat, n_clusters) for _ in range(1 + len(made))]
         rows = min(self.batch_rows, MEASURE_ROWS)
         batches = _batches(self.split, 0, self.split.n_rows, rows)
-        for x, cluster in zip(batches, self.cluster.split(rows), strict=True):
+        for z, cluster in zip(batches, self.cluster.split(rows), strict=True):
+            x, y = self.cut.source(z), self.cut.target(z)
             plain = dictionary.encode(x)
             found = (plain, *(recoding.codes(dictionary, fitted, x, plain) for recoding, fitted in made))
             for codes, result in zip(found, results, strict=True):
-                result.add(x, codes, dictionary.decode(codes), cluster)
+                result.add(y, codes, dictionary.put_together(codes, x), cluster)
         return results
 
 
 def _variants(
-    settings: Evaluation, file: ActivationsFile, held_out: HeldOut, described: Described, path: Path
+    settings: Evaluation, file: SiteVectors, held_out: HeldOut, described: Described, path: Path
 ) -> list[Evaluated]:
     dictionary, told = dictionary_files.load_with_settings(path)
-    if dictionary.d_act != file.d_act:
-        raise BadInput(path, f"atoms of {dictionary.d_act} dimensions", f"{file.d_act}, as in {file.path}")
+    widths = dictionary.d_in, dictionary.d_out
+    if widths != (file.d_in, file.d_out):
+        words = " to ".join(map(str, dict.fromkeys(widths)))
+        raise BadInput(path, f"atoms of {words} dimensions", f"those of {' and '.join(map(str, file.paths))}")
     read = partial(spread, file.split("train"), settings.gain_refit_rows or 0, settings.batch_rows)
     asked = settings.variants_of(described.kind, described.k)
     made = [(recoding, recoding.fit(dictionary, read)) for recoding in (recodings.build(row.name) for row in asked)]
@@ -169,7 +178,7 @@ def _variants(
     return found
 
 
-def spread(split: Split, rows: int, batch_rows: int) -> Iterator[Tensor]:
+def spread(split: Split | SideBySide, rows: int, batch_rows: int) -> Iterator[Tensor]:
     """About `rows` vectors of the split, all of it if it has fewer, in runs with equal gaps; the same for any batch."""
     runs = np.arange(0, split.n_rows, RUN_ROWS)
     chosen = runs[np.linspace(0, len(runs) - 1, min(-(-rows // RUN_ROWS), len(runs))).astype(int)]
@@ -179,13 +188,13 @@ def spread(split: Split, rows: int, batch_rows: int) -> Iterator[Tensor]:
         yield torch.cat([split.read(start, min(start + RUN_ROWS, split.n_rows)) for start in starts.tolist()])
 
 
-def _batches(split: Split, start: int, stop: int, rows: int) -> Iterator[Tensor]:
+def _batches(split: Split | SideBySide, start: int, stop: int, rows: int) -> Iterator[Tensor]:
     for first in range(start, stop, rows):
         yield split.read(first, min(first + rows, stop))
 
 
 def _splicer(
-    settings: EvaluationSlice, mean: Tensor, tokens: Path | None, threads: int
+    settings: EvaluationSlice, file: SiteVectors, tokens: Path | None, threads: int
 ) -> Callable[[list[Evaluated]], list[dict[str, Any]]]:
     """Step 3: what gives the columns of what the model loses with each; none where there is no model."""
     if settings.model is None:
@@ -194,10 +203,11 @@ def _splicer(
         raise BadInput("--tokens", "none", "the token file that the activations were made from")
     corpus, model = token_file.load(tokens), LanguageModel.load(settings.model)
     site = sites.parse(settings.site)
+    mean, cut = file.mean, file.cut
     if (width := model.widths([site])[site]) != len(mean):
         raise BadInput(f"model {model.name}", f"{width} dimensions", f"{len(mean)}, as in the activations")
     columns = losses.measured(model, site, corpus, mean, settings.evaluation, threads)
-    return lambda found: columns([evaluated.dictionary.reconstruct for evaluated in found])
+    return lambda found: columns([partial(cut.rebuilt, evaluated.dictionary) for evaluated in found])
 
 
 def _row(settings: EvaluationSlice, evaluated: Evaluated, spliced: dict[str, Any]) -> dict[str, Any]:

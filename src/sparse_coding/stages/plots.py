@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from sparse_coding import variants
+from sparse_coding import roles, variants
 from sparse_coding.atomic import whole_file, write_text
 from sparse_coding.core.metrics import headline
 from sparse_coding.errors import BadInput
@@ -86,6 +86,7 @@ def _read(path: Path, schema: pa.Schema, site: str) -> pd.DataFrame:
 
 def _subject(settings: PlotsSlice, evaluated: pd.DataFrame, scorer: Scorer, scored: pd.DataFrame) -> Subject:
     plain = evaluated[evaluated["variant"] == variants.PLAIN]
+    whole = plain.loc[(plain["kind"] == roles.MAP) & plain["k"].isna(), "fvu"].dropna()
     return Subject(
         site=settings.site,
         model=settings.model,
@@ -97,6 +98,7 @@ def _subject(settings: PlotsSlice, evaluated: pd.DataFrame, scorer: Scorer, scor
         kept=kept(evaluated),
         n_learned=scores.n_learned(scored),
         advice=tuple(headline.advice(records(plain), set(scored["name"]))),
+        map_fvu=float(whole.iloc[0]) if len(whole) else None,
     )
 
 

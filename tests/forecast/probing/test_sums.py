@@ -111,6 +111,16 @@ def test_a_refit_is_a_second_variant_of_what_is_learned(folder, monkeypatch):
     assert asked == [(24, 12, 4, None, 2), (24, 12, None, None, 1)]
 
 
+def test_a_pursuit_takes_a_step_a_code_of_each_vector_that_is_measured_or_spliced(folder, monkeypatch):
+    taking(monkeypatch, evaluating, **FREE)
+    asked = []
+    monkeypatch.setattr(evaluating, "pursued", lambda *shape: asked.append(shape) or 1.0)
+    own = {"gain_refit_rows": 50, "splice_blocks": 1, "variants": ["matching_pursuit"]}
+    costs, known = costs_of(some(evaluation=own))
+    assert costs._evaluate(known[f"evaluation_{SITE}"]) == costs.sizes.rows(SITE).held_out + 10
+    assert asked == [(24, 12, 4)]  # n_feat, d_act, k; and of random directions none, which keep no k codes
+
+
 def test_imported_vectors_are_measured_and_spliced_nowhere(folder, monkeypatch):
     taking(monkeypatch, evaluating, **FREE | {"measured": 1.0, "interval": 1000.0})
     own = {"grid": {"sites": ["mine"]}, "activations": {"imported": {"mine": "vectors"}}}

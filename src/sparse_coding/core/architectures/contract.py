@@ -134,6 +134,8 @@ class Form:
 class Architecture:
     """A kind of sparse autoencoder, on activations z that are centred and scaled to unit mean norm.
 
+    Of a pair of places z is both, side by side, each with a mean and a scale of its own.
+
     `form`: where the fast steps may train it, and then they move its parameters as `loss` and `after` have it; None:
     `loss` is differentiated. `parameters` are what the optimiser moves, `state` what it does not: lengths, running
     numbers, counts. Both are in what is kept of a member in training.
@@ -188,7 +190,10 @@ class Architecture:
     def fold(
         self, parameters: Parameters, state: State, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty
     ) -> Dictionary:
-        """The dictionary on raw activations x, where z = (x - mean) / scale."""
+        """The dictionary on raw activations x, where z = (x - mean) / scale.
+
+        Of a pair of places `scale` is a number a dimension, as `mean` is: core.architectures.transcoder.
+        """
         raise NotImplementedError
 
 

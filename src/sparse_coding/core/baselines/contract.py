@@ -35,10 +35,17 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class Vectors:
-    """The training vectors of a site, and their mean."""
+    """The training vectors of a site, and their mean. cut: dimensions of the first place of a pair, which are side by
+    side; None: there is one place."""
 
     train: Rows
     mean: Float[Tensor, " d_act"]
+    cut: int | None = None
+
+    @property
+    def d_in(self) -> int:
+        """Dimensions of what is encoded."""
+        return self.d_act if self.cut is None else self.cut
 
     @property
     def d_act(self) -> int:

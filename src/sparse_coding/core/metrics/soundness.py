@@ -20,9 +20,13 @@ def broken(row: Mapping[str, Any]) -> list[str]:
     """What is wrong with the dictionary of an evaluation `row`, in a few words each; empty where nothing is.
 
     Reads kind, l0, fvu (None or NaN: not defined), dead and n_feat. Dead features count of trained dictionaries only:
-    a direction of PCA that is never among the k largest is no fault of its making.
+    a direction of PCA that is never among the k largest is no fault of its making. A baseline without features is
+    what it is.
     """
-    fvu, found = row["fvu"], []
+    fvu: float | None = row["fvu"]
+    found: list[str] = []
+    if methods.of(row["kind"]).constant:
+        return found
     if fvu is not None and fvu > HIGHEST_FVU:
         found.append(f"FVU {fvu:.4g}")
     if row["l0"] < LOWEST_L0:

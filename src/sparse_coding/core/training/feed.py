@@ -9,8 +9,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+Scale = float | Tensor  # one number, or one a dimension [d_act]
 
-def normalised(rows: Tensor, mean: Tensor, scale: float) -> Tensor:
+
+def normalised(rows: Tensor, mean: Tensor, scale: Scale) -> Tensor:
     """(rows - mean) / scale in float32; `rows` are used up."""
     return rows.float().sub_(mean).div_(scale)
 
@@ -20,9 +22,9 @@ def pinned(rows: Tensor) -> Tensor:
     return rows.pin_memory() if torch.cuda.is_available() else rows
 
 
-def ahead(drawn: Iterator[Tensor], mean: Tensor, scale: float, device: torch.device) -> Iterator[Tensor]:
+def ahead(drawn: Iterator[Tensor], mean: Tensor, scale: Scale, device: torch.device) -> Iterator[Tensor]:
     """Normalised batches on `device`. On a GPU each is fetched while the step before it is computed."""
-    mean = mean.to(device)
+    mean, scale = mean.to(device), scale.to(device) if isinstance(scale, Tensor) else scale
     if device.type != "cuda":
         yield from (normalised(rows.to(device), mean, scale) for rows in drawn)
         return

@@ -77,11 +77,12 @@ def in_work(job: Planned, params: Params, sizes: Sizes) -> int:
 
 def unfinished(own: DictionariesSlice, sizes: Sizes) -> int:
     """Parameters and moments of the dictionaries of a cell that are trained side by side; meanwhile also in .work."""
-    matrix = FLOAT * sizes.features(own.site, own.architecture, own.ratio) * sizes.width(own.site)
+    d_in, d_out = sizes.width(own.site), sizes.out_width(own.site)
+    n_feat = sizes.features(own.site, own.architecture, own.ratio)
     copies = 1 + methods.OPTIMISERS[own.training.optimiser].moments
     together = min(len(own.members), own.training.side_by_side)
-    began = 1 if own.control == "soft_frozen_decoder" else 0  # rows as they were drawn
-    return (copies * methods.of(own.architecture).matrices + began) * matrix * together
+    began = n_feat * d_out if own.control == "soft_frozen_decoder" else 0  # rows as they were drawn
+    return FLOAT * (copies * weights(n_feat, d_in, d_out, own.architecture) + began) * together
 
 
 def _stamp(job: Planned, sizes: Sizes) -> int:
@@ -126,10 +127,18 @@ def _activations(job: Planned, name: str, sizes: Sizes) -> Files:
     return {"h5": activations_bytes(sizes.rows(name), sizes.width(name), BYTES[own.dtype], own.block_rows)}
 
 
-def dictionary_bytes(n_feat: int, d_act: int, kind: str) -> int:
-    """A trained dictionary: its matrices, what it has a number a feature of, the centre."""
+def weights(n_feat: int, d_in: int, d_out: int, kind: str) -> int:
+    """Numbers of its matrices; the skip of a pair beside them."""
     about = methods.of(kind)
-    return FLOAT * (about.matrices * n_feat * d_act + about.vectors * n_feat + d_act) + HEADER
+    skip = d_in * d_out if about.skip else 0
+    return n_feat * (d_in if about.matrices == 1 else d_in + d_out) + skip
+
+
+def dictionary_bytes(n_feat: int, d_act: int, kind: str, d_out: int | None = None) -> int:
+    """A trained dictionary: its matrices, what it has a number a feature of, the centre, and of a pair another one."""
+    about, out = methods.of(kind), d_act if d_out is None else d_out
+    centres = d_act + (out if about.pairs else 0)
+    return FLOAT * (weights(n_feat, d_act, out, kind) + about.vectors * n_feat + centres) + HEADER
 
 
 def _dictionaries(job: Planned, name: str, sizes: Sizes) -> Files:
@@ -139,7 +148,7 @@ def _dictionaries(job: Planned, name: str, sizes: Sizes) -> Files:
     last, every = own.training.steps - 1, own.training.log_steps
     lines = last // every + 1 + (last % every > 0)
     n_feat = sizes.features(own.site, own.architecture, own.ratio)
-    size = dictionary_bytes(n_feat, sizes.width(own.site), own.architecture)
+    size = dictionary_bytes(n_feat, sizes.width(own.site), own.architecture, sizes.out_width(own.site))
     return {"safetensors": size, "log.jsonl": LOG_LINE * lines}
 
 
@@ -147,9 +156,12 @@ def _baselines(job: Planned, name: str, sizes: Sizes) -> Files:
     """A basis is stored once, without signs."""
     own = job.settings
     assert isinstance(own, BaselinesSlice)
-    width = sizes.width(own.site)
-    matrices = methods.of(own.members[name].method).matrices
-    return {"safetensors": FLOAT * (matrices * width * width + 5 * width) + HEADER}
+    width, member = sizes.width(own.site), own.members[name]
+    about = methods.of(member.method)
+    directions = 0 if about.constant else min(width, sizes.out_width(own.site))
+    if about.pairs and member.k is not None:
+        directions = min(directions, member.k)
+    return {"safetensors": FLOAT * (about.matrices * directions * width + 5 * width) + HEADER}
 
 
 def _evaluation(job: Planned, name: str, sizes: Sizes) -> Files:

@@ -114,11 +114,11 @@ def _import(own: ImportSlice, sizes: Sizes, threads: int) -> float:
 
 def _dictionaries(own: DictionariesSlice, sizes: Sizes, threads: int) -> float:
     """The stream, the members with their moments, and a workspace a thread."""
-    training, width = own.training, sizes.width(own.site)
+    training, width, read = own.training, sizes.width(own.site), sizes.read_width(own.site)
     n_feat, about = sizes.features(own.site, own.architecture, own.ratio), methods.of(own.architecture)
     together = min(len(own.members), training.side_by_side)
-    stream = (max(training.buffer_rows, training.batch) + CHUNK_ROWS) * width * BYTES[sizes.params.activations.dtype]
-    stream += (AHEAD + TURN) * training.batch * width * FLOAT
+    stream = (max(training.buffer_rows, training.batch) + CHUNK_ROWS) * read * BYTES[sizes.params.activations.dtype]
+    stream += (AHEAD + TURN) * training.batch * read * FLOAT
     is_ranked = getattr(own.own, "initial_density", None) is not None
     steps = min(threads, together) * workspace(training.batch, n_feat, width, about.strength, is_ranked)
     return BASE["dictionaries"] + LOOPS + unfinished(own, sizes) + stream + steps
@@ -138,7 +138,7 @@ def workspace(batch: int, n_feat: int, d_act: int, strength: methods.Strength | 
 
 def _baselines(own: BaselinesSlice, sizes: Sizes, threads: int) -> float:
     """One method after another: PCA, or the largest of the others beside what is left of it."""
-    width, rows = sizes.width(own.site), sizes.rows(own.site).train
+    width, rows = sizes.read_width(own.site), sizes.rows(own.site).train
     read = READ_ROWS * width * (FLOAT + 2 * DOUBLE) + 4 * DOUBLE * width**2
     held: list[float] = [read]
     for member in own.members.values():

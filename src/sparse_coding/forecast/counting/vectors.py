@@ -42,9 +42,20 @@ class Sizes:
         return bos == "always" or (bos == "auto" and self.model.begins)
 
     def width(self, site: str) -> int:
-        """The dimensions of a vector. Raises BadInput as `model`, or as imported.rows_and_width."""
+        """The dimensions of a vector; of a pair, of one that is encoded.
+
+        Raises BadInput as `model`, or as imported.rows_and_width.
+        """
         folder = self.params.activations.imported.get(site)
         return imported.rows_and_width(folder)[1] if folder else self.model.width(sites.parse(site).location)
+
+    def out_width(self, site: str) -> int:
+        """The dimensions of what is put together. Raises as `width`."""
+        return self.width(sites.places(site)[-1])
+
+    def read_width(self, site: str) -> int:
+        """Numbers of a row that is trained on: of a pair, of both places. Raises as `width`."""
+        return sum(map(self.width, sites.places(site)))
 
     def rows(self, site: str) -> Rows:
         """Text tokens in whole blocks: half a block more than asked for, on average."""
@@ -90,4 +101,6 @@ class Sizes:
         width, about = self.width(site), methods.of(kind)
         if ratio is not None and about.is_learned:
             return max(1, round(ratio * width))
-        return 2 * width if about.signed else width
+        if about.constant:
+            return 0
+        return 2 * min(width, self.out_width(site)) if about.signed else width

@@ -106,13 +106,16 @@ class Costs:
             settled = guess if self.l0 is None or strength != "l1" else self.l0
             total += training.member(given, own.own, own.architecture, (n_feat, width), settled, member.k, own.control)
         readings = -(-len(own.members) // given.side_by_side)
-        drawn = training.batch(given.batch, width, TORCH_DTYPES[self.sizes.params.activations.dtype])
-        file = disk.of_member(self._harvest_job(own.site), own.site, self.sizes)
-        return total + readings * steps_of(given.steps, own.control) * drawn + file * starting.hashed() / 2
+        read, taken = self.sizes.read_width(own.site), steps_of(given.steps, own.control)
+        drawn = training.batch(given.batch, read, TORCH_DTYPES[self.sizes.params.activations.dtype])
+        return total + readings * taken * drawn + self._files(own.site) * starting.hashed() / 2
 
-    def _harvest_job(self, site: str) -> Planned:
+    def _files(self, site: str) -> int:
+        """Bytes of the vectors of a site."""
         every = jobs.of_params(self.sizes.params)
-        return every[jobs.harvest_of(self.sizes.params, site)]
+        harvests = [every[name] for name in jobs.harvests_of(self.sizes.params, site)]
+        made = [(job, place) for job in harvests for place in sites.places(site) if place in job.members]
+        return sum(disk.of_member(job, place, self.sizes) for job, place in made)
 
     def _fit(self, own: BaselinesSlice) -> float:
         return fitting.all_of(own, self.sizes.width(own.site), self.sizes.rows(own.site).train)
@@ -122,6 +125,8 @@ class Costs:
         refit_rows = min(own.evaluation.gain_refit_rows or 0, rows.train)
         total, rebuilt, subjects = 0.0, 0.0, 0
         for row in own.members.values():
+            if methods.of(row.kind).constant:
+                continue
             n_feat, iterations = self.sizes.features(own.site, row.kind, row.ratio), self._iterations(row.kind)
             asked = self.sizes.params.evaluation.variants_of(row.kind, row.k)
             variants, fitted = 1 + len(asked), sum(each.is_fitted for each in asked)

@@ -6,6 +6,7 @@ from functools import cache, partial
 
 import torch
 
+from sparse_coding import methods
 from sparse_coding.core import architectures
 from sparse_coding.core.architectures.contract import Architecture, Penalty
 from sparse_coding.core.controls import controlled, steps_of
@@ -74,9 +75,11 @@ def step_times(
 ) -> StepTimes:
     """Probe a shape."""
     generator = torch.Generator().manual_seed(0)
-    vectors = torch.randn(batch, d_act, generator=generator) / d_act**0.5
-    made = controlled(architectures.build(architecture, own.model_dump(mode="json")), control)
-    shape = n_feat, d_act
+    d_in = d_act if methods.of(architecture).pairs else None  # both places as wide
+    width = d_act if d_in is None else 2 * d_act
+    vectors = torch.randn(batch, width, generator=generator) / d_act**0.5
+    made = controlled(architectures.build(architecture, own.model_dump(mode="json"), d_in), control)
+    shape = n_feat, width
     if k is not None:
         (taken,) = least_of(_step(made, shape, vectors, k, None))
         return StepTimes(k, taken, k + 1, taken, taken)

@@ -7,7 +7,18 @@ on activations, and what is contiguous can be memory-mapped. Each `block_rows` r
 """
 
 from sparse_coding.io.activations.layout import Header, SplitName
+from sparse_coding.io.activations.pairs import SideBySide, SiteVectors, open_site
 from sparse_coding.io.activations.reader import ActivationsFile, Split, open_activations
 from sparse_coding.io.activations.writer import ActivationsWriter
 
-__all__ = ["ActivationsFile", "ActivationsWriter", "Header", "Split", "SplitName", "open_activations"]
+__all__ = [
+    "ActivationsFile",
+    "ActivationsWriter",
+    "Header",
+    "SideBySide",
+    "SiteVectors",
+    "Split",
+    "SplitName",
+    "open_activations",
+    "open_site",
+]

@@ -2,6 +2,7 @@
 
 Their norm may be a hundred times that of all others, and then they are most of the squared error. Of a file with a
 limit, the others are one split: the stream draws from it as from any other, and batches stay as large as they are.
+Of a pair of places a row is left out where one of its vectors is.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sparse_coding.errors import BadInput
-from sparse_coding.io.activations.reader import ActivationsFile, Split
+from sparse_coding.io.activations.pairs import SideBySide, SiteVectors, scale_of
+from sparse_coding.io.activations.reader import Split
 
 READ_ROWS = 8192  # at a time
 
@@ -21,7 +23,7 @@ READ_ROWS = 8192  # at a time
 class Some:
     """Some rows of a split, numbered anew in their order: what a stream needs of a split."""
 
-    def __init__(self, whole: Split, rows: NDArray[np.int64]) -> None:
+    def __init__(self, whole: Split | SideBySide, rows: NDArray[np.int64]) -> None:
         self.n_rows, self.d_act, self.dtype = len(rows), whole.d_act, whole.dtype
         self._whole, self._rows = whole, torch.from_numpy(rows)
 
@@ -45,17 +47,18 @@ class Some:
 class Vectors:
     """What is trained on: a split, its mean [d_act] and the mean norm without it; left_out: what is said of the others.
 
-    left_out: None without a limit; else the largest norm that is trained on, and how many vectors are longer.
+    scale: that norm, of a pair a number a dimension [d_act]. left_out: None without a limit; else the largest norm that
+    is trained on, of a pair for each place, and how many vectors are longer.
     """
 
-    split: Split | Some
+    split: Split | SideBySide | Some
     mean: Tensor
-    mean_norm: float
+    scale: float | Tensor
     left_out: dict[str, float] | None = None
 
-    def normal(self, normalise: bool) -> tuple[Tensor, float]:
+    def normal(self, normalise: bool) -> tuple[Tensor, float | Tensor]:
         """The mean and the scale that these are normalised by; those that change nothing, where that is not wished."""
-        return (self.mean, self.mean_norm) if normalise else (0 * self.mean, 1.0)
+        return (self.mean, self.scale) if normalise else (0 * self.mean, 1.0)
 
     def words(self) -> str:
         """What is left out, in words, for the log."""
@@ -65,45 +68,49 @@ class Vectors:
         return f"{told['train']} of {of} vectors are longer than {told['longest']:.6g}{beside}"
 
 
-def trained_on(file: ActivationsFile, limit: float | None) -> Vectors:
+def trained_on(file: SiteVectors, limit: float | None) -> Vectors:
     """Those of the split train that are at most `limit` times as long as their median; None: all.
 
     Raises BadInput where all that are left are one vector.
     """
-    train = file.split("train")
+    train, widths = file.split("train"), [each.d_act for each in file.files]
     if limit is None:
-        return Vectors(train, file.mean, file.mean_norm)
-    norms = _norms(train)
-    most = limit * float(np.median(norms))
-    rows = np.flatnonzero(norms <= most)
-    told = {"longest": most, "train": len(norms) - len(rows)}
-    if "held_out" in file.splits:
-        told["held_out"] = int((_norms(file.split("held_out")) > most).sum())
+        return Vectors(train, file.mean, file.scale)
+    norms = _norms(train, widths)
+    most = limit * np.median(norms, axis=0)
+    rows = np.flatnonzero((norms <= most).all(axis=1))
+    told = dict(zip(("longest", "longest_target"), most.tolist(), strict=False))
+    told["train"] = len(norms) - len(rows)
+    if "held_out" in file.files[0].splits:
+        told["held_out"] = int((_norms(file.split("held_out"), widths) > most).any(axis=1).sum())
     if not told["train"]:
-        return Vectors(train, file.mean, file.mean_norm, told)
+        return Vectors(train, file.mean, file.scale, told)
     some = Some(train, rows)
-    mean, mean_norm = _moments(some)
-    if not mean_norm > 0:
+    mean, lengths = _moments(some, widths)
+    if not min(lengths) > 0:
         raise BadInput(f"{file.path}, below dictionaries.norm_limit", "vectors that do not vary", "a higher limit")
-    return Vectors(some, mean, mean_norm, told)
+    return Vectors(some, mean, scale_of(lengths, widths), told)
 
 
-def _norms(split: Split) -> NDArray[np.float64]:
-    return torch.cat([rows.double().norm(dim=1) for rows in _portions(split)]).numpy()
+def _norms(split: Split | SideBySide, widths: list[int]) -> NDArray[np.float64]:
+    """Of each place, [row, place]."""
+    found = [[part.double().norm(dim=1) for part in rows.split(widths, dim=1)] for rows in _portions(split)]
+    return torch.cat([torch.stack(parts, dim=1) for parts in found]).numpy()
 
 
-def _moments(some: Some) -> tuple[Tensor, float]:
-    """As of the whole split in a file."""
-    total, norms = torch.zeros(some.d_act, dtype=torch.float64), 0.0
+def _moments(some: Some, widths: list[int]) -> tuple[Tensor, list[float]]:
+    """As of the whole split in a file; the mean norms of the places."""
+    total, norms = torch.zeros(some.d_act, dtype=torch.float64), [0.0] * len(widths)
     for rows in _portions(some):
         total += rows.sum(0, dtype=torch.float64)
     mean = (total / some.n_rows).float()
     for rows in _portions(some):
-        norms += float((rows - mean).norm(dim=1).sum(dtype=torch.float64))
-    return mean, norms / some.n_rows
+        for place, part in enumerate((rows - mean).split(widths, dim=1)):
+            norms[place] += float(part.norm(dim=1).sum(dtype=torch.float64))
+    return mean, [norm / some.n_rows for norm in norms]
 
 
-def _portions(split: Split | Some) -> Iterator[Tensor]:
+def _portions(split: Split | SideBySide | Some) -> Iterator[Tensor]:
     for start in range(0, split.n_rows, READ_ROWS):
         stop = min(start + READ_ROWS, split.n_rows)
         rows = torch.empty(stop - start, split.d_act)

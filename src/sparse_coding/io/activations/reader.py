@@ -68,6 +68,17 @@ class Split:
             self._verify(block * size, block * size + 1)
         return self._vectors[indices].float()
 
+    def check_same_rows(self, other: "Split") -> None:
+        """Raise BadInput where a row is not of the same token as that row of `other`.
+
+        The bytes of tokens, documents and positions are checked with those of the vectors, when these are read.
+        """
+        if self.n_rows != other.n_rows:
+            raise BadInput(other._place, f"{other.n_rows} vectors", f"{self.n_rows}, as {self._place} has")
+        for name in COLUMNS:
+            if not np.array_equal(self._arrays[name], other._arrays[name]):
+                raise BadInput(other._place, f"another {name} than {self._place} has", "vectors of the same tokens")
+
     @property
     def dtype(self) -> torch.dtype:
         """The number format of the vectors in the file."""

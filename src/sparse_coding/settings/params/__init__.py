@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from sparse_coding.settings.params.baselines import Baselines
+from sparse_coding.settings.params.choices import Own
 from sparse_coding.settings.params.dataset import Dataset
-from sparse_coding.settings.params.dictionaries import Dictionaries, Own, Training, own_section
+from sparse_coding.settings.params.dictionaries import Dictionaries, own_section
 from sparse_coding.settings.params.interpretation import (
     MOST_FAILED,
     SET_HERE,
@@ -46,6 +47,7 @@ from sparse_coding.settings.params.section import (
     setting,
 )
 from sparse_coding.settings.params.toy import Toy
+from sparse_coding.settings.params.training import Training
 from sparse_coding.settings.params.transformer import Transformer
 from sparse_coding.variants import FITTED, Variant, in_order
 
@@ -102,7 +104,8 @@ class Grid(Section):
 
     sites: tuple[str, ...] = setting(
         ("layer2_residual", "layer4_residual"),
-        "Places in the model, layers from 0: `layerN_residual`, `_mlp`, `_mlpout` or `_attn`.",
+        "Places in the model, layers from 0: `layerN_residual`, `_mlp`, `_mlpout`, `_attn` or `_mlpin`; a pair: "
+        "`layerN_mlpin_to_mlpout`.",
     )
     architectures: tuple[Architecture, ...] = setting(
         ("tied", "untied", "topk"),

@@ -72,3 +72,14 @@ class Chosen(Section):
         source="dictionary_learning, which has 10 for Qwen",
     )
     early_stop: EarlyStop | None = setting(None, "When a member ends before its last step; null: never.")
+
+
+class Own(Section):
+    """What one architecture reads, and no other."""
+
+    lr: Positive
+
+    @property
+    def penalty_warmup(self) -> float:
+        """Share of the steps in which the penalty is warmed up."""
+        return 0.0

@@ -7,31 +7,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from sparse_coding.settings.params.choices import Chosen, WithK, WithResample
+from sparse_coding.settings.params.choices import Own, WithK, WithResample
+from sparse_coding.settings.params.originals import LISTA, RICA, Positives, Reverse, SemiLinear, Thresholding
 from sparse_coding.settings.params.section import (
     Architecture,
     Count,
     NonNegative,
-    Optimisation,
-    Optimiser,
     Positive,
-    Section,
     Share,
     WithL1,
     distinct,
     setting,
 )
-
-
-class Own(Section):
-    """What one architecture reads, and no other."""
-
-    lr: Positive
-
-    @property
-    def penalty_warmup(self) -> float:
-        """Share of the steps in which the penalty is warmed up."""
-        return 0.0
+from sparse_coding.settings.params.training import Training
 
 
 class _Weights(Own):
@@ -147,51 +135,24 @@ class Matryoshka(BatchTopK):
     )
 
 
-class Training(Chosen, Optimisation):
-    """How a sparse autoencoder is trained, whatever its architecture."""
+class Transcoder(WithK, Own):
+    """Of a pair of places: the k largest codes of one are kept, and the other is put together from them."""
 
-    normalise: bool = setting(True, "Centre activations and scale them to unit mean norm; folded into the saved file.")
-    optimiser: Optimiser = setting(  # type: ignore[valid-type]
-        "adam", "What moves the parameters; another one may be slower than Adam, which the fastest loops have in them."
+    lr: Positive = setting(4e-3, "Peak learning rate of Adam.", source="docs/decisions.md: transcoders")
+    aux_weight: NonNegative = setting(
+        1.0,
+        "Weight of the auxiliary loss of dead features; 0: none.",
+        unit="loss",
+        source="docs/decisions.md: transcoders; Gao et al. 2024 have 1/32",
     )
-    legacy_adam: bool = setting(
-        False,
-        "Adam with the defect of the original: the moments are corrected as if each step were the first one.",
-        source="docs/paper.md",
-    )
-    shuffle_seed: Annotated[int, Field(ge=0)] = setting(0, "Seed of the order in which vectors are read.")
-    buffer_rows: Count = setting(
-        131_072,
-        "Vectors that are mixed with one another; all are in memory, once, as stored, beside 32 batches in float32.",
-        unit="vectors",
-    )
-    log_steps: Count = setting(20, "Steps between lines of the training log.", unit="steps")
-    side_by_side: Count = setting(
-        8,
-        "Members of a cell that are trained on one reading of the data; all of them are in memory.",
-        unit="members",
-        changes_results=False,
-    )
-    checkpoint_minutes: Positive = setting(
-        10.0,
-        "What is in training is written so often, below `.work`, until it is finished; a kill costs no more.",
-        unit="minutes",
-        changes_results=False,
-    )
-    device: Literal["auto", "cpu", "cuda"] = setting(
-        "auto",
-        "Where training runs; auto: a GPU if there is one (docs/what-there-is.md: GPU).",
-        changes_results=False,
-    )
-    gpu_precision: Literal["float32", "tf32", "bfloat16"] = setting(
-        "float32", "Products on a GPU: tf32 rounds their factors, bfloat16 factors and results. The processor is exact."
-    )
+    dead_after: Count = setting(
+        20_000, "A feature is dead that none of so many vectors in a row kept.", unit="vectors",
+        source="docs/decisions.md: TopK with aux-k",
+    )  # fmt: skip
 
-    @model_validator(mode="after")
-    def _windows_are_logged(self) -> "Training":
-        if self.early_stop is not None and self.early_stop.window < self.log_steps:
-            raise ValueError(f"an early_stop.window of at least log_steps, {self.log_steps}: the log's loss decides")
-        return self
+
+class SkipTranscoder(Transcoder):
+    """With a linear map from one place to the other beside the codes."""
 
 
 class Dictionaries(Training):
@@ -206,6 +167,14 @@ class Dictionaries(Training):
     gated: Gated = setting(Gated(), "What only `gated` reads.")
     matryoshka: Matryoshka = setting(Matryoshka(), "What only `matryoshka` reads.")
 
+    transcoder: Transcoder = setting(Transcoder(), "What only `transcoder` reads.")
+    skip_transcoder: SkipTranscoder = setting(SkipTranscoder(), "What only `skip_transcoder` reads.")
+    thresholding: Thresholding = setting(Thresholding(), "What only `thresholding` reads.")
+    reverse: Reverse = setting(Reverse(), "What only `reverse` reads.")
+    positive: Positives = setting(Positives(), "What only `positive` reads.")
+    lista: LISTA = setting(LISTA(), "What only `lista` reads.")
+    semilinear: SemiLinear = setting(SemiLinear(), "What only `semilinear` reads.")
+    rica: RICA = setting(RICA(), "What only `rica` reads.")
     snapshots: tuple[Count, ...] = setting(
         (),
         "Each dictionary also as it is after so many vectors, rounded up to a batch, in a file of its own beside it "

@@ -8,6 +8,8 @@ from sparse_coding import methods, variants
 
 Architecture = Literal[methods.LEARNED]  # type: ignore[valid-type]
 Baseline = Literal[methods.BASELINES]  # type: ignore[valid-type]
+OfSites = Literal[methods.OF_SITES]  # type: ignore[valid-type]
+OfPairs = Literal[methods.OF_PAIRS]  # type: ignore[valid-type]
 Signed = Literal[methods.SIGNED]  # type: ignore[valid-type]
 Control = methods.Control
 Optimiser = Literal[tuple(methods.OPTIMISERS)]  # type: ignore[valid-type]

@@ -104,17 +104,13 @@ def describe_members(cell: Cell) -> list[Described]:
     ]
 
 
-def describe_baselines(params: Params, topk: bool) -> list[Described]:
+def describe_baselines(params: Params, site: str, topk: bool) -> list[Described]:
     """Rows for the baselines of a site, with or without the top-k variants."""
-    baselines = params.baselines
-    described = [Described(name=method, kind=method, seed=baselines.seed) for method in baselines.methods]
-    if topk:
-        described += [
-            Described(name=grid.topk_name(method, k), kind=method, k=k, seed=baselines.seed)
-            for method in baselines.topk_methods
-            for k in baselines.topk
-        ]
-    return described
+    return [
+        Described(name=grid.baseline_name(method, k), kind=method, k=k, seed=params.baselines.seed)
+        for method, k in grid.baselines_of(params.baselines, site)
+        if topk or k is None
+    ]
 
 
 def dataset(params: Params) -> DatasetSlice:
@@ -158,9 +154,7 @@ def dictionaries(params: Params, cell: Cell) -> DictionariesSlice:
 
 def baselines(params: Params, site: str) -> BaselinesSlice:
     """The baselines of one site."""
-    names = grid.baseline_names(params.baselines)
-    described = describe_baselines(params, topk=True)
-    members = {name: _baseline(params, row) for name, row in zip(names, described, strict=True)}
+    members = {row.name: _baseline(params, row) for row in describe_baselines(params, site, topk=True)}
     return BaselinesSlice(site=site, members=members)
 
 
@@ -174,7 +168,7 @@ def _baseline(params: Params, row: Described) -> BaselineMember:
 def evaluation(params: Params, site: str) -> EvaluationSlice:
     """Every trained dictionary and every baseline of one site."""
     trained = [row for cell in grid.cells(params, site) for row in describe_members(cell)]
-    others = describe_baselines(params, topk=True) if grid.is_grid_site(params, site) else []
+    others = describe_baselines(params, site, topk=True) if grid.is_grid_site(params, site) else []
     model = None if site in params.activations.imported else params.model
     members = {row.name: row for row in (*trained, *others)}
     return EvaluationSlice(site=site, model=model, members=members, evaluation=params.evaluation)
@@ -200,7 +194,8 @@ def autointerp(params: Params, site: str) -> AutointerpSlice | AutointerpLlmSlic
 def _interpreted(params: Params, site: str) -> dict[str, Scored]:
     found = grid.interpreted(params, site)
     rows = [row for cell in found.cells for row in describe_members(cell)]
-    rows += describe_baselines(params, topk=False) if found.baselines else []
+    others = describe_baselines(params, site, topk=False) if found.baselines else []
+    rows += [row for row in others if not methods.of(row.kind).constant]
     return {row.name: Scored(**row.model_dump(), shuffled_null=row.name == found.null) for row in rows}
 
 

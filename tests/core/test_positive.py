@@ -1,0 +1,67 @@
+"""Positive: its formula in numpy, directions without negative entries, and what it finds of such planted ones."""
+
+import numpy as np
+import pytest
+import torch
+
+from sparse_coding.core.architectures import build
+from sparse_coding.core.architectures.contract import Penalty
+from tests.core.of_the_original import check_bytes, check_fold, check_loss, settings_of, trained, unit
+from tests.planted import Planted
+
+KIND = "positive"
+
+
+def formula(p, z, l1):
+    atoms, x = unit(p["atoms"]), z - p["start"]
+    codes = np.maximum(x @ atoms.T + p["bias"], 0)
+    mse = ((codes @ atoms + p["start"] - z) ** 2).mean()
+    return mse + l1 * codes.sum() / len(z), mse, codes
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_loss_and_its_slopes_are_those_of_the_formula(seed):
+    check_loss(KIND, formula, seed)
+
+
+def test_what_is_saved_is_what_was_trained(tmp_path):
+    check_fold(KIND, tmp_path)
+
+
+def test_the_bytes_do_not_hang_on_company_or_breaks():
+    check_bytes(KIND)
+
+
+def test_training_begins_where_the_vectors_do_and_with_the_wished_share_of_each_features_codes():
+    z = torch.randn(200, 12, generator=torch.Generator().manual_seed(2))
+    architecture = build(KIND, settings_of(KIND))
+    parameters = architecture.init(36, 12, torch.Generator().manual_seed(0))
+    architecture.begin(parameters, z, 0.1)
+    assert torch.equal(parameters["start"], z.min(0).values)
+    codes = architecture.loss(parameters, {}, z, Penalty()).codes
+    assert ((codes > 0).sum(0) - 20).abs().max() <= 1  # by rounding of another product
+
+
+def planted_positive():
+    """Directions of a few dimensions each, none negative, as what a ReLU leaves; vectors from -0.17 up, as GELU's."""
+    generator = torch.Generator().manual_seed(3)
+    atoms = torch.rand(96, 64, generator=generator) * (torch.rand(96, 64, generator=generator) < 0.1)
+    atoms[torch.arange(96), torch.arange(96) % 64] += 0.5
+    atoms = torch.nn.functional.normalize(atoms, dim=1)
+    on = torch.rand(24_000, 96, generator=generator) < 3 / 96
+    x = (on * torch.rand(24_000, 96, generator=generator)) @ atoms - 0.17
+    return Planted(atoms, x + 0.005 * torch.randn(24_000, 64, generator=generator))
+
+
+def test_planted_directions_without_negative_entries_are_found_and_where_vectors_begin_is_kept():
+    planted = planted_positive()
+    member, found = trained(KIND, 1e-3, planted)
+    assert found["mmcs"] > 0.9
+    assert found["fvu"] < 0.25
+    assert float(member.parameters["atoms"].min()) >= 0
+    mean, scale = (
+        planted.x[:20_000].mean(0),
+        float((planted.x[:20_000] - planted.x[:20_000].mean(0)).norm(dim=1).mean()),
+    )
+    centre = member.architecture.fold(member.parameters, {}, mean, scale, member.penalty).centre
+    assert float((centre + 0.17).abs().mean()) < 0.05

@@ -1,0 +1,52 @@
+"""RICA: its formula in numpy, directions that stand twice, and independent directions that it finds."""
+
+import numpy as np
+import pytest
+import torch
+
+from sparse_coding.core.architectures import build
+from sparse_coding.errors import BadInput
+from tests.core.of_the_original import check_bytes, check_fold, check_loss, settings_of, trained, unit
+from tests.planted import Planted
+
+KIND = "rica"
+
+
+def formula(p, z, l1):
+    """Of rows with lengths, w_i = g_i d_i: s = z W^T, z_hat = s W; a code is s_i ||w_i||."""
+    rows = unit(p["atoms"]) * np.exp(p["log_length"])[:, None]
+    s, w = z @ rows.T, settings_of(KIND)["smooth_below"]
+    mse = ((s @ rows - z) ** 2).mean()
+    huber = np.where(np.abs(s) < w, s**2 / (2 * w), np.abs(s) - w / 2)
+    codes = s * np.exp(p["log_length"])
+    return mse + l1 * huber.sum() / len(z), mse, np.maximum(np.concatenate([codes, -codes], axis=1), 0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_loss_and_its_slopes_are_those_of_the_formula(seed):
+    check_loss(KIND, formula, seed)
+
+
+def test_what_is_saved_is_what_was_trained(tmp_path):
+    check_fold(KIND, tmp_path)
+
+
+def test_the_bytes_do_not_hang_on_company_or_breaks():
+    check_bytes(KIND)
+
+
+def test_an_odd_number_of_features_is_refused():
+    with pytest.raises(BadInput, match=r"rica: found 7 features; wanted an even number"):
+        build(KIND, settings_of(KIND)).init(7, 4, torch.Generator())
+
+
+def test_independent_directions_are_found_and_half_of_all_codes_are_positive_whatever_the_penalty():
+    """As many as dimensions, with signs: what ICA is for. The features are these twice."""
+    generator = torch.Generator().manual_seed(3)
+    atoms = torch.linalg.qr(torch.randn(32, 32, generator=generator))[0]
+    x = (torch.rand(24_000, 32, generator=generator) < 0.1) * torch.randn(24_000, 32, generator=generator) @ atoms
+    twice = Planted(torch.cat([atoms, -atoms]), x + 0.01 * torch.randn(24_000, 32, generator=generator))
+    for l1 in (3e-3, 3e-2):
+        _, found = trained(KIND, l1, twice)
+        assert found["l0"] == pytest.approx(32, abs=0.5)
+        assert found["mmcs"] > 0.95 or l1 < 1e-2
