@@ -6,9 +6,12 @@ import pytest
 import torch
 
 from sparse_coding.errors import BadInput
-from sparse_coding.io import dictionaries
+from sparse_coding.io import dictionaries, tables
+from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.settings import declared, grid, params_file, slices
 from sparse_coding.settings.params import Params
+from sparse_coding.stages import summary
+from tests.cli.test_closing import row
 from tests.stages.test_unfinished import STEPS, Broken, files, settings, train
 from tests.stages.test_unfinished import vectors as vectors
 from tests.workspace import write_params
@@ -112,6 +115,17 @@ def test_snapshots_are_evaluated_and_not_interpreted(tmp_path):
     assert not [name for name in slices.autointerp(params, "layer2_residual").members if "_t5000" in name]
     twin = grid.control_twin(params, "layer2_residual")
     assert twin[1].tokens is None
+
+
+def test_snapshots_are_in_the_summary_and_are_no_points_or_headlines(tmp_path):
+    final = row("final", 9.0, 0.3)
+    better = row("better_t5000", 10.0, 0.1, tokens=5000)
+    tables.write(tmp_path / "table.parquet", [final, better], EVALUATION)
+    summary.run(slices.SummarySlice(), tables=[tmp_path / "table.parquet"], output=tmp_path)
+    points, whole = ((tmp_path / name).read_text().splitlines() for name in ("points.csv", "summary.csv"))
+    assert [line.split(",")[1] for line in points[1:]] == ["final"]
+    assert [line.endswith(",yes") for line in whole[1:]] == [True, False]
+    assert "better_t5000" in (tmp_path / "metrics.json").read_text()
 
 
 @pytest.mark.parametrize(
