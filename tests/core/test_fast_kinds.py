@@ -12,6 +12,7 @@ from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.steps import dense, general, sparse, stacked, workspace
 from sparse_coding.core.training.steps.seen import Seen
+from tests.core.test_gated import check_company, check_taking_up
 
 OWN = {"aux_weight": 1.0, "dead_after": 30, "threshold_rate": 0.3, "prefixes": [0.1, 0.3, 0.6]}
 KINDS = ("batchtopk", "topk_aux", "matryoshka")
@@ -170,3 +171,15 @@ def test_without_a_dead_feature_a_step_of_aux_k_has_the_bytes_of_topk():
         topk, _, seen = steps(plain, parameters, {}, batches[:1], Penalty(k=6), one)
         assert saw == seen
         assert all(np.array_equal(fast.parameters[name], topk.parameters[name]) for name in parameters)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_alone_or_in_company_with_one_thread_or_two_the_same_bytes(kind):
+    check_company(kind, OWN | {"dead_after": 300}, Penalty(k=3))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_taken_up_again_the_bytes_are_those_of_one_that_was_left_alone(kind):
+    """From before and from after features are dead; what was guessed for the next batch is not kept."""
+    for kept_at in (1, 37):
+        check_taking_up(kind, OWN | {"dead_after": 300}, Penalty(k=3), kept_at)

@@ -15,7 +15,7 @@ from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.metrics.similarity import mmcs
 from sparse_coding.io import dictionaries
 from sparse_coding.settings.params import Dictionaries
-from tests.core.test_gated import check_company, check_taking_up, folded, member_of
+from tests.core.test_gated import folded, member_of
 from tests.planted import plant
 
 OWN = Dictionaries().matryoshka.model_dump(mode="json")
@@ -170,12 +170,3 @@ def test_children_do_not_take_over_what_their_parents_are_for():
     assert shares["topk"] > 0.4
     assert shares["matryoshka"] < 0.25
     assert mmcs(atoms[:8], found["matryoshka"].atoms) > 0.9
-
-
-@pytest.mark.parametrize("kept_at", [0, 1, 37])
-def test_taken_up_again_the_bytes_are_those_of_one_that_was_left_alone(kept_at):
-    check_taking_up("matryoshka", OWN, Penalty(k=3), kept_at)
-
-
-def test_alone_or_in_company_with_one_thread_or_two_the_same_bytes():
-    check_company("matryoshka", OWN, Penalty(k=3))

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from sparse_coding.atomic import whole_file
 from sparse_coding.core.training.keeping import NEVER, Keeping
+from sparse_coding.core.training.marks import Marks
 from sparse_coding.core.training.trainee import Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io.dictionaries import checksum
@@ -48,7 +50,7 @@ def load(path: Path, of: str) -> Unfinished | None:
 
 
 def take_up(member: Trainee, at: dict[str, Path], of: str) -> None:
-    """Where it was broken off, if that is kept."""
+    """Go on where a member was broken off, if that is kept in `at`; of: as `save` was told."""
     before = load(at[member.name], of) if member.name in at else None
     if before is not None:
         try:
@@ -58,7 +60,7 @@ def take_up(member: Trainee, at: dict[str, Path], of: str) -> None:
 
 
 def keep(members: list[Trainee], at: dict[str, Path], of: str) -> None:
-    """Where that cannot be, on a full disk say, training goes on: it would cost more to end it for this."""
+    """Write members in training. Where that cannot be, on a full disk say, it goes on: to end it would cost more."""
     for member in members:
         try:
             save(at[member.name], *member.kept(), of)
@@ -69,3 +71,14 @@ def keep(members: list[Trainee], at: dict[str, Path], of: str) -> None:
 def keeping(members: list[Trainee], at: dict[str, Path], of: str, minutes: float) -> Keeping:
     """When they are kept; never where there is no place for it."""
     return Keeping(partial(keep, members, at, of), 60 * minutes) if at else NEVER
+
+
+def let_go(
+    going: list[Trainee], by_name: dict[str, Marks], stop: int, failed: Collection[str], at: dict[str, Path]
+) -> None:
+    """Of those that have nothing more to give, after `stop` steps, nothing is kept."""
+    for member in list(going):
+        if member.name in failed or by_name[member.name].last <= stop:
+            going.remove(member)
+            if member.name in at:
+                at[member.name].unlink(missing_ok=True)

@@ -7,12 +7,12 @@
 A long training is written now and then, and gone on with after a kill: the bytes are those of one that was left alone.
 """
 
+import copy
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,13 @@ from sparse_coding.core.training import choices, feed, gpu, optimisers, processo
 from sparse_coding.core.training.feed import Scale
 from sparse_coding.core.training.keeping import Keeping
 from sparse_coding.core.training.marks import Marks, by_training, step_of, stops
+from sparse_coding.core.training.matching import Matching, came_out, first_penalty
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, stream, unfinished
 from sparse_coding.io.activations import SiteVectors, open_site
 from sparse_coding.io.activations.limited import Vectors, trained_on
+from sparse_coding.io.counted import matchings
 from sparse_coding.settings.grid import Member
 from sparse_coding.settings.params import Training
 from sparse_coding.settings.slices import DictionariesSlice, split
@@ -74,18 +76,20 @@ def run(
     ):
         _check_codes(settings, file)
         vectors = trained_on(file, settings.training.norm_limit)
-        _say(vectors)
+        vectors.say()
         own, normal = settings.training, vectors.normal(settings.training.normalise)
         at = {marks.name: partly(marks.name) for marks in trainings} if partly is not None else {}
         device = _device(settings.training.device, one_of)
         of = _data(file, *normal, device)
+        wished = {name: (member.l0, member.l0_rows) for name, member in settings.members.items()}
+        counted = matchings(wished, _steers(settings), file, *normal)
 
         def together(members: list[Trainee]) -> list[NotFinite]:
             """Train and write some members that are at the same step; nothing holds them when it is over."""
             step, going = members[0].step, list(members)
             progress.update(step * len(members))
             keeping = unfinished.keeping(going, at, of, own.checkpoint_minutes)
-            drawn = _batches(settings, vectors, step, _ready(*normal, device))
+            drawn = _batches(settings, vectors, step, feed.ready(*normal, device))
             failed: dict[str, NotFinite] = {}
             for stop in stops([by_name[member.name] for member in members], step):
                 part, step = islice(drawn, stop - step), stop
@@ -94,22 +98,17 @@ def run(
                     for name in by_name[member.name].at(stop) if member.name not in failed else ():
                         _write(settings, name, member, *normal, output, vectors.left_out)
                         done(name)
-                _let_go(going, by_name, stop, failed, at)
+                unfinished.let_go(going, by_name, stop, failed, at)
             return [failed[member.name] for member in members if member.name in failed]
 
         by_name = {marks.name: marks for marks in trainings}
         for first in range(0, len(trainings), size):
-            some = [_begun(settings, marks, file, at, of) for marks in trainings[first : first + size]]
+            some = [_begun(settings, marks, file, counted, at, of) for marks in trainings[first : first + size]]
             for step in sorted({member.step for member in some}):
                 failures += together([member for member in some if member.step == step])
             del some
     if failures:
         raise failures[0]
-
-
-def _say(vectors: Vectors) -> None:
-    if vectors.left_out is not None:
-        print(f"dictionaries.norm_limit: {vectors.words()}", file=sys.stderr)
 
 
 def _trainings(settings: DictionariesSlice) -> list[Marks]:
@@ -120,22 +119,18 @@ def _trainings(settings: DictionariesSlice) -> list[Marks]:
     )
 
 
-def _let_go(
-    going: list[Trainee], by_name: dict[str, Marks], stop: int, failed: Collection[str], at: dict[str, Path]
-) -> None:
-    """Of those that have nothing more to give, after `stop` steps, nothing is kept."""
-    for member in list(going):
-        if member.name in failed or by_name[member.name].last <= stop:
-            going.remove(member)
-            if member.name in at:
-                at[member.name].unlink(missing_ok=True)
-
-
-def _begun(settings: DictionariesSlice, marks: Marks, file: SiteVectors, at: dict[str, Path], of: str) -> Trainee:
+def _begun(
+    settings: DictionariesSlice,
+    marks: Marks,
+    file: SiteVectors,
+    counted: dict[str, Matching],
+    at: dict[str, Path],
+    of: str,
+) -> Trainee:
     """Where it was broken off, if that is kept, and nothing before that is asked for; else at its beginning."""
-    member = _member(settings, marks.name, file)
+    member = _member(settings, marks.name, file, counted.get(marks.name))
     unfinished.take_up(member, at, of)
-    return member if member.step <= marks.first else _member(settings, marks.name, file)
+    return member if member.step <= marks.first else _member(settings, marks.name, file, counted.get(marks.name))
 
 
 def _check_codes(settings: DictionariesSlice, file: SiteVectors) -> None:
@@ -164,11 +159,6 @@ def _properties(index: int) -> Any:
     return torch.cuda.get_device_properties(index)
 
 
-def _ready(mean: Tensor, scale: Scale, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """What is made of each batch by the thread that draws it."""
-    return partial(feed.normalised, mean=mean, scale=scale) if device.type == "cpu" else feed.pinned
-
-
 def _train(
     members: list[Trainee],
     batches: Iterator[Tensor],
@@ -179,7 +169,7 @@ def _train(
     advance: Callable[[int], object],
     keeping: Keeping,
 ) -> dict[str, NotFinite]:
-    """On the processor, a member a thread; on a GPU all at once. batches: by `_ready`."""
+    """On the processor, a member a thread; on a GPU all at once. batches: by feed.ready."""
     if not members:
         return {}
     if device.type == "cpu":
@@ -221,7 +211,7 @@ def _steps(settings: DictionariesSlice) -> int:
     return steps_of(settings.training.steps, settings.control)
 
 
-def _member(settings: DictionariesSlice, name: str, file: SiteVectors) -> Trainee:
+def _member(settings: DictionariesSlice, name: str, file: SiteVectors, matching: Matching | None) -> Trainee:
     own, training, d_in = settings.members[name], settings.training, file.d_in
     n_feat = round(settings.ratio * d_in)
     if n_feat < 1:
@@ -240,19 +230,25 @@ def _member(settings: DictionariesSlice, name: str, file: SiteVectors) -> Traine
         name,
         controlled(build(settings.architecture, own_settings, file.cut.d_in), settings.control),
         (n_feat, len(file.mean)),
-        penalty_of(own),
+        penalty_of(own, _steers(settings), d_in),
         own.seed,
         schedule,
         optimisers.build(training.optimiser, common),
         training.log_steps,
         getattr(settings.own, "initial_density", None),
-        choices.build(common, own_settings, steps, begins),
+        replace(choices.build(common, own_settings, steps, begins), matching=matching),
     )
 
 
-def penalty_of(member: Member) -> Penalty:
-    """The L1 weight, the k or the wished L0 of a member."""
-    return Penalty(l1=member.l1 or 0.0, k=member.k or 0, l0=float(member.l0 or 0.0))
+def _steers(settings: DictionariesSlice) -> methods.Strength:
+    return methods.of(settings.architecture).varies_in
+
+
+def penalty_of(member: Member, steers: methods.Strength, d_in: int) -> Penalty:
+    """What a member begins with: its L1 weight, its k, or what its wished L0 takes."""
+    if member.l0 is not None:
+        return first_penalty(steers, float(member.l0), d_in)
+    return Penalty(l1=member.l1 or 0.0, k=member.k or 0)
 
 
 def _told(settings: DictionariesSlice) -> dict[str, Any]:
@@ -275,7 +271,10 @@ def _write(
     left_out: dict | None,
 ) -> None:
     own = settings.members[name]
-    dictionary = member.architecture.fold(member.parameters, member.state, mean, scale, penalty_of(own))
+    if own.tokens is not None:  # what is set at the end, is set in a copy, and training goes on
+        member = copy.deepcopy(member)
+    matched = member.settle()
+    dictionary = member.architecture.fold(member.parameters, member.state, mean, scale, member.penalty)
     made_by = {
         "site": settings.site,
         "architecture": settings.architecture,
@@ -283,11 +282,12 @@ def _write(
         **({} if settings.control is None else {"control": settings.control}),
         "l1": own.l1,
         "k": own.k,
-        **({} if own.l0 is None else {"l0_target": own.l0}),
+        **({} if own.l0 is None else {"l0_target": own.l0, **came_out(_steers(settings), member.penalty)}),
         **({} if own.tokens is None else {"tokens": own.tokens}),
         "seed": own.seed,
         "lr": settings.own.lr,
         "training": _told(settings),
+        **matched,
         **({} if left_out is None else {"left_out": left_out}),
         **({} if settings.training.early_stop is None else {"steps_taken": member.step}),
     }

@@ -5,6 +5,7 @@ limit, the others are one split: the stream draws from it as from any other, and
 Of a pair of places a row is left out where one of its vectors is.
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -59,6 +60,11 @@ class Vectors:
     def normal(self, normalise: bool) -> tuple[Tensor, float | Tensor]:
         """The mean and the scale that these are normalised by; those that change nothing, where that is not wished."""
         return (self.mean, self.scale) if normalise else (0 * self.mean, 1.0)
+
+    def say(self) -> None:
+        """On stderr, so in the log, where there is a limit."""
+        if self.left_out is not None:
+            print(f"dictionaries.norm_limit: {self.words()}", file=sys.stderr)
 
     def words(self) -> str:
         """What is left out, in words, for the log."""
