@@ -54,11 +54,13 @@ docs: $(VENV)/.test-installed
 	$(RUN)/python -m tests.what_reruns > build/what-reruns.md && mv build/what-reruns.md docs/what-reruns.md
 
 # Measure, on two cores: how long it takes to find out that nothing is to be done (benchmarks/freshness.md); training
-# against other libraries, reading, harvest, scorer, the whole default run, what the original did otherwise, and forecasts
-# of three sizes and of five other settings (benchmarks/RESULTS.md, results.json).
+# against other libraries, what their dictionaries and ours reach (2 hours, unless its lines are there), reading, harvest,
+# scorer, the whole default run, what the original did otherwise, and forecasts of three sizes and of five other settings
+# (benchmarks/RESULTS.md, results.json).
 bench: $(VENV)/.test-installed build/bench/.installed
 	$(RUN)/python -m benchmarks.freshness
 	PYTHONPATH=src:. build/bench/bin/python -m benchmarks.training
+	$(RUN)/python -m benchmarks.quality
 	$(RUN)/python -m benchmarks.reader
 	$(RUN)/python -m benchmarks.harvest
 	$(RUN)/python -m benchmarks.scorer

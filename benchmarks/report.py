@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from benchmarks.quality import page
 from benchmarks.results import ROOT, load
 from sparse_coding import atomic
 
@@ -136,14 +137,30 @@ def generic(name: str, section: list[Row] | Row) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def quality(section: Row) -> str:
+    """The section on what others reach."""
+    (head, *rows), (first, *others) = page.table_of(section["rows"]), page.against_of(section["against"])
+    notes = [f"- {note}" for note in page.measured_l0(section["rows"])]
+    parts = ["## Quality", machine_line(section), page.HOW_TO_READ, table(head, rows)]
+    parts += ["### FVU of ours against the best of the others", table(first, others)]
+    parts += ["### What L0 came of what was asked for, seed 0", "\n".join(notes)]
+    drawn = f"![FVU against processor seconds, a panel a kind, a line a trainer](../{page.PICTURE})"
+    return "\n\n".join([*parts, "### FVU against processor seconds, L0 near 16", drawn])
+
+
+OWN_FORM = {"training": training, "quality": quality}
+
+
 def render(results: Row) -> str:
-    """The whole page: training first, then the others in the order of their names."""
+    """The whole page: those with a form of their own first, then the others in the order of their names."""
     parts = [HEAD.rstrip()]
-    if "training" in results:
-        parts.append(training(results["training"]))
-    parts += [generic(name, section) for name, section in results.items() if name != "training"]
+    parts += [show(results[name]) for name, show in OWN_FORM.items() if name in results]
+    parts += [generic(name, section) for name, section in results.items() if name not in OWN_FORM]
     return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":
-    atomic.write_text(PAGE, render(load()))
+    known = load()
+    atomic.write_text(PAGE, render(known))
+    if "quality" in known:
+        page.draw(known["quality"]["curves"], str(ROOT / page.PICTURE))

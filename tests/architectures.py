@@ -8,5 +8,6 @@ BY_NAME = {name: build(name, {}) for name in ("tied", "untied", "topk")}
 JUMPRELU = Dictionaries().jumprelu
 KEEPING = {name: Dictionaries().of(name).model_dump(mode="json") for name in ("topk_aux", "batchtopk", "matryoshka")}
 ALL = BY_NAME | {"jumprelu": build("jumprelu", JUMPRELU.model_dump())}
+ALL |= {"gated": build("gated", {})}
 ALL |= {name: build(name, own) for name, own in KEEPING.items()}
 ADAM = optimisers.build("adam", {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8})

@@ -7,9 +7,7 @@ import torch
 from tests.architectures import BY_NAME, JUMPRELU, KEEPING
 from tests.reference_kept import Kept
 
-ATOMS = {"tied": "atoms", "untied": "decoder", "topk": "decoder", "jumprelu": "decoder"} | dict.fromkeys(
-    KEEPING, "decoder"
-)
+ATOMS = {"tied": "atoms"} | dict.fromkeys(("untied", "topk", "jumprelu", "gated", *KEEPING), "decoder")
 
 
 def jumped(m, theta):
@@ -24,6 +22,26 @@ def _pre_activations(parameters, z):
     return (z - parameters["decoder_bias"]) @ parameters["encoder"].T + parameters["bias"]
 
 
+def _shared(parameters, z):
+    return (z - parameters["decoder_bias"]) @ parameters["encoder"].T
+
+
+def gates(parameters, z):
+    """relu of pi_gate (Rajamanoharan et al. 2024, arXiv:2404.16014, eq. 5)."""
+    return torch.relu(_shared(parameters, z) + parameters["gate_bias"])
+
+
+def _magnitudes(parameters, z):
+    return torch.relu(parameters["log_scale"].exp() * _shared(parameters, z) + parameters["magnitude_bias"])
+
+
+def _by_gates(parameters, z):
+    """Their auxiliary loss, eq. 8: a frozen copy of the decoder puts together what the gates alone say."""
+    frozen = torch.nn.functional.normalize(parameters["decoder"], dim=1).detach()
+    z_hat = gates(parameters, z) @ frozen + parameters["decoder_bias"].detach()
+    return ((z_hat - z) ** 2).mean()
+
+
 def paper_codes(name, parameters, z, penalty):
     """Codes and reconstruction, with unit rows made inside, so that autograd sees the constraint."""
     if name == "tied":
@@ -31,6 +49,9 @@ def paper_codes(name, parameters, z, penalty):
         codes = torch.relu(z @ atoms.T + parameters["bias"])
         return codes, codes @ atoms
     decoder = torch.nn.functional.normalize(parameters["decoder"], dim=1)
+    if name == "gated":
+        codes = _magnitudes(parameters, z) * (gates(parameters, z) > 0)
+        return codes, codes @ decoder + parameters["decoder_bias"]
     m = _pre_activations(parameters, z)
     codes = jumped(m, parameters["log_threshold"].exp())[0] if name == "jumprelu" else torch.relu(m)
     if "threshold" in parameters:
@@ -54,10 +75,18 @@ def first_thresholds(parameters, batch, density):
     return torch.full_like(parameters["log_threshold"], float(m.topk(round(density * len(m))).values[-1].log()))
 
 
+def first_gates(parameters, batch, density):
+    """The bias of all gates [n_feat] before training, with which a share `density` of them is open."""
+    ordered = _shared(parameters, batch).flatten().sort(descending=True).values
+    return torch.full_like(parameters["gate_bias"], -float(ordered[round(density * len(ordered))]))
+
+
 def paper_penalty(name, parameters, z, codes, penalty):
     """None for TopK; of JumpReLU that of their appendix on a wished L0, beside the error summed over dimensions."""
     if name == "topk":
         return 0
+    if name == "gated":
+        return penalty.l1 * gates(parameters, z).sum(1).mean() + _by_gates(parameters, z)
     if name != "jumprelu":
         return penalty.l1 * codes.sum(1).mean()
     l0 = jumped(_pre_activations(parameters, z), parameters["log_threshold"].exp())[1].sum(1).mean()

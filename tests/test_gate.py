@@ -21,9 +21,9 @@ from sparse_coding.core.training.trainee import Schedule
 from sparse_coding.io import dictionaries, stream
 from sparse_coding.io.activations import open_activations
 from sparse_coding.settings.params import Dictionaries
-from tests.architectures import ALL, JUMPRELU
+from tests.architectures import ALL
 from tests.planted import plant
-from tests.reference import first_thresholds, paper_codes, train_reference
+from tests.reference import first_gates, first_thresholds, paper_codes, train_reference
 from tests.workspace import make_workspace, snakemake
 
 TRAINING = Dictionaries.model_validate(
@@ -40,6 +40,7 @@ PENALTIES = {
     "untied": Penalty(l1=0.003),
     "topk": Penalty(k=6),
     "jumprelu": Penalty(l0=4.0),
+    "gated": Penalty(l1=0.003),
     "topk_aux": Penalty(k=6),
     "batchtopk": Penalty(k=6),
     "matryoshka": Penalty(k=6),
@@ -49,20 +50,22 @@ NAMES = {
     "untied": "untied_r4_l1-0.003_s0",
     "topk": "topk_r4_k6_s0",
     "jumprelu": "jumprelu_r4_l0-4_s0",
+    "gated": "gated_r4_l1-0.003_s0",
     "topk_aux": "topk_aux_r4_k6_s0",
     "batchtopk": "batchtopk_r4_k6_s0",
     "matryoshka": "matryoshka_r4_k6_s0",
 }
 # Nothing revives a feature whose threshold no vector reaches any more: of JumpReLU's nearly one in ten, whatever its
 # rate, window and weight. The others find their atoms.
-FOUND = {"tied": 0.95, "untied": 0.95, "topk": 0.95, "jumprelu": 0.9, "topk_aux": 0.95}
+FOUND = {"tied": 0.95, "untied": 0.95, "topk": 0.95, "jumprelu": 0.9, "gated": 0.9, "topk_aux": 0.95}
 # Where features compete over the batch more of them die; prefixes have first features for more than one atom.
 FOUND |= {"batchtopk": 0.93, "matryoshka": 0.8}
 SHAPE = (256, 64)
+DENSITIES = {kind: TRAINING.of(kind).initial_density for kind in ("jumprelu", "gated")}
 # Which of two near-equal codes is kept, or whether one is above its threshold, depends on rounding: after so many steps
 # float32 and float64 take different ways to nearly the same end (1.6 % apart here for TopK). test_processor.py and
 # test_thresholds.py of tests/core hold the two together in float64, to 1e-7 at every step.
-LIKE_REFERENCE = {"topk": 200, "jumprelu": 100, "topk_aux": 100, "batchtopk": 100, "matryoshka": 100}
+LIKE_REFERENCE = {"topk": 200, "jumprelu": 100, "gated": 200, "topk_aux": 100, "batchtopk": 100, "matryoshka": 100}
 
 
 def schedule(architecture, steps=TRAINING.steps):
@@ -77,10 +80,12 @@ def schedule(architecture, steps=TRAINING.steps):
 
 
 def before_training(architecture, first_batch):
-    """The parameters that training begins with; with a threshold, on its first batch."""
+    """The parameters that training begins with; with a threshold or a gate, on its first batch."""
     initial = ALL[architecture].init(*SHAPE, torch.Generator().manual_seed(0))
     if architecture == "jumprelu":
-        initial["log_threshold"] = first_thresholds(initial, first_batch, JUMPRELU.initial_density)
+        initial["log_threshold"] = first_thresholds(initial, first_batch, DENSITIES["jumprelu"])
+    if architecture == "gated":
+        initial["gate_bias"] = first_gates(initial, first_batch, DENSITIES["gated"])
     return initial
 
 

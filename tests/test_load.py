@@ -169,7 +169,10 @@ def test_a_file_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "d.safetensors"
     for made in ({"architecture": "tyed"}, {"method": "tyed"}):
         dictionaries.save(path, _dictionary(0), made)
-        with pytest.raises(BadInput, match=r"d.safetensors: found kind 'tyed'; wanted one of tied, untied"):
+        with pytest.raises(
+            BadInput,
+            match=r"d.safetensors: found a dictionary of kind 'tyed', which this version does not know",
+        ):
             load_dictionary(path)
     dictionaries.save(path, _dictionary(0), {"architecture": "jumprelu"})
     assert load_dictionary(path).kind == "jumprelu"

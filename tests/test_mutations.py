@@ -7,11 +7,12 @@ it calls can be replaced. By `make gate`.
 import inspect
 from dataclasses import replace
 from random import Random
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from sparse_coding.core.architectures import jumprelu
+from sparse_coding.core.architectures import gated, jumprelu
 from sparse_coding.core.architectures.contract import Form, Penalty
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.core.training import processor
@@ -19,8 +20,11 @@ from sparse_coding.core.training.optimisers import adam
 from sparse_coding.core.training.steps import dense, sparse, windows
 from sparse_coding.core.training.trainee import NotFinite, Trainee
 from sparse_coding.kernels import columns, thresholds
-from tests.architectures import ADAM, ALL, JUMPRELU
+from tests.architectures import ADAM, ALL
 from tests.core.test_adam import test_every_step_is_that_of_torch as adam_conformance
+from tests.core.test_gated import case as gated_case
+from tests.core.test_gated import check_fold as gated_fold
+from tests.core.test_gated import check_slopes as gated_slopes
 from tests.core.test_jumprelu import test_a_threshold_is_applied_once_also_from_a_file as applied_once
 from tests.core.test_jumprelu import test_slopes_are_those_of_the_paper as slopes_of_the_paper
 from tests.core.test_steps import test_gradients_are_those_of_autograd as gradient_conformance
@@ -28,7 +32,7 @@ from tests.core.test_thresholds import test_the_dense_step_is_the_general_one_in
 from tests.core.test_thresholds import test_the_sparse_step_is_the_general_one_in_float32 as sparse_is_general
 from tests.planted import plant
 from tests.reference import train_reference
-from tests.test_gate import LIKE_REFERENCE, PENALTIES, SHAPE, assert_trajectory, before_training, schedule
+from tests.test_gate import DENSITIES, LIKE_REFERENCE, PENALTIES, SHAPE, assert_trajectory, before_training, schedule
 
 pytestmark = pytest.mark.gate
 
@@ -195,6 +199,33 @@ JUMPRELU_MUTATIONS = {
 }
 
 
+def rewritten(old, new):
+    """Gated with another line in its code."""
+
+    def mutate(patch):
+        source = inspect.getsource(gated)
+        assert source.count(old) == 1
+        broken = ModuleType(gated.__name__)
+        exec(source.replace(old, new), vars(broken))
+        for name in ("loss", "after", "fold"):
+            patch.setattr(gated.Gated, name, getattr(broken.Gated, name))
+
+    return mutate
+
+
+GATED_MUTATIONS = {
+    "frozen Adam count": mutated_rates(_frozen),
+    "no auxiliary loss": rewritten(" + by_gates,", ","),
+    "the auxiliary loss moves the decoder": rewritten("atoms.detach()", "atoms"),
+    "the auxiliary loss moves the centre": rewritten('"decoder_bias"].detach()', '"decoder_bias"]'),
+    "the penalty is on magnitudes": rewritten("gates.sum()", "codes.sum()"),
+    "gates do not hear of their bias": rewritten("(gates > 0)", "(shared > 0)"),
+    "no projection": rewritten('functional.normalize(parameters["decoder"], dim=1)', 'parameters["decoder"]'),
+    "inference: the gate is forgotten": rewritten("threshold.clamp(min=0) * scale", "0 * threshold"),
+    "inference: threshold not in the units of vectors": rewritten("clamp(min=0) * scale", "clamp(min=0)"),
+}
+
+
 RANGES = {"bandwidth": (0.01, 0.5), "wished": (0.5, 30), "warm": (0.2, 1), "weight": (1, 50), "height": (0.5, 4)}
 
 
@@ -221,12 +252,12 @@ def reference(architecture, batches):
 
 @pytest.fixture(scope="module")
 def losses(batches):
-    return {architecture: reference(architecture, batches) for architecture in ("tied", "jumprelu")}
+    return {architecture: reference(architecture, batches) for architecture in ("tied", "jumprelu", "gated")}
 
 
 def check_trajectory(architecture, batches, losses):
     """As the gate, for less long. Raises AssertionError."""
-    density = JUMPRELU.initial_density if architecture == "jumprelu" else None
+    density = DENSITIES.get(architecture)
     plan = schedule(architecture, len(batches))
     kind, penalty = ALL[architecture], PENALTIES[architecture]
     member = Trainee(architecture, kind, SHAPE, penalty, 0, plan, ADAM, log_steps=10, initial_density=density)
@@ -262,8 +293,16 @@ def gate_and_conformance_of_jumprelu(batches, losses, folder):
         some_examples(test)
 
 
+def gate_and_conformance_of_gated(batches, losses, folder):
+    """And one to what Gated is made of."""
+    check_trajectory("gated", batches, losses)
+    gated_slopes(ALL["gated"], *gated_case(3, 30, 10, 20), 0.05)
+    gated_fold(ALL["gated"], 7.5, folder)
+
+
 def test_the_code_as_it_is_passes(batches, losses, tmp_path):
     gate_and_conformance(batches, losses)
+    gate_and_conformance_of_gated(batches, losses, tmp_path)
     gate_and_conformance_of_jumprelu(batches, losses, tmp_path)
 
 
@@ -284,3 +323,10 @@ def test_each_mutation_of_jumprelu_is_caught(mutation, batches, losses, monkeypa
     JUMPRELU_MUTATIONS[mutation](monkeypatch)
     with pytest.raises((AssertionError, NotFinite)):
         gate_and_conformance_of_jumprelu(batches, losses, tmp_path)
+
+
+@pytest.mark.parametrize("mutation", GATED_MUTATIONS)
+def test_each_mutation_of_gated_is_caught(mutation, batches, losses, monkeypatch, tmp_path):
+    GATED_MUTATIONS[mutation](monkeypatch)
+    with pytest.raises((AssertionError, NotFinite)):
+        gate_and_conformance_of_gated(batches, losses, tmp_path)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sparse_coding.errors import BadInput
 
 Strength = Literal["l1", "k", "l0"]  # the lists of `grid` that make members of one cell
+WISHED: Strength = "l0"
 COUNTING: tuple[Strength, ...] = ("k", "l0")  # codes of a vector, so that there are no more of them than features
 STRENGTHS: dict[Strength, str] = {"l1": "L1", "k": "k", "l0": "L0 target"}  # as figures name them
 # What a dictionary may be trained without, to see what that adds: core.controls. As figures name them.
@@ -20,13 +21,17 @@ CONTROLS: dict[Control, str] = {
     "frozen_encoder": "frozen encoder",
     "step0": "before training",
 }
+# What a wished L0 comes to, of a kind that differs in these without one.
+INSIDE: dict[Strength, str] = {"l1": "L1", "k": "k", "l0": "L0 in the penalty"}
 # As tables name them: there `l0` is the measured one.
 COLUMNS: dict[Strength, str] = {"l1": "l1", "k": "k", "l0": "l0_target"}
 
 
 @dataclass(frozen=True)
 class Method:
-    """One kind. strength: what its members differ in; None for a baseline, which has one.
+    """One kind. strength: what its members differ in, beside a wished L0, which learned ones take but those that are
+    `dense`, whose codes are never 0; None for a baseline, which has one. whole: it keeps so many codes of each vector,
+    so that a wished L0 is a whole number.
 
     matrices, vectors: of [n_feat, d_act] and of [n_feat] (bias, gain, threshold), in its file. colour, marker, dashes:
     in figures. source: who described it first.
@@ -34,7 +39,8 @@ class Method:
     are found by non-negative least squares. reads: what its fit is told, {name: setting in the section `baselines`},
     and so all of them that its key sees. original: what of it the code of Cunningham et al. 2023 had otherwise.
     pairs: one of a pair of places, from one to the other, and of no single place. skip: with a matrix of [d_in, d_out]
-    beside the codes. constant: a baseline without features.
+    beside the codes. constant: a baseline without features. cut: a threshold may cut its codes, and leaves those above
+    it as they were: they are of one layer, with a ReLU or thresholds.
     """
 
     kind: str
@@ -48,11 +54,14 @@ class Method:
     vectors: int = 2
     signed: bool = False
     solved: bool = False
+    whole: bool = False
     reads: Mapping[str, str] = field(default_factory=dict)
     original: Literal["none", "all", "variants"] = "none"
     pairs: bool = False
     skip: bool = False
     constant: bool = False
+    cut: bool = True
+    dense: bool = False
 
     @property
     def is_learned(self) -> bool:
@@ -64,8 +73,15 @@ class Method:
         return self.matrices > 1 or control != "frozen_encoder"
 
     @property
+    def lists(self) -> tuple[Strength, ...]:
+        """The lists of `grid` that make members of it."""
+        if self.strength is None:
+            return ()
+        return (self.strength,) if self.dense else tuple(dict.fromkeys((self.strength, WISHED)))
+
+    @property
     def varies_in(self) -> Strength:
-        """What dictionaries of it differ in along a line of a figure: those of a baseline in the k of its variants."""
+        """What dictionaries of it differ in without a wish: those of a baseline in the k of its variants."""
         return self.strength or "k"
 
     def variant(self, k: object) -> str:
@@ -92,27 +108,32 @@ class Optimiser:
 _ROWS = (
     Method("tied", "tied", "l1", 1, "#0072B2", "o", "Cunningham et al. 2023"),
     Method("untied", "untied", "l1", 2, "#009E73", "s", "Bricken et al. 2023"),
-    Method("topk", "TopK", "k", 2, "#D55E00", "^", "Gao et al. 2024"),
+    Method("topk", "TopK", "k", 2, "#D55E00", "^", "Gao et al. 2024", whole=True),
     Method("jumprelu", "JumpReLU", "l0", 2, "#CC79A7", "d", "Rajamanoharan et al. 2024", vectors=3),
     Method("batchtopk", "BatchTopK", "k", 2, "#56B4E9", "<", "Bussmann et al. 2024", vectors=3),
-    Method("topk_aux", "TopK, aux-k", "k", 2, "#D55E00", ">", "Gao et al. 2024", (0, (5, 2))),
+    Method("topk_aux", "TopK, aux-k", "k", 2, "#D55E00", ">", "Gao et al. 2024", (0, (5, 2)), whole=True),
     Method("gated", "Gated", "l1", 2, "#E69F00", "p", "Rajamanoharan et al. 2024", vectors=3),
     Method("matryoshka", "Matryoshka", "k", 2, "#56B4E9", "8", "Bussmann et al. 2025", (0, (5, 2)), vectors=3),
-    Method("transcoder", "transcoder", "k", 2, "#0072B2", "H", "Dunefsky et al. 2024", pairs=True),
-    Method("skip_transcoder", "skip transcoder", "k", 2, "#D55E00", "P", "Paulo et al. 2025", pairs=True, skip=True),
-    Method("thresholding", "thresholding", "l1", 1, "#0072B2", "h", "Cunningham et al. 2023", (0, (5, 2)), vectors=3),
-    Method("reverse", "reverse", "l1", 1, "#009E73", "H", "Cunningham et al. 2023", (0, (5, 2)), vectors=3),
-    Method("positive", "positive", "l1", 1, "#CC79A7", "v", "Cunningham et al. 2023", (0, (5, 2))),
-    Method("lista", "LISTA", "l1", 2, "#E69F00", "D", "Gregor & LeCun 2010", (0, (5, 2))),
-    Method("semilinear", "semi-linear", "l1", 3, "#D55E00", "P", "Cunningham et al. 2023", (0, (5, 2, 1, 2))),
-    Method("rica", "RICA", "l1", 1, "#0072B2", "*", "Le et al. 2011", (0, (5, 2, 1, 2))),
+    Method("transcoder", "transcoder", "k", 2, "#0072B2", "H", "Dunefsky et al. 2024", pairs=True, whole=True),
+    Method(
+        "skip_transcoder", "skip transcoder", "k", 2, "#D55E00", "P", "Paulo et al. 2025", pairs=True, skip=True,
+        whole=True,
+    ),
+    Method("thresholding", "thresholding", "l1", 1, "#0072B2", "h", "Cunningham et al. 2023", (0, (5, 2)), vectors=3,
+           cut=False),
+    Method("reverse", "reverse", "l1", 1, "#009E73", "$\u2660$", "Cunningham et al. 2023", (0, (5, 2)), vectors=3),
+    Method("positive", "positive", "l1", 1, "#CC79A7", "$\u2665$", "Cunningham et al. 2023", (0, (5, 2))),
+    Method("lista", "LISTA", "l1", 2, "#E69F00", "$\u2663$", "Gregor & LeCun 2010", (0, (5, 2)), cut=False),
+    Method("semilinear", "semi-linear", "l1", 3, "#D55E00", "$\u2666$", "Cunningham et al. 2023", (0, (5, 2, 1, 2)),
+           cut=False),
+    Method("rica", "RICA", "l1", 1, "#0072B2", "*", "Le et al. 2011", (0, (5, 2, 1, 2)), dense=True),
     Method("pca", "PCA", None, 1, "#111111", "D", "Pearson 1901", (0, (5, 2)), signed=True, original="all"),
     Method(
         "ica", "ICA", None, 2, "#555555", "X", "Hyvärinen & Oja 2000", (0, (5, 2, 1, 2)), signed=True,
         reads={"seed": "seed", "rows": "ica_rows", "iterations": "ica_iterations"}, original="variants",
     ),
     Method(
-        "nmf", "NMF", None, 1, "#777777", "P", "Lee & Seung 1999", solved=True,
+        "nmf", "NMF", None, 1, "#777777", ".", "Lee & Seung 1999", solved=True,
         reads={"seed": "seed", "rows": "nmf_rows", "iterations": "nmf_iterations",
                "encode_iterations": "nmf_encode_iterations"},
     ),
@@ -121,14 +142,14 @@ _ROWS = (
         original="all",
     ),
     Method(
-        "random", "random directions", None, 1, "#aaaaaa", "*", "Cunningham et al. 2023", signed=True,
+        "random", "random directions", None, 1, "#aaaaaa", ",", "Cunningham et al. 2023", signed=True,
         reads={"seed": "seed"}, original="all",
     ),
     Method(
-        "linear_map", "linear map", None, 2, "#111111", "D", "Izenman 1975", (0, (5, 2)), signed=True,
+        "linear_map", "linear map", None, 2, "#111111", "$\u25b3$", "Izenman 1975", (0, (5, 2)), signed=True,
         reads={"ridge": "ridge"}, pairs=True,
     ),
-    Method("mean", "mean", None, 1, "#777777", "x", "Dunefsky et al. 2024", pairs=True, constant=True),
+    Method("mean", "mean", None, 1, "#777777", "x", "Dunefsky et al. 2024", pairs=True, whole=True, constant=True),
 )  # fmt: skip
 OPTIMISERS = {row.name: row for row in (Optimiser("adam", 2, "Kingma & Ba 2015"),)}
 BY_KIND = {row.kind: row for row in _ROWS}
@@ -144,6 +165,29 @@ def of(kind: str, place: object = "kind of dictionary") -> Method:
     if kind not in BY_KIND:
         raise BadInput(place, f"kind {kind!r}", f"one of {', '.join(BY_KIND)}")
     return BY_KIND[kind]
+
+
+def strength_of(row: Mapping[str, Any]) -> Strength:
+    """What a row of a table differs in from others of its kind: its wished L0 where it has one. Raises as `of`.
+
+    The rest that the row has of `l1` and `k` is then what came of the wish.
+    """
+    return WISHED if _is_there(row[COLUMNS[WISHED]]) else of(row["kind"]).varies_in
+
+
+def value_of(row: Mapping[str, Any]) -> Any:
+    """That of the strength of a row of a table."""
+    return row[COLUMNS[strength_of(row)]]
+
+
+def in_words(row: Mapping[str, Any]) -> str:
+    """The strength of a row of a table as figures name it, e.g. `L1 0.002`, `L0 target 16`."""
+    return f"{STRENGTHS[strength_of(row)]} {float(value_of(row)):g}"
+
+
+def _is_there(value: Any) -> bool:
+    """Tables in memory have null as None, or as NaN."""
+    return value is not None and value == value
 
 
 def is_learned(kind: str) -> bool:

@@ -17,7 +17,8 @@ PLAIN = "plain"  # the dictionary as it is
 class Variant:
     """One of them.
 
-    of: the dictionaries that have it: all trained ones; those whose codes an L1 has shrunk; `chosen`, all trained ones
+    of: the dictionaries that have it: all trained ones; those whose codes an L1 has shrunk and a threshold may cut;
+    `chosen`, all trained ones
     and baselines that keep k codes. Those of a pair of places have no variants. folder: where its file lies in the
     folder of a site's evaluation; None where it has none, as nothing is fitted.
     """
@@ -33,7 +34,7 @@ class Variant:
             return False
         if not about.is_learned:
             return self.of == "chosen" and k is not None
-        return self.of != "shrunk" or about.strength == "l1"
+        return self.of != "shrunk" or (about.strength == "l1" and about.cut)
 
     @property
     def is_fitted(self) -> bool:

@@ -56,6 +56,17 @@ def test_a_log_says_its_lines_and_what_they_tell(folder):
     assert said(folder / "a.log.jsonl") == "  holds     a log: 2 rows of 2 columns: step, loss"
 
 
+@pytest.mark.parametrize(
+    ("strength", "value", "words"),
+    [("l1", 0.00128334, "L1 0.001283"), ("l0", 7.6283, "L0 in the penalty 7.628"), ("k", 8, "k 8")],
+)
+def test_a_dictionary_of_a_wished_l0_says_what_came_of_it(folder, strength, value, words):
+    matched = {"strength": strength, "value": value, "l0": 8.0417, "rows": 4096}
+    dictionaries.save(folder / NAME, a_dictionary(), {"l0_target": 8.0, "matched": matched})
+    expected = f"            trained for an L0 of 8: {words}, L0 8.042 on 4,096 held-out vectors"
+    assert said(folder / NAME).splitlines()[1] == expected
+
+
 def test_a_dictionary_says_shape_and_what_was_measured_of_it(folder):
     assert said(folder / NAME) == "  holds     a dictionary: 12 features of 4 dimensions, topk, k 2"
     table = folder / "results/evaluation/layer0_residual/table.parquet"

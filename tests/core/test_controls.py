@@ -25,9 +25,13 @@ HAVING = [
 ]
 
 
+TWO = 6  # of the dimensions, those that a pair reads
+
+
 def member_of(kind, control, steps=12, own=None, seed=0):
     steps = steps_of(steps, control)
-    made = build(kind, own_section(kind)().model_dump(mode="json") | (own or {}))
+    d_in = TWO if methods.of(kind).pairs else None
+    made = build(kind, own_section(kind)().model_dump(mode="json") | (own or {}), d_in)
     plan = Schedule(steps=steps, lr=0.01, warmup=2, decay=0, l1_warmup=2)
     penalty = PENALTIES[methods.of(kind).strength]
     return Trainee(f"m{seed}", controlled(made, control), SHAPE, penalty, seed, plan, ADAM, 1, 0.1)
@@ -200,3 +204,18 @@ def test_a_frozen_decoder_costs_what_a_trained_one_explains():
         ends[control] = one.log[-1]["loss"]
     assert ends[None] < ends["soft_frozen_decoder"] < ends["frozen_decoder"] < ends["step0"]
     assert ends[None] < ends["frozen_encoder"] < ends["step0"]
+
+
+def test_what_is_revived_is_not_what_is_held():
+    """Rows of a frozen decoder stay; soft-frozen ones stay near."""
+    z = torch.randn(5, 12, generator=torch.Generator().manual_seed(1))
+    for control in ("frozen_decoder", "soft_frozen_decoder", "frozen_encoder"):
+        member = member_of("untied", control)
+        began = {name: each.clone() for name, each in member.parameters.items()}
+        names = member.architecture.revive(member.parameters, member.state, torch.arange(5), z)
+        moved = {name for name, each in member.parameters.items() if not torch.equal(each, began[name])}
+        assert moved <= set(names)
+        assert {"frozen_decoder": "decoder", "frozen_encoder": "encoder"}.get(control) not in moved
+        assert float((member.parameters["decoder"] * began["decoder"]).sum(1).min()) >= COSINE - 1e-6 or (
+            control == "frozen_encoder"
+        )

@@ -46,7 +46,7 @@ def test_independent_directions_are_found_and_half_of_all_codes_are_positive_wha
     atoms = torch.linalg.qr(torch.randn(32, 32, generator=generator))[0]
     x = (torch.rand(24_000, 32, generator=generator) < 0.1) * torch.randn(24_000, 32, generator=generator) @ atoms
     twice = Planted(torch.cat([atoms, -atoms]), x + 0.01 * torch.randn(24_000, 32, generator=generator))
-    for l1 in (3e-3, 3e-2):
+    for l1 in (0.0, 1e-2):  # without a penalty any basis does as well
         _, found = trained(KIND, l1, twice)
         assert found["l0"] == pytest.approx(32, abs=0.5)
-        assert found["mmcs"] > 0.95 or l1 < 1e-2
+        assert (found["mmcs"] > 0.99) == (l1 > 0)

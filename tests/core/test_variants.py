@@ -8,12 +8,17 @@ from hypothesis import strategies as st
 from scipy.optimize import nnls
 
 from sparse_coding import methods, variants
+from sparse_coding.core import architectures
+from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.core.variants import build
 from sparse_coding.core.variants.contract import Recoding
 from sparse_coding.core.variants.threshold_refit import KEPT, largest_share
 from sparse_coding.errors import BadInput
 from sparse_coding.figures.variant_looks import LOOKS
+from sparse_coding.settings.params import own_section
+
+UNCUT = ("thresholding", "lista", "semilinear")  # their codes are not those of one layer and a ReLU
 
 
 def a_dictionary(seed=0, n_feat=24, d_act=8, threshold=None) -> tuple[Dictionary, torch.Tensor]:
@@ -92,13 +97,38 @@ def test_a_cut_is_for_what_a_threshold_can_say():
             dictionary.cut(wrong)
 
 
+def of_kind(kind):
+    """One of its dictionaries as it begins, and vectors."""
+    generator = torch.Generator().manual_seed(0)
+    architecture = architectures.build(kind, own_section(kind)().model_dump(mode="json"))
+    parameters = architecture.init(40, 16, generator)
+    folded = architecture.fold(parameters, architecture.state(parameters), torch.zeros(16), 1.0, Penalty(l1=0.01, k=4))
+    return folded, torch.randn(200, 16, generator=generator)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in methods.LEARNED if not methods.of(kind).pairs])
+def test_what_a_kind_has_can_be_made_of_its_dictionaries(kind):
+    plain, x = of_kind(kind)
+    for name in (each for each in variants.NAMES if variants.of(each).is_of(kind, None)):
+        recoding = build(name)
+        made = recoding.fit(plain, lambda: [x])
+        found = recoding.codes(plain, made, x, plain.encode(x))
+        torch.testing.assert_close(recoding.dictionary(plain, made).encode(x), found)
+    if not methods.of(kind).cut:
+        with pytest.raises(BadInput, match="cut: found activation"):
+            plain.cut(0.1)
+
+
 def test_which_dictionaries_have_which():
     def having(kind, k=None):
         return {name for name in variants.NAMES if variants.of(name).is_of(kind, k)}
 
     assert having("untied") == set(variants.NAMES)
     for kind in methods.LEARNED:
+        if methods.of(kind).pairs:
+            assert having(kind, 8) == set()
+            continue
         assert having(kind) >= {"gain_refit", "matching_pursuit"}
-        assert ("threshold_refit" in having(kind)) == (methods.of(kind).strength == "l1")
+        assert ("threshold_refit" in having(kind)) == (methods.of(kind).strength == "l1" and kind not in UNCUT)
     assert having("ica", 8) == {"matching_pursuit"}
     assert having("ica") == set()

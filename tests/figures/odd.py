@@ -75,6 +75,18 @@ def one_kind() -> Tables:
     return _whole(found, [*_middle(found), "pca", "random"], "tied_r4_l1-0.002_s0")
 
 
+def both_lists() -> Tables:
+    """tied by its L1 and by wished L0s, with the L1 that came of each; TopK by wishes alone."""
+    wishes = {8: (0.0023, 8.01, 0.37, 0.79), 16: (0.0013, 16.1, 0.26, 0.88)}
+    parts = [evaluated({("tied", 4): L1, ("pca", None): PCA}, ["pca"])]
+    for wish, (l1, *values) in wishes.items():
+        parts.append(evaluated({("tied", 4): [(l1, *values)]}, l0_target=wish).assign(name=f"tied_r4_l0-{wish}_s0"))
+        topk = [(wish, wish, 0.8 * values[1], values[2])]
+        parts.append(evaluated({("topk", 4): topk}, l0_target=wish).assign(name=f"topk_r4_l0-{wish}_s0"))
+    found = pd.concat(parts, ignore_index=True)
+    return _whole(found, ["tied_r4_l0-16_s0", "topk_r4_l0-16_s0", "pca"], "tied_r4_l0-16_s0")
+
+
 def one_point() -> Tables:
     return _whole(evaluated(ONE, refit=False), ["tied_r4_l1-0.002_s0"])
 
@@ -181,8 +193,34 @@ def detection() -> Tables:
     return whole
 
 
+def controls() -> Tables:
+    """Of two kinds, each control: fewer codes explain less."""
+    whole = evaluated({("tied", 4): L1, ("topk", 4): K, ("pca", None): PCA}, ["pca", "random"])
+    parts, trained = [whole], whole[whole["ratio"].notna() & (whole["variant"] == "plain")]
+    for place, control in enumerate(methods.CONTROLS):
+        held = trained if control != "frozen_encoder" else trained[trained["kind"] != "tied"]
+        name = held["name"].str.replace("_r4_", f"_r4_{control}_")
+        parts.append(held.assign(control=control, name=name, fvu=held["fvu"] + 0.03 * (place + 1)))
+    found = pd.concat(parts, ignore_index=True)
+    middle = [name for name in _middle(found) if "_step0_" not in name]
+    return _whole(found, [*middle, "pca", "random"], "tied_r4_l1-0.002_s0")
+
+
+def every_kind() -> Tables:
+    """A line for each kind that there is, at one size: what a reader must tell apart."""
+    lines: dict = {}
+    for place, kind in enumerate(methods.LEARNED):
+        points = K if methods.of(kind).strength != "l1" else L1
+        lines[kind, 4] = [
+            (s, l0 * (1 + place / 20), fvu * (1 + place / 20), kept - place / 60) for s, l0, fvu, kept in points
+        ]
+    found = evaluated(lines | {("pca", None): PCA}, ["pca", "random"], refit=False)
+    return _whole(found, [*_middle(found), "pca", "random"], "tied_r4_l1-0.002_s0")
+
+
 CASES: dict[str, Callable[[], Tables]] = {
     "one kind": one_kind,
+    "both lists": both_lists,
     "one point": one_point,
     "no baselines": no_baselines,
     "one point of PCA": one_point_of_pca,
@@ -197,4 +235,6 @@ CASES: dict[str, Callable[[], Tables]] = {
     "encoder without any loss": lambda: encoder(None),
     "seeds": seeds,
     "detection": detection,
+    "controls": controls,
+    "every kind": every_kind,
 }

@@ -16,7 +16,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "grid": {
             "sites": ["layer1_residual"], "architectures": ["tied", "topk", "jumprelu"], "ratios": [1, 8],
             "l1": [0.002], "k": [4], "l0": [4], "seeds": [0, 1],
-            "only": [{"architectures": ["tied"]}, {"architectures": ["topk", "jumprelu"], "ratios": [8]}],
+            "only": [
+                {"architectures": ["tied"], "strengths": ["l1"]},
+                {"architectures": ["topk"], "ratios": [8], "strengths": ["k"]},
+                {"architectures": ["jumprelu"], "ratios": [8]},
+            ],
         },
         "model": {"name": "models/tiny"},
         "dataset": TEXTS | {"train_tokens": 6000, "held_out_tokens": 1500, "fragments": 150},
@@ -31,7 +35,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     # Vectors made elsewhere, and dictionaries large enough to be seen beside Python and its libraries.
     "imported": {
         "grid": {"sites": ["mine"], "architectures": ["untied", "jumprelu"], "ratios": [8], "l1": [0.004],
-                 "l0": [16, 32]},
+                 "l0": [16, 32], "only": [{"architectures": ["untied"], "strengths": ["l1"]},
+                                          {"architectures": ["jumprelu"]}]},
         "activations": {"imported": {"mine": "vectors"}, "dtype": "float32"},
         "dataset": {"held_out_share": 0.1},
         "dictionaries": {"steps": 60, "batch": 1024},
@@ -39,9 +44,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "evaluation": {"gain_refit_rows": 4000},
         "autointerp": {"random_weights": None},
     },
-    # Two sites of other widths, in two passes; no gain refit, no control.
+    # Two sites of other widths and a pair of places, in a pass each; no gain refit, no control.
     "passes": {
-        "grid": {"sites": ["layer0_mlp", "layer1_attn"], "architectures": ["topk"], "ratios": [2], "k": [16]},
+        "grid": {"sites": ["layer0_mlp", "layer1_attn", "layer1_mlpin_to_mlpout"],
+                 "architectures": ["topk", "skip_transcoder"], "ratios": [2], "k": [16]},
         "model": {"name": "models/tiny"},
         "dataset": TEXTS | {"train_tokens": 20000, "held_out_tokens": 4000, "fragments": 600, "bos": "never"},
         "activations": {"dtype": "float32", "sites_per_pass": 1, "batch_tokens": 8192},

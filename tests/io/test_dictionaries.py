@@ -1,17 +1,19 @@
 """io/dictionaries.py: what is written is read again, and nothing else is read at all."""
 
+import json
 from dataclasses import fields, replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from sparse_coding.core.baselines.signed import signed
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
-from sparse_coding.io import dictionaries
+from sparse_coding.io import dictionaries, unfinished
 
 MADE = {"site": "layer2_residual", "l1": 1e-05, "nested": {"b": [1, 2], "a": None}}
 
@@ -66,7 +68,7 @@ def test_directions_held_with_both_signs_come_back_as_they_were(tmp_path_factory
     if bool((directions.norm(dim=1) == 0).any()):
         directions[0] = 1.0
     dictionary = signed(directions, directions if tied else readout, torch.zeros(d_act), k)
-    bias, gain = torch.randn(2, 2 * n, generator=generator)  # these have no sign to leave out
+    bias, gain = torch.randn(2, 2 * n, generator=generator).abs()  # these have no sign to leave out
     dictionary = replace(dictionary, bias=bias, gain=gain)
     dictionaries.save(path, dictionary, MADE)
     assert_same(dictionaries.load(path), dictionary)
@@ -172,3 +174,84 @@ def test_a_baseline_file_holds_plain_named_tensors(tmp_path):
     tensors = load_file(tmp_path / "one")
     assert set(tensors) == {"bias", "decoder", "centre", "gain"}
     assert torch.equal(tensors["decoder"], axes)  # each direction once, for +d and -d
+
+
+DAMAGES = {  # what is changed in what is saved: what is said of it
+    "no decoder": (lambda tensors, shape: tensors.pop("decoder"), "no decoder; wanted a file with encoder, bias, dec"),
+    "no gain": (lambda tensors, shape: tensors.pop("gain"), "no gain; wanted a file with"),
+    "NaN": (lambda tensors, shape: tensors["bias"].fill_(float("nan")), "bias with what is no finite number"),
+    "infinite": (
+        lambda tensors, shape: tensors["centre"].fill_(float("inf")),
+        "centre with what is no finite number",
+    ),
+    "whole numbers": (lambda tensors, shape: tensors.update(gain=torch.ones(3, dtype=int)), "gain with what is no"),
+    "negative gain": (lambda tensors, shape: tensors["gain"].fill_(-1), "a gain below 0"),
+    "k of a half": (lambda tensors, shape: shape.update(k=2.5), "found k 2.5; wanted a whole number"),
+    "k of a word": (lambda tensors, shape: shape.update(k="2"), "found k '2'; wanted a whole"),
+    "unknown": (
+        lambda tensors, shape: shape.update(activation="sparsemax"),
+        "'sparsemax', of a kind that this version",
+    ),
+    "more": (lambda tensors, shape: shape.update(tau=1), "what no version of this program writes"),
+    "a tensor more": (lambda tensors, shape: tensors.update(tau=torch.ones(1)), "what no version of this program wri"),
+    "a number in place of a matrix": (
+        lambda tensors, shape: tensors.update(encoder=torch.ones(())),
+        "encoder of shape []; wanted a matrix",
+    ),
+    "iterations": (lambda tensors, shape: shape.update(iterations=0), "topk with 0 iterations; wanted at least 1"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_of_a_right_checksum_is_refused_in_one_line(tmp_path, damage):
+    change, words = DAMAGES[damage]
+    path = tmp_path / "one.safetensors"
+    dictionaries.save(path, random_dictionary(activation="topk", k=2), MADE)
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["sparse_coding"])
+    tensors, shape = load_file(path), json.loads(header["dictionary"])
+    change(tensors, shape)
+    header |= {"dictionary": json.dumps(shape)}
+    del header["sha256"]
+    header["sha256"] = dictionaries.checksum(tensors, header)
+    save_file(tensors, path, metadata={"sparse_coding": json.dumps(header)})
+    with pytest.raises(BadInput, match=r"one\.safetensors: found ") as error:
+        dictionaries.load(path)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("part", ["dictionary", "settings"])
+@pytest.mark.parametrize("text", ["[1]", "{", "3", None])
+def test_a_header_that_is_none_is_refused_in_one_line(tmp_path, part, text):
+    path = tmp_path / "one.safetensors"
+    dictionaries.save(path, random_dictionary(), MADE)
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["sparse_coding"])
+    header = {name: value for name, value in header.items() if name not in ("sha256", part)}
+    header |= {} if text is None else {part: text}
+    header["sha256"] = dictionaries.checksum(load_file(path), header)
+    save_file(load_file(path), path, metadata={"sparse_coding": json.dumps(header)})
+    with pytest.raises(BadInput, match=r"one\.safetensors: found a header that no version of this program writes"):
+        dictionaries.load(path)
+
+
+def test_activations_beyond_the_first_are_not_for_readers_of_format_1(tmp_path):
+    kinds = {
+        "relu": {}, "ramp": {"threshold": torch.ones(3)}, "lista": {"iterations": 2, "momentum": 0.5},
+    }  # fmt: skip
+    for activation, more in kinds.items():
+        dictionary = random_dictionary(activation=activation, **more)
+        dictionaries.save(tmp_path / activation, dictionary, MADE)
+        assert_same(dictionaries.load(tmp_path / activation), dictionary)
+        with safe_open(tmp_path / activation, framework="pt") as file:
+            written = json.loads(file.metadata()["sparse_coding"])["format"]
+        assert written == (dictionaries.FORMAT if activation == "relu" else dictionaries.FORMAT_2)
+
+
+def test_what_is_kept_of_a_training_may_be_one_number(tmp_path):
+    one = {"state.count": torch.tensor(3), "state.mean": torch.tensor(0.5, dtype=torch.bfloat16)}
+    unfinished.save(tmp_path / "one", one, {"step": 1}, "these vectors")
+    tensors, numbers = unfinished.load(tmp_path / "one", "these vectors")
+    assert numbers == {"step": 1}
+    assert all(torch.equal(tensors[name], each) and each.ndim == 0 for name, each in one.items())

@@ -1,4 +1,4 @@
-"""All four locations, in real checkpoints of several architectures, against hooks on plain transformers."""
+"""All locations, in real checkpoints of several architectures, against hooks on plain transformers."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +29,8 @@ PARTS = {
     "llama": ("model.layers", "self_attn.o_proj", "mlp", "mlp.down_proj", None),
 }
 PARTS |= {"neox, one after the other": PARTS["neox"], "qwen2": PARTS["llama"]}
-WIDTHS = {"residual": WIDTH, "mlp": 80, "mlpout": WIDTH, "attn": WIDTH}
+WIDTHS = {"residual": WIDTH, "mlp": 80, "mlpout": WIDTH, "attn": WIDTH, "mlpin": WIDTH}
+PAIR = Site(1, "mlpin", to="mlpout")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -61,6 +62,8 @@ def plain_hook(network: nn.Module, name: str, site: Site, function: Callable) ->
         return block.get_submodule(attention).register_forward_pre_hook(lambda module, inputs: (function(inputs[0]),))
     if site.location == "mlp" and activation is None:  # gated: the product of two branches
         return block.get_submodule(projection).register_forward_pre_hook(lambda module, inputs: (function(inputs[0]),))
+    if site.location == "mlpin":
+        return block.get_submodule(mlp).register_forward_pre_hook(lambda module, inputs: (function(inputs[0]),))
     part = {"mlp": activation, "mlpout": mlp, "residual": ""}[site.location]
     return block.get_submodule(part).register_forward_hook(
         lambda module, inputs, output: (
@@ -139,7 +142,7 @@ def test_the_logits_depend_on_every_place_and_twins_agree(name, models):
         zeroed = model.spliced_logits(TOKENS, site, torch.zeros_like)
         assert not torch.allclose(zeroed, clean)
         assert torch.equal(model.twin().spliced_logits(TOKENS, site, torch.zeros_like), zeroed)
-    expected = {"mamba": {"residual"}, "mixtral": {"residual", "mlpout", "attn"}}.get(name, set(LOCATIONS))
+    expected = {"mamba": {"residual"}, "mixtral": {"residual", "mlpout", "attn", "mlpin"}}.get(name, set(LOCATIONS))
     assert set(model._places) == expected
 
 
@@ -183,7 +186,56 @@ def test_a_resumed_pass_leaves_out_what_comes_before_the_site(models, location):
             part.__class__ = nn.Linear
         for handle in handles:
             handle.remove()
-    assert ran == {"attn": ["mlp", "out"], "mlp": ["out"]}.get(location, [])
+    assert ran == {"attn": ["mlp", "out"], "mlpin": ["mlp", "out"], "mlp": ["out"]}.get(location, [])
+
+
+@pytest.mark.parametrize("name", TESTED)
+def test_a_pair_is_seen_side_by_side_and_its_second_place_is_replaced_by_what_is_made_of_the_first(
+    name, folders, models
+):
+    model, network = models(name), AutoModelForCausalLM.from_pretrained(folders[name]).eval()
+    both = model.harvest(TOKENS, [PAIR])[PAIR.name]
+    apart = model.harvest(TOKENS, list(PAIR.places))
+    assert torch.equal(both, torch.cat(list(apart[place.name] for place in PAIR.places), dim=-1))
+    weights, seen = torch.randn(WIDTH, WIDTH, generator=torch.Generator().manual_seed(2)) / WIDTH**0.5, {}
+    first, second = PAIR.places
+    handles = [
+        plain_hook(network, name, first, lambda x: seen.update(x=x.clone()) or x),
+        plain_hook(network, name, second, lambda y: seen["x"] @ weights + y / 2),
+    ]
+    with torch.no_grad():
+        expected = network(TOKENS).logits
+    for handle in handles:
+        handle.remove()
+
+    def replace(z):
+        return torch.cat([0 * z[..., :WIDTH], z[..., :WIDTH] @ weights + z[..., WIDTH:] / 2], dim=-1)
+
+    torch.testing.assert_close(model.spliced_logits(TOKENS, PAIR, replace), expected, rtol=1e-5, atol=1e-4)
+    assert torch.equal(model.spliced_logits(TOKENS, PAIR, lambda z: z), model.logits(TOKENS))
+
+
+@pytest.mark.parametrize("name", [*CONFIGS, *ENCODERS])
+def test_passes_that_resume_see_both_places_of_a_pair(name, models, tmp_path):
+    """Also where a module around the first place has ended before the second: BERT."""
+    model = models(name) if name in CONFIGS else LanguageModel.load(Model(name=str(make_checkpoint(tmp_path, name))))
+    if "mlpin" not in model._places:
+        with pytest.raises(BadInput, match="no mlpin in this block"):
+            model.widths([PAIR])
+        return
+    assert model.widths([PAIR])[PAIR] == 2 * WIDTH
+    clean, width = model.logits(TOKENS), WIDTH
+
+    def replace(z):
+        return torch.cat([z[..., :width], z[..., :width].flip(-1) / 3], dim=-1)
+
+    whole = model.spliced_logits(TOKENS, PAIR, replace)
+    assert not torch.allclose(whole, clean)
+    with resuming(model, TOKENS, PAIR) as logits:
+        assert torch.equal(logits, clean)
+        for _ in range(2):
+            assert torch.equal(model.spliced_logits(TOKENS, PAIR, replace), whole)
+            assert torch.equal(model.twin().spliced_logits(TOKENS, PAIR, replace), whole)
 
 
 def test_control_weights_have_all_places(folders):
@@ -229,6 +281,7 @@ def test_an_encoder_has_all_places_and_no_next_token_loss(name, models, tmp_path
     network, expected = AutoModelForMaskedLM.from_pretrained(tmp_path / name).eval(), {}
     layer = network.get_submodule(name).encoder.layer[1]
     layer.register_forward_hook(lambda *passed: expected.update(residual=passed[-1]))
+    layer.intermediate.register_forward_pre_hook(lambda *passed: expected.update(mlpin=passed[-1][0]))
     layer.intermediate.register_forward_hook(lambda *passed: expected.update(mlp=passed[-1]))
     layer.output.dense.register_forward_hook(lambda *passed: expected.update(mlpout=passed[-1]))
     layer.attention.output.dense.register_forward_pre_hook(lambda *passed: expected.update(attn=passed[-1][0]))

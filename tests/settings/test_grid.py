@@ -54,7 +54,7 @@ def settings_of(params: Params) -> dict[str, tuple]:
 def test_a_name_means_one_member(values):
     found = names(a_grid(**values))
     assert len(set(found)) == len(found)
-    n = sum(len(values[methods.of(architecture).strength]) for architecture in values["architectures"])
+    n = sum(len(values[name]) for kind in values["architectures"] for name in {methods.of(kind).strength, "l0"})
     assert len(found) == n * len(values["ratios"]) * len(values["seeds"])
 
 
@@ -85,6 +85,52 @@ def test_names_read_as_the_readme_says():
         "jumprelu_r4_l0-16_s0",
         "jumprelu_r4_l0-2.5_s0",
     ]
+
+
+def test_a_wished_l0_makes_members_beside_those_of_a_kinds_own_list():
+    params = a_grid(architectures=["tied", "topk", "jumprelu"], ratios=[4], l1=[0.002], k=[8], l0=[16, 3])
+    assert names(params) == [
+        "tied_r4_l1-0.002_s0", "tied_r4_l0-16_s0", "tied_r4_l0-3_s0",
+        "topk_r4_k8_s0", "topk_r4_l0-16_s0", "topk_r4_l0-3_s0",
+        "jumprelu_r4_l0-16_s0", "jumprelu_r4_l0-3_s0",
+    ]  # fmt: skip
+    rows = slices.evaluation(params, SITE).members
+    assert [rows[f"{kind}_r4_l0-16_s0"].l0_target for kind in ("tied", "topk")] == [16, 16]
+    assert rows["topk_r4_l0-16_s0"].k == 16
+
+
+def test_vectors_are_counted_for_a_wish_alone_and_not_where_codes_are():
+    """So that no key of another member has the setting."""
+    params = a_grid(architectures=["tied", "topk", "batchtopk"], ratios=[4], l1=[0.002], k=[8], l0=[16])
+    rows = {name: member.l0_rows for name, (_, _, member) in settings_of(params).items()}
+    counting = {"tied_r4_l0-16_s0", "batchtopk_r4_l0-16_s0"}
+    assert {name for name, own in rows.items() if own is not None} == counting
+    (cell, *_) = grid.cells(params, SITE)
+    deciding, _ = slices.split(slices.dictionaries(params, cell))
+    assert deciding["members"]["tied_r4_l1-0.002_s0"] == {"seed": 0, "l1": 0.002}
+    assert deciding["members"]["tied_r4_l0-16_s0"] == {"seed": 0, "l0": 16, "l0_rows": 4096}
+
+
+@given(GRIDS, st.lists(st.sampled_from(sorted(methods.STRENGTHS)), min_size=1, unique=True))
+def test_only_takes_lists_away_and_nothing_else(values, strengths):
+    whole, part = a_grid(**values), a_grid(**values, only=[{"strengths": strengths}])
+    wanted = {name: each for name, each in settings_of(whole).items() if each[2].strength in strengths}
+    assert settings_of(part) == wanted
+    assert all(cell.members for cell in grid.cells(part, SITE))
+
+
+def test_jumprelu_by_its_wish_and_tied_by_its_l1():
+    only = [{"architectures": ["jumprelu"]}, {"architectures": ["tied"], "strengths": ["l1"]}]
+    params = a_grid(architectures=["tied", "jumprelu"], ratios=[4], l1=[0.002], l0=[16], only=only)
+    assert names(params) == ["tied_r4_l1-0.002_s0", "jumprelu_r4_l0-16_s0"]
+
+
+def test_of_each_list_the_nearest_is_scored():
+    values = {"architectures": ["tied"], "ratios": [4], "l1": [0.001, 0.002], "l0": [8, 15]}
+    params = Params.model_validate({"grid": {"sites": [SITE]} | values, "autointerp": {"members": {"l1": 0.002}}})
+    (cell,) = [grid.scored(params, cell) for cell in grid.cells(params, SITE)]
+    assert cell.member_names == ["tied_r4_l1-0.002_s0", "tied_r4_l0-15_s0"]
+    assert control_names(values | {"l0": [16]}) == ["tied_r4_l1-0.002_s0"]  # both are what is asked for
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,22 @@ def test_snakemake_says_so_before_any_job(tmp_path):
             {"only": [{"sites": ["layer2_residul"]}, {}]},
             r"grid\.only\.0\.sites: found layer2_residul, not in grid\.sites",
         ),
+        (
+            {"architectures": ["tied"], "only": [{"strengths": ["k", "l0"]}]},
+            r"grid\.only\.0\.strengths: found k, l0, lists of which no architecture of this part has members; "
+            r"wanted one of l1: this part",
+        ),
+        (
+            {"architectures": ["tied", "topk"], "only": [{"architectures": ["topk"], "strengths": ["l1"]}]},
+            r"grid\.only\.0\.strengths: found l1, lists .*; wanted one of k: this part matches nothing",
+        ),
+        ({"only": [{"strengths": ["l2"]}]}, r"grid\.only\.0\.strengths\.0: found 'l2'; wanted 'l1', 'k' or 'l0'"),
+        (
+            {"architectures": ["tied", "topk"], "l0": [8, 2.5, 3.5]},
+            r"grid\.l0: found 2\.5, 3\.5, from which topk has members; wanted whole numbers; or `strengths`",
+        ),
+        ({"l0": [0]}, r"grid\.l0\.0: found 0; wanted"),
+        ({"l0": [-2]}, r"grid\.l0\.0: found -2; wanted"),
         ({"only": [{"ratios": []}]}, r"grid\.only\.0\.ratios: found an empty list, which matches nothing"),
         (
             {"sites": [L4], "only": [{"sites": [L2]}]},
@@ -152,4 +168,6 @@ def test_a_site_that_is_switched_off_is_told_and_its_parts_sleep(load, capsys):
         f"grid.only.{part}.sites: {L2}, not in grid.sites: nothing is trained for it" for part in (0, 1)
     ]
     load({"grid": {"sites": [L2], "only": [{"sites": [L2]}]}})
+    own = [{"architectures": ["tied"]}, {"architectures": ["topk"], "strengths": ["k"]}]
+    load({"grid": {"sites": [L2], "architectures": ["tied", "topk"], "l0": [2.5], "only": own}})
     assert capsys.readouterr().err == ""

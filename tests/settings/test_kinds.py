@@ -26,7 +26,7 @@ OWN = ["sparse_coding/methods.py", *(f"sparse_coding/core/architectures/{kind}.p
 # Where it says what was of the kinds that there were before.
 BEFORE = ["sparse_coding/settings/moved.py", "sparse_coding/stages/dictionaries.py"]
 # Where they may be listed: activations, some of which are called as kinds are ...
-TABLES = ["sparse_coding/core/dictionary.py"]
+TABLES = ["sparse_coding/core/dictionary_checks.py"]
 PARAMS = "sparse_coding/settings/params/"  # ... and types and defaults of settings
 
 
@@ -108,7 +108,7 @@ def test_each_kind_has_a_module_that_can_do_what_is_asked_of_it() -> None:
 
 def test_what_a_baseline_reads_is_there_and_every_setting_of_them_is_read() -> None:
     reads = {setting for kind in methods.BASELINES for setting in methods.of(kind).reads.values()}
-    assert reads | {"methods", "topk", "topk_methods", "original"} == set(Baselines.model_fields)
+    assert reads | {"methods", "of_pairs", "topk", "topk_methods", "original"} == set(Baselines.model_fields)
     assert not any(methods.of(kind).reads for kind in methods.LEARNED)
 
 

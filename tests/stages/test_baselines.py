@@ -79,7 +79,7 @@ def test_each_file_says_how_it_was_made(made):
     assert 1 < ica["iterations"] < 200
 
 
-@pytest.mark.parametrize("kind", methods.BASELINES)
+@pytest.mark.parametrize("kind", methods.OF_SITES)
 def test_what_methods_says_of_a_kind_is_so_in_its_file(kind, made):
     about, dictionary = methods.of(kind), dictionaries.load(made / f"{kind}.safetensors")
     assert dictionary.n_feat == (2 if about.signed else 1) * D

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,15 @@ def test_every_dictionary_has_its_rows_in_order(world: World) -> None:
     wanted = {"site": SITE, "kind": "tied", "ratio": 2, "l1": 2e-3, "k": None, "seed": 0, "n_feat": 64, "d_act": 32}
     assert wanted.items() <= row.items()
     assert row["path"] == world.paths["tied_r2_l1-0.002_s0"].as_posix()
+
+
+def test_what_came_of_a_wished_l0_is_in_its_row(world: World, tmp_path: Path) -> None:
+    (row,) = (each for each in world.described if each.name == "tied_r2_l1-0.002_s0")
+    path, wished = tmp_path / "a.safetensors", row.model_copy(update={"name": "a", "l1": None, "l0_target": 16.0})
+    made = {"l1": 0.00125, "k": None, "l0_target": 16.0}
+    dictionary_files.save(path, dictionary_files.load(world.paths[row.name]), made)
+    rows = replace(world, paths={"a": path}, described=(wished,)).run(tmp_path / "results")
+    assert {(each["l1"], each["k"], each["l0_target"]) for each in rows} == {(0.00125, None, 16.0)}
 
 
 def test_reconstruction_columns_equal_direct_sums(world: World) -> None:

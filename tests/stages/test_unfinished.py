@@ -25,6 +25,7 @@ STRENGTHS = {
     "tied": ("l1", [1e-3, 3e-3]), "untied": ("l1", [1e-3, 3e-3]), "topk": ("k", [2, 3]), "jumprelu": ("l0", [2.0, 4.0]),
     "batchtopk": ("k", [2, 3]), "topk_aux": ("k", [2, 3]),
     "gated": ("l1", [1e-3, 3e-3]), "matryoshka": ("k", [2, 3]),
+    "lista": ("l1", [1e-3, 3e-3]),
 }  # fmt: skip
 
 
@@ -39,11 +40,11 @@ def vectors(tmp_path_factory):
     generator = torch.Generator().manual_seed(0)
     atoms = torch.nn.functional.normalize(torch.randn(40, D_ACT, generator=generator), dim=1)
     codes = (torch.rand(ROWS, 40, generator=generator) < 0.05) * torch.rand(ROWS, 40, generator=generator)
-    with ActivationsWriter(path, header, {"train": ROWS}) as writer:
-        column = np.arange(ROWS)
-        writer.append(
-            "train", codes @ atoms + 0.01 * torch.randn(ROWS, D_ACT, generator=generator), column, column, column
-        )
+    x = codes @ atoms + 0.01 * torch.randn(ROWS, D_ACT, generator=generator)
+    with ActivationsWriter(path, header, {"train": ROWS, "held_out": ROWS // 8}) as writer:
+        for split, rows in (("train", x), ("held_out", 1.1 * x[::8])):
+            column = np.arange(len(rows))
+            writer.append(split, rows, column, column, column)
     return path
 
 
@@ -60,6 +61,13 @@ def settings(kind: str, n: int, minutes: float = 1e-9, own=None, **training) -> 
             "penalty_warmup": section.of(kind).penalty_warmup,
         }
     )  # fmt: skip
+
+
+def wished(kind: str, n: int, minutes: float = 1e-9) -> DictionariesSlice:
+    """The same with a wished L0 each."""
+    one = settings(kind, n, minutes)
+    members = {f"{kind}{i}": Member(seed=i, l0=2.0 + i, l0_rows=300) for i in range(n)}
+    return one.model_copy(update={"members": members})
 
 
 def train(vectors: Path, work: Path, wanted: DictionariesSlice, breaks_at: int | None = None, threads: int = 2) -> None:
@@ -102,6 +110,22 @@ def test_broken_off_again_and_again_the_bytes_are_the_same(vectors, tmp_path, ki
     assert 0 < max(began) < STEPS
     assert files(tmp_path / "broken") == files(tmp_path / "whole")
     assert not list((tmp_path / "broken" / "partly").iterdir())
+
+
+@pytest.mark.parametrize("kind", ["tied", "jumprelu", "batchtopk"])
+def test_a_wished_l0_is_come_to_the_same_way_broken_off_and_in_company(vectors, tmp_path, kind):
+    train(vectors, tmp_path / "whole", wished(kind, 3, minutes=1e9))
+    with pytest.raises(Broken):
+        train(vectors, tmp_path / "broken", wished(kind, 1), breaks_at=random.Random(kind).randrange(20, STEPS - 1))
+    train(vectors, tmp_path / "broken", wished(kind, 1))
+    found, whole = files(tmp_path / "broken"), files(tmp_path / "whole")
+    assert len(found) == 2  # a dictionary and its log
+    assert {name: whole[name] for name in found} == found
+    with safe_open(tmp_path / "whole" / "output" / f"{kind}1.safetensors", framework="pt") as file:
+        made = json.loads(json.loads(file.metadata()["sparse_coding"])["settings"])
+    assert made["l0_target"] == 3.0
+    assert made["matched"]["rows"] == 300
+    assert made["matched"]["l0"] == pytest.approx(3.0, rel=0.35)  # in so few steps
 
 
 def _of(path: Path) -> str:

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from sparse_coding.errors import BadInput
 from sparse_coding.io import tables
 from sparse_coding.io.tables.evaluation import EVALUATION
-from sparse_coding.methods import CONTROLS
+from sparse_coding.methods import CONTROLS, INSIDE
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, SafetensorError, pa.ArrowException, BadInput)
 
@@ -43,12 +43,24 @@ def _tensors(path: Path) -> list[str]:
     if "dictionary" not in header:
         return [", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())]
     about = json.loads(header["dictionary"])
-    n_feat, d_act = shapes["decoder"]
+    n_feat, d_out = shapes["decoder"]
+    d_in = shapes["centre"][0]
     n_feat *= 2 if about.get("signed") else 1
+    dimensions = f"of {d_in}" if "out_centre" not in shapes else f"from {d_in} to {d_out}"
+    skip = ", with a skip" if "skip" in shapes else ""
     kind = f"{about['activation']}, k {about['k']}" if about.get("k") else about["activation"]
-    control = json.loads(header.get("settings", "{}")).get("control")
+    made = json.loads(header.get("settings", "{}"))
+    control = made.get("control")
     held = f"; a control: {CONTROLS.get(control, control)}" if control else ""
-    return [f"a dictionary: {n_feat} features of {d_act} dimensions, {kind}{held}"]
+    return [f"a dictionary: {n_feat} features {dimensions} dimensions, {kind}{skip}{held}", *_matched(made)]
+
+
+def _matched(made: dict[str, Any]) -> list[str]:
+    """What came of a wished L0, where codes were counted for it."""
+    if not (own := made.get("matched")):
+        return []
+    came = f"{INSIDE[own['strength']]} {own['value']:.4g}, L0 {own['l0']:.4g} on {own['rows']:,}"
+    return [f"trained for an L0 of {made['l0_target']:g}: {came} held-out vectors"]
 
 
 def _evaluated(path: Path, results: Path) -> list[str]:

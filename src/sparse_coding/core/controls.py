@@ -6,6 +6,7 @@ step0: nothing is trained; what is not moved by gradients, such as a running thr
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -69,15 +70,31 @@ class Held(Architecture):
         if self.near is not None:
             bring_near(parameters[self.near], state[BEGAN])
 
+    def revive(self, parameters: Parameters, state: State, dead: Tensor, z: Float[Tensor, "dead d_act"]) -> list[str]:
+        """As the base, but for what is held; where rows are to be near where they began, they are brought back."""
+        names = self.base.revive(self._shown(parameters), state, dead, z)
+        if self.near is not None:
+            bring_near(parameters[self.near], state[BEGAN])
+        return [name for name in names if not self.holds(name)]
+
     def _shown(self, parameters: Parameters) -> Parameters:
         """To make unit rows unit again would move them by rounding: held ones are shown as copies."""
         return {name: each.clone() if self.holds(name) else each for name, each in parameters.items()}
 
+    def settle(self, parameters: Parameters, state: State, rows: Float[Tensor, "row d_act"], penalty: Penalty) -> None:
+        """As the base."""
+        self.base.settle(self._shown(parameters), state, rows, penalty)
+
     def fold(
-        self, parameters: Parameters, state: State, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty
+        self,
+        parameters: Parameters,
+        state: State,
+        mean: Float[Tensor, " d_act"],
+        scale: Any,  # of a pair of places, one for each dimension
+        penalty: Penalty,
     ) -> Dictionary:
         """As the base."""
-        return self.base.fold(parameters, state, mean, scale, penalty)
+        return self.base.fold(parameters, state, mean, scale, penalty)  # type: ignore[arg-type]  # of a pair, a tensor
 
 
 def bring_near(rows: Float[Tensor, "n d"], began: Float[Tensor, "n d"], cosine: float = COSINE) -> None:

@@ -219,10 +219,10 @@ class Dictionary(Provenance):
         """The same features with what is at most `threshold`, in the units of codes, taken as 0.
 
         What was measured of the first dictionary is not known of it. Raises BadInput where it has another activation
-        than ReLU or JumpReLU, or a threshold below 0.
+        than ReLU or JumpReLU of one layer, or a threshold below 0.
         """
-        if self.activation not in ("relu", "jumprelu") or self.pursuit:
-            raise BadInput("cut", f"activation {self.activation}", "relu or jumprelu: others choose what is largest")
+        if self.activation not in ("relu", "jumprelu") or self.pursuit or self.hidden is not None:
+            raise BadInput("cut", f"activation {self.activation}", "relu or jumprelu, of one layer and no pursuit")
         if not threshold >= 0:
             raise BadInput("cut", f"threshold {threshold}", "at least 0: codes are never negative")
         least = threshold / self.gain.clamp(min=torch.finfo(self.gain.dtype).tiny)

@@ -147,7 +147,7 @@ def line_format(line: Curve) -> dict:
         "color": line.look.colour,
         "marker": line.look.marker,
         "linestyle": line.look.dashes if plain else LOOKS[line.variant].dashes,
-        "markersize": 5.5 if learned else 5,
+        "markersize": 8 if line.look.marker[0] in "$*" else 5.5 if learned else 5,  # stars, signs of a font are small
         "markerfacecolor": line.look.colour if plain else "white",
         "markeredgecolor": "white" if learned and plain else line.look.colour,
         "markeredgewidth": 0.5 if plain else 1.0,

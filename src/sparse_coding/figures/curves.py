@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sparse_coding import methods, roles, variants
+from sparse_coding.figures.records import records
 from sparse_coding.figures.style import Look, control_of, look, method
 from sparse_coding.figures.variant_looks import LOOKS, is_drawn
 
@@ -21,11 +22,12 @@ _MEASURES = ("l0", *BOUNDS)
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One line: dictionaries that differ in L1, k or wished L0 only. control: what was held in their training.
+    """One line: dictionaries that differ in L1, k or wished L0 only; with lists of both, it has the points of both.
+    control: what was held in their training.
 
-    points: a row per L1, k or wish in the order of L0, with l0, fvu, loss_recovered, final_fvu and their `_low` and
-    `_high` (95 % intervals), and whether one of its dictionaries is `broken`; the mean over seeds, with the widest
-    interval, where there are several.
+    points: a row per L1, k or wish, called as in words, in the order of L0, with l0, fvu, loss_recovered, final_fvu
+    and their `_low` and `_high` (95 % intervals), and whether one of its dictionaries is `broken`; the mean over seeds,
+    with the widest interval, where there are several.
     """
 
     kind: str
@@ -48,9 +50,16 @@ class Curve:
         return self.variant == variants.PLAIN
 
     @property
-    def along(self) -> str:
-        """What varies along it."""
-        return methods.STRENGTHS[methods.of(self.kind).varies_in]
+    def along(self) -> list[str]:
+        """What varies along it, in words."""
+        return [
+            words for words in methods.STRENGTHS.values() if any(name.startswith(words) for name in self.points.index)
+        ]
+
+    @property
+    def wished(self) -> bool:
+        """Whether a point of it has a wished L0."""
+        return methods.STRENGTHS[methods.WISHED] in self.along
 
     def has(self, measure: str) -> bool:
         """Whether any point has a value of `measure`."""
@@ -91,7 +100,8 @@ def _curve(rows: pd.DataFrame, learned: pd.DataFrame) -> Curve:
     how = {name + end: way for name in _MEASURES for end, way in (("", "mean"), ("_low", "min"), ("_high", "max"))}
     # an evaluation without intervals, or without splicing, gives columns of nothing
     numbers = rows.reindex(columns=list(how)).astype(float).assign(broken=rows["broken"].notna())
-    points = numbers.groupby(rows[methods.of(kind).column].astype(float)).agg(how | {"broken": "max"}).sort_values("l0")
+    names = pd.Series([methods.in_words(row) for row in records(rows)], rows.index)
+    points = numbers.groupby(names).agg(how | {"broken": "max"}).sort_values("l0")
     return Curve(
         kind,
         ratio,
@@ -114,7 +124,7 @@ def outside(drawn: Iterable[tuple[Curve, str]]) -> Iterator[str]:
     for line, measure in drawn:
         points = line.known(measure)
         for strength, point in points[~inside(points, measure)].iterrows():
-            name = f"{line.label}, {line.along} {strength:g}"
+            name = f"{line.label}, {strength}"
             name += "" if line.is_plain else f" with {LOOKS[line.variant].label}"
             yield f"{name} (L0 {point['l0']:.3g}, {SHORT[measure]} {point[measure]:.4g})"
 

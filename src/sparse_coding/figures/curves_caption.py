@@ -33,7 +33,7 @@ def sentences(subject: Subject, evaluation: pd.DataFrame, lines: list[Curve], th
     measure = subject.kept.measure if panels.KEPT in there else None
     drawn = curves.shown(lines, measure)
     plain = [line for line in lines if line.is_plain]
-    found = [f"({', '.join(letters)}) {subject.held_out:,} held-out vectors.", *_points(plain)]
+    found = [f"({', '.join(letters)}) {subject.held_out:,} held-out vectors.", *_points(plain), *_wished(plain)]
     found += _pair(subject, evaluation, there)
     if any(line.ratio is not None for line in plain):
         found.append("r is the number of features per activation dimension.")
@@ -56,9 +56,18 @@ def _points(lines: Sequence[Curve]) -> list[str]:
     seeds = max((line.seeds for line in lines), default=1)
     point = "A point is a dictionary" if seeds == 1 else f"A point is the mean of up to {seeds} seeds"
     long = [line for line in lines if len(line.points) > 1]
-    *others, last = [words for words in methods.STRENGTHS.values() if any(line.along == words for line in long)] or [""]
+    *others, last = [words for words in methods.STRENGTHS.values() if any(words in line.along for line in long)] or [""]
     along = f"{', '.join(others)} or {last}" if others else last
     return [f"{point}; {along} varies along a line." if along else f"{point}."]
+
+
+def _wished(lines: Sequence[Curve]) -> list[str]:
+    if not any(line.wished and not methods.of(line.kind).whole for line in lines):
+        return []
+    return [
+        "With an L0 target one number of each dictionary, its L1 or its threshold, was set by the L0 of some held-out "
+        "vectors, and by nothing else of them."
+    ]
 
 
 def _held(lines: Sequence[Curve]) -> list[str]:

@@ -175,7 +175,7 @@ def described(table: pd.DataFrame, name: str) -> str:
     row = methods.of(first["kind"])
     if row.strength is None:
         return words + ("" if pd.isna(first["k"]) else row.variant(int(first["k"])))
-    return f"{words}, {methods.STRENGTHS[row.strength]} {float(first[row.column]):g}"
+    return f"{words}, {methods.in_words(dict(first))}"
 
 
 def chosen(plain: pd.DataFrame, l0: dict[str, float]) -> list[str]:

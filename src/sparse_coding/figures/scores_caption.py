@@ -10,7 +10,7 @@ from sparse_coding.core.metrics import headline
 from sparse_coding.core.metrics.soundness import DOUBTFUL
 from sparse_coding.figures import panels
 from sparse_coding.figures.scorers import SOURCES, Scorer
-from sparse_coding.figures.scores import Scores
+from sparse_coding.figures.scores import MOST_HELD, Scores
 from sparse_coding.figures.subject import Subject
 from sparse_coding.settings.params import MOST_FAILED
 
@@ -37,6 +37,7 @@ def sentences(subject: Subject, evaluation: pd.DataFrame, scores: Sequence[Score
         [
             *_scorer(scorer, scores, there[panels.SCORES]),
             *_shown(scores, subject.n_learned),
+            *_held(scores),
             *_partial(scores),
             *_weakest(scores),
             _left_out(scorer, scores),
@@ -112,6 +113,13 @@ def _shown(scores: Sequence[Scores], n_learned: tuple[int, int]) -> list[str]:
     near = f"of a kind and size the one whose L0 is nearest to {headline.LOW:g} to {headline.HIGH:g}"
     spaced = f", and of {cells} such evenly spaced ones" if shown < cells else ""
     return [f"Shown: {shown} of {scored} scored learned dictionaries, {near}{spaced}; the table has all."]
+
+
+def _held(scores: Sequence[Scores]) -> list[str]:
+    """The rows of dictionaries of which something was held."""
+    shown = sum(row.role == "held" for row in scores)
+    some = f": {shown} of them, evenly spaced" if shown == MOST_HELD else ""
+    return [f"Frozen and untrained ones are controls of rows above, of their settings{some}."] if shown else []
 
 
 def _greyed(scores: Sequence[Scores]) -> list[str]:

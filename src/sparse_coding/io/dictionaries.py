@@ -21,6 +21,7 @@ from sparse_coding.io.unreadable import SAFETENSORS, check_is_file, what_is
 # something else, and one that knows fewer activations names the one that it does not know.
 FORMAT, FORMAT_2 = "sparse_coding dictionary 1", "sparse_coding dictionary 2"
 DIRECTIONS = ("encoder", "decoder")  # [n_feat, d_act]
+MATRICES = (*DIRECTIONS, "hidden")
 EXAMINED, NAMED = 200, 5  # files of a folder that was given in place of one
 
 
@@ -81,7 +82,7 @@ def load_with_settings(path: Path) -> tuple[Dictionary, dict]:
         shape, settings = (dict(json.loads(header[part])) for part in ("dictionary", "settings"))
     except (TypeError, ValueError, KeyError) as error:
         raise BadInput(path, f"a header that no version of this program writes ({error})", wanted) from None
-    _check_is_known(path, shape.get("activation"), tensors)
+    _check_is_known(path, shape, tensors)
     tensors.setdefault("encoder", tensors["decoder"])
     if shape.pop("signed", False):
         tensors |= {name: torch.cat([tensors[name], -tensors[name]]) for name in DIRECTIONS}
@@ -91,16 +92,21 @@ def load_with_settings(path: Path) -> tuple[Dictionary, dict]:
         raise BadInput(path, f"what no version of this program writes ({error})", wanted) from None
 
 
-def _check_is_known(path: Path, activation: object, tensors: dict[str, Tensor]) -> None:
-    """Raise BadInput for an activation that there is not, a tensor that is missing, and what is no finite number."""
-    if activation not in ACTIVATIONS:
+def _check_is_known(path: Path, shape: dict, tensors: dict[str, Tensor]) -> None:
+    """Raise BadInput for an activation that there is not, and for what is missing, no number or not whole."""
+    if (activation := shape.get("activation")) not in ACTIVATIONS:
         found = f"a dictionary of activation {activation!r}, of a kind that this version does not know"
         raise BadInput(path, found, f"one of {', '.join(ACTIVATIONS)}")
     if missing := [name for name in TENSORS if name not in tensors and name != "encoder"]:
         raise BadInput(path, f"no {', '.join(missing)}", f"a file with {', '.join(TENSORS)}; make it again")
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
-            raise BadInput(path, f"a {name} with what is no finite number", "numbers; make it again")
+            raise BadInput(path, f"{name} with what is no finite number", "numbers; make it again")
+        if name in MATRICES and tensor.ndim != 2:
+            raise BadInput(path, f"{name} of shape {list(tensor.shape)}", "a matrix; make it again")
+    for name in ("k", "iterations"):
+        if (number := shape.get(name)) is not None and type(number) is not int:
+            raise BadInput(path, f"{name} {number!r}", "a whole number; make it again")
 
 
 def _those_in(folder: Path) -> str:

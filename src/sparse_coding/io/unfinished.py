@@ -10,6 +10,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sparse_coding.atomic import whole_file
+from sparse_coding.core.training.trainee import Trainee
+from sparse_coding.errors import BadInput
 from sparse_coding.io.dictionaries import checksum
 
 FORMAT = "sparse_coding training 1"
@@ -41,3 +43,22 @@ def load(path: Path, of: str) -> Unfinished | None:
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         print(f"{path}: cannot be gone on with ({error}); this training begins anew", file=sys.stderr)
         return None
+
+
+def take_up(member: Trainee, at: dict[str, Path], of: str) -> None:
+    """Go on where a member was broken off, if that is kept in `at`; of: as `save` was told."""
+    before = load(at[member.name], of) if member.name in at else None
+    if before is not None:
+        try:
+            member.take_up(*before)
+        except BadInput as error:
+            print(f"{at[member.name]}: {error}; this training begins anew", file=sys.stderr)
+
+
+def keep(members: list[Trainee], at: dict[str, Path], of: str) -> None:
+    """Write members in training. Where that cannot be, on a full disk say, it goes on: to end it would cost more."""
+    for member in members:
+        try:
+            save(at[member.name], *member.kept(), of)
+        except (BadInput, OSError, SafetensorError) as error:
+            print(f"{at[member.name]}: not kept ({error}); training goes on", file=sys.stderr)

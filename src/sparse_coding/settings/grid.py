@@ -6,6 +6,7 @@ a cell. Its name is a function of its own settings, so it stays when the grid gr
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -26,6 +27,7 @@ class Member:
     l1: float | None = None
     k: int | None = None
     l0: float | None = None  # as wished
+    l0_rows: int | None = None  # vectors that are counted for it: core.training.matching; None: none
 
     @property
     def strength(self) -> methods.Strength:
@@ -69,14 +71,14 @@ def cells(params: Params, site: str) -> list[Cell]:
     if not is_grid_site(params, site):
         twin = control_twin(params, sites.parse(site).trained.name)
         return [] if twin is None else [replace(twin[0], site=site, members=(twin[1],))]
-    grid = params.grid
-    return [
-        Cell(site, architecture, ratio, _members(params, architecture), control)
-        for architecture, ratio, control in product(grid.architectures, grid.ratios, (None, *grid.controls))
-        if fits(site, architecture)
-        and methods.of(architecture).has_control(control)
-        and _wanted(params, site, architecture, ratio, control)
-    ]
+    lists, found = params.grid, []
+    for architecture, ratio, control in product(lists.architectures, lists.ratios, (None, *lists.controls)):
+        place = Cell(site, architecture, ratio, (), control)
+        there = [name for name in lists_of(params, architecture) if _wanted(params, place, name)]
+        members = tuple(member for name in there for member in _members(params, architecture, name))
+        if members and fits(site, architecture) and methods.of(architecture).has_control(control):
+            found.append(replace(place, members=members))
+    return found
 
 
 def fits(site: str, architecture: Architecture) -> bool:
@@ -84,29 +86,32 @@ def fits(site: str, architecture: Architecture) -> bool:
     return methods.of(architecture).pairs == sites.is_pair(site)
 
 
-def _members(params: Params, architecture: Architecture) -> tuple[Member, ...]:
-    name, seeds = methods.of(architecture).strength, params.grid.seeds
-    values: Any = strengths(params, architecture)
-    return tuple(Member(seed, **{str(name): value}) for value, seed in product(values, seeds))
+def lists_of(params: Params, architecture: Architecture) -> list[methods.Strength]:
+    """The lists of the grid that make members of an architecture, those that are not empty."""
+    return [name for name in methods.of(architecture).lists if getattr(params.grid, name)]
 
 
-def strengths(params: Params, architecture: Architecture) -> tuple[float, ...]:
-    """The list of the grid that makes members of an architecture."""
-    return getattr(params.grid, str(methods.of(architecture).strength))
+def _members(params: Params, architecture: Architecture, name: methods.Strength) -> Iterator[Member]:
+    values: Any = getattr(params.grid, name)
+    counts = name == methods.WISHED and not methods.of(architecture).whole
+    rows = params.dictionaries.l0_rows if counts else None
+    for value, seed in product(values, params.grid.seeds):
+        yield Member(seed, **{name: value}, l0_rows=rows)
 
 
-def _wanted(
-    params: Params, site: str, architecture: Architecture, ratio: float, control: methods.Control | None
-) -> bool:
+def _wanted(params: Params, cell: Cell, strength: methods.Strength) -> bool:
+    """Whether members of a cell that come from a list are what `only` allows."""
+
     def allows(values: tuple | None, value: object) -> bool:
         return values is None or value in values
 
     only = params.grid.only
     return not only or any(
-        allows(part.sites, site)
-        and allows(part.architectures, architecture)
-        and allows(part.ratios, ratio)
-        and (control is None or allows(part.controls, control))
+        allows(part.sites, cell.site)
+        and allows(part.architectures, cell.architecture)
+        and allows(part.ratios, cell.ratio)
+        and (cell.control is None or allows(part.controls, cell.control))
+        and allows(part.strengths, strength)
         for part in only
     )
 
@@ -200,12 +205,17 @@ def interpreted(params: Params, site: str) -> Interpreted:
 
 
 def scored(params: Params, cell: Cell) -> Cell:
-    """A cell with the members that automatic interpretation scores: all, or the nearest to the named strength."""
+    """A cell with the members that automatic interpretation scores: all, or of each list of the grid those that are
+    nearest to the named strength."""
     wanted = params.autointerp.members
     if not isinstance(wanted, Nearest):
         return cell
-    nearest = min(_apart(member, wanted) for member in cell.members)
-    return replace(cell, members=tuple(member for member in cell.members if _apart(member, wanted) == nearest))
+    nearest: dict[methods.Strength, float] = {}
+    for member in cell.members:
+        apart = _apart(member, wanted)
+        nearest[member.strength] = min(apart, nearest.get(member.strength, apart))
+    chosen = [member for member in cell.members if _apart(member, wanted) == nearest[member.strength]]
+    return replace(cell, members=tuple(chosen))
 
 
 def control_twin(params: Params, site: str) -> tuple[Cell, Member] | None:
@@ -225,7 +235,8 @@ def control_twin(params: Params, site: str) -> tuple[Cell, Member] | None:
         kind, ratio = cell.architecture != wanted.architecture, abs(math.log(cell.ratio / wanted.ratio))
         apart = (kind, ratio, _apart(member, wanted), abs(member.seed - wanted.seed))
         # Where several are as near, the order of the grid's lists must not decide.
-        return *apart, methods.LEARNED.index(cell.architecture), cell.ratio, member.value
+        wished = member.strength == methods.WISHED
+        return *apart, methods.LEARNED.index(cell.architecture), cell.ratio, wished, member.value
 
     return min(pairs, key=distance, default=None)
 

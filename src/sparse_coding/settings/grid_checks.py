@@ -11,6 +11,7 @@ from sparse_coding.settings.params import Only, Params
 
 # The one step over all sites that has a name of the form <stage>_<site>.
 SUMMARY = "evaluation_summary"
+_NOT_THERE = {"strengths": "lists of which no architecture of this part has members"}
 
 
 def check(path: Path, params: Params) -> None:
@@ -23,14 +24,28 @@ def check(path: Path, params: Params) -> None:
     pair_checks.check_fits(path, params)
     _check_apart(path, params)
     _check_only(path, params)
+    _check_whole(path, params)
 
 
 def _check_strengths(path: Path, params: Params) -> None:
     for architecture in params.grid.architectures:
-        name = methods.of(architecture).strength
-        if not grid.strengths(params, architecture):
-            wanted = f"at least one value of grid.{name}, or grid.architectures without {architecture}"
-            raise BadInput(f"{path}: grid.{name}", f"an empty list, from which {architecture} has its members", wanted)
+        lists = methods.of(architecture).lists
+        if not grid.lists_of(params, architecture):
+            named = " or ".join(f"grid.{name}" for name in lists)
+            wanted = f"at least one value of {named}, or grid.architectures without {architecture}"
+            found = f"an empty list, from which {architecture} has its members"
+            raise BadInput(f"{path}: grid.{lists[0]}", found, wanted)
+
+
+def _check_whole(path: Path, params: Params) -> None:
+    """A wished L0 of a kind that keeps so many codes of each vector."""
+    for site in params.grid.sites:
+        for cell in grid.cells(params, site):
+            wished = [member.l0 for member in cell.members if member.l0 is not None and member.l0 % 1]
+            if wished and methods.of(cell.architecture).whole:
+                found = f"{', '.join(map(_plain, dict.fromkeys(wished)))}, from which {cell.architecture} has members"
+                wanted = f"whole numbers; or `strengths` in grid.only, and no l0 for {cell.architecture}"
+                raise BadInput(f"{path}: grid.l0", found, wanted)
 
 
 def _check_controls(path: Path, params: Params) -> None:
@@ -105,21 +120,28 @@ def _check_only(path: Path, params: Params) -> None:
 
 def _check_part(place: str, params: Params, part: Only) -> None:
     """Values that no list of the grid has are mistakes, but sites: they are switched on and off, and only told."""
-    lists = params.grid
     for name in Only.model_fields:
-        values, there = getattr(part, name), getattr(lists, name)
+        values, there = getattr(part, name), _there(params, part, name)
         if values is None:
             continue
         if not values and name != "controls":  # whole dictionaries alone
             raise BadInput(f"{place}.{name}", "an empty list, which matches nothing", "values; left out: every value")
         missing = [value for value in values if value not in there]
         known = name != "sites" or all(_is_site(params, value) for value in missing)
-        found = f"{', '.join(map(_plain, missing))}, not in grid.{name}"
+        found = f"{', '.join(map(_plain, missing))}, {_NOT_THERE.get(name, f'not in grid.{name}')}"
         if not known or (values and missing == list(values) and name != "sites"):
-            wanted = f"one of {', '.join(map(_plain, there))}: this part matches nothing"
+            wanted = f"one of {', '.join(map(_plain, there)) or 'nothing'}: this part matches nothing"
             raise BadInput(f"{place}.{name}", found, wanted)
         if missing:
             print(f"{place}.{name}: {found}: nothing is trained for it", file=sys.stderr)
+
+
+def _there(params: Params, part: Only, name: str) -> tuple[object, ...]:
+    """The values of a list of the grid; of strengths, those of the lists that members of the part come from."""
+    if name != "strengths":
+        return getattr(params.grid, name)
+    allowed = [kind for kind in params.grid.architectures if part.architectures is None or kind in part.architectures]
+    return tuple(dict.fromkeys(strength for kind in allowed for strength in grid.lists_of(params, kind)))
 
 
 def _is_site(params: Params, name: str) -> bool:

@@ -45,7 +45,8 @@ def after_preset(params: Params) -> str:
 
 def after_run(params: Params) -> str:
     """What to try when `make plot` is done."""
-    sites, strengths = params.grid.sites, {methods.of(kind).strength for kind in params.grid.architectures}
+    sites = params.grid.sites
+    strengths = {name for kind in params.grid.architectures for name in grid.lists_of(params, kind)}
     every = f"all {len(sites)} sites of params.yaml, and {SUMMARY}" if len(sites) > 1 else f"{SUMMARY} too"
     commands: list[Command] = [(RUN, every)]
     if params.toy != Toy():

@@ -11,13 +11,13 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 from tqdm import tqdm
 
@@ -31,6 +31,7 @@ from sparse_coding.core.training.annealing import Annealing
 from sparse_coding.core.training.choices import Choices
 from sparse_coding.core.training.feed import Scale
 from sparse_coding.core.training.keeping import NEVER, Keeping
+from sparse_coding.core.training.matching import Matching, came_out, first_penalty
 from sparse_coding.core.training.resampling import Resampling
 from sparse_coding.core.training.stopping import Stopping
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
@@ -38,6 +39,7 @@ from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, stream, unfinished
 from sparse_coding.io.activations import SiteVectors, open_site
 from sparse_coding.io.activations.limited import Vectors, trained_on
+from sparse_coding.io.counted import matchings
 from sparse_coding.settings.grid import Member
 from sparse_coding.settings.params import Training
 from sparse_coding.settings.slices import DictionariesSlice, split
@@ -81,13 +83,13 @@ def run(
         at = {name: partly(name) for name in names} if partly is not None else {}
         device = _device(settings.training.device, one_of)
         of = _data(file, mean, scale, device)
+        counted = matchings(_wished(settings), _steers(settings), file, mean, scale)
 
         def together(members: list[Trainee]) -> list[NotFinite]:
             """Train and write some members that are at the same step; nothing holds them when it is over."""
             progress.update(members[0].step * len(members))
-            keeping = (
-                Keeping(partial(_keep, members, at, of), 60 * settings.training.checkpoint_minutes) if at else NEVER
-            )
+            every = 60 * settings.training.checkpoint_minutes
+            keeping = Keeping(partial(unfinished.keep, members, at, of), every) if at else NEVER
             batches = partial(_batches, settings, vectors, members[0].step)
             failed = _train(
                 members, batches, (mean, scale), settings.training, device, threads, progress.update, keeping
@@ -101,9 +103,9 @@ def run(
             return [failed[member.name] for member in members if member.name in failed]
 
         for first in range(0, len(names), size):
-            some = [_member(settings, name, file) for name in names[first : first + size]]
+            some = [_member(settings, name, file, counted.get(name)) for name in names[first : first + size]]
             for member in some:
-                _take_up(member, at, of)
+                unfinished.take_up(member, at, of)
             for step in sorted({member.step for member in some}):
                 failures += together([member for member in some if member.step == step])
             del some
@@ -180,25 +182,6 @@ def _data(file: SiteVectors, mean: Tensor, scale: Scale, device: torch.device) -
     return digest.hexdigest()
 
 
-def _take_up(member: Trainee, at: dict[str, Path], of: str) -> None:
-    """Where it was broken off, if that is kept."""
-    before = unfinished.load(at[member.name], of) if member.name in at else None
-    if before is not None:
-        try:
-            member.take_up(*before)
-        except BadInput as error:
-            print(f"{at[member.name]}: {error}; this training begins anew", file=sys.stderr)
-
-
-def _keep(members: list[Trainee], at: dict[str, Path], of: str) -> None:
-    """Where that cannot be, on a full disk say, training goes on: it would cost more to end it for this."""
-    for member in members:
-        try:
-            unfinished.save(at[member.name], *member.kept(), of)
-        except (BadInput, OSError, SafetensorError) as error:
-            print(f"{at[member.name]}: not kept ({error}); training goes on", file=sys.stderr)
-
-
 def _batches(
     settings: DictionariesSlice, vectors: Vectors, skip: int, ready: Callable[[Tensor], Tensor]
 ) -> Iterator[Tensor]:
@@ -218,7 +201,7 @@ def _steps(settings: DictionariesSlice) -> int:
     return steps_of(settings.training.steps, settings.control)
 
 
-def _member(settings: DictionariesSlice, name: str, file: SiteVectors) -> Trainee:
+def _member(settings: DictionariesSlice, name: str, file: SiteVectors, matching: Matching | None) -> Trainee:
     own, training, d_in = settings.members[name], settings.training, file.d_in
     n_feat = round(settings.ratio * d_in)
     if n_feat < 1:
@@ -236,13 +219,13 @@ def _member(settings: DictionariesSlice, name: str, file: SiteVectors) -> Traine
         name,
         controlled(build(settings.architecture, settings.own.model_dump(mode="json"), file.cut.d_in), settings.control),
         (n_feat, len(file.mean)),
-        penalty_of(own),
+        penalty_of(own, _steers(settings), d_in),
         own.seed,
         schedule,
         optimisers.build(training.optimiser, training.model_dump(mode="json")),
         training.log_steps,
         getattr(settings.own, "initial_density", None),
-        _choices(settings, schedule),
+        replace(_choices(settings, schedule), matching=matching),
     )
 
 
@@ -265,9 +248,19 @@ def _choices(settings: DictionariesSlice, schedule: Schedule) -> Choices:
     return Choices(training.clip_norm, stopping, resampling)
 
 
-def penalty_of(member: Member) -> Penalty:
-    """The L1 weight, the k or the wished L0 of a member."""
-    return Penalty(l1=member.l1 or 0.0, k=member.k or 0, l0=float(member.l0 or 0.0))
+def _wished(settings: DictionariesSlice) -> dict[str, tuple[float | None, int | None]]:
+    return {name: (member.l0, member.l0_rows) for name, member in settings.members.items()}
+
+
+def _steers(settings: DictionariesSlice) -> methods.Strength:
+    return methods.of(settings.architecture).varies_in
+
+
+def penalty_of(member: Member, steers: methods.Strength, d_in: int) -> Penalty:
+    """What a member begins with: its L1 weight, its k, or what its wished L0 takes."""
+    if member.l0 is not None:
+        return first_penalty(steers, float(member.l0), d_in)
+    return Penalty(l1=member.l1 or 0.0, k=member.k or 0)
 
 
 def _told(settings: DictionariesSlice) -> dict[str, Any]:
@@ -284,7 +277,8 @@ def _write(
     settings: DictionariesSlice, member: Trainee, mean: Tensor, scale: Any, output: Path, left_out: dict | None
 ) -> None:
     own = settings.members[member.name]
-    dictionary = member.architecture.fold(member.parameters, member.state, mean, scale, penalty_of(own))
+    matched = member.settle()
+    dictionary = member.architecture.fold(member.parameters, member.state, mean, scale, member.penalty)
     made_by = {
         "site": settings.site,
         "architecture": settings.architecture,
@@ -292,10 +286,11 @@ def _write(
         **({} if settings.control is None else {"control": settings.control}),
         "l1": own.l1,
         "k": own.k,
-        **({} if own.l0 is None else {"l0_target": own.l0}),
+        **({} if own.l0 is None else {"l0_target": own.l0, **came_out(_steers(settings), member.penalty)}),
         "seed": own.seed,
         "lr": settings.own.lr,
         "training": _told(settings),
+        **matched,
         **({} if left_out is None else {"left_out": left_out}),
         **({} if settings.training.early_stop is None else {"steps_taken": member.step}),
     }

@@ -169,6 +169,8 @@ def _variants(
         raise BadInput(path, f"atoms of {words} dimensions", f"those of {' and '.join(map(str, file.paths))}")
     read = partial(spread, file.split("train"), settings.gain_refit_rows or 0, settings.batch_rows)
     asked = settings.variants_of(described.kind, described.k)
+    if described.l0_target is not None:  # what came of the wish stands in the file alone
+        described = described.model_copy(update={name: told.get(name) for name in ("l1", "k")})
     made = [(recoding, recoding.fit(dictionary, read)) for recoding in (recodings.build(row.name) for row in asked)]
     first, *others = held_out.measure(dictionary, made)
     found = [Evaluated(described, path, None, dictionary, {}, first, told)]

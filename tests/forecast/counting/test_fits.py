@@ -103,14 +103,17 @@ def test_k_above_the_features_of_a_cell_is_refused_with_the_cells(folder):
 
 
 def test_a_wished_l0_above_the_features_of_a_cell_is_refused_as_k_is(folder):
-    jump = {"architectures": ["tied", "jumprelu"], "ratios": [1, 2]}
+    only = [{"architectures": ["tied"], "strengths": ["l1"]}, {"architectures": ["jumprelu"]}]
+    jump = {"architectures": ["tied", "jumprelu"], "ratios": [1, 2], "only": only}
     fits.check(some(grid={**jump, "l0": [0.5, 12]}))
     refused(
         r"^params\.yaml: grid\.l0: found 12\.5, 30; wanted at most 12, the features of jumprelu_r1 of layer1_residual; "
         r"at most 24, the features of jumprelu_r2 of layer1_residual \(grid\.only can leave cells out\)$",
         grid={**jump, "l0": [4, 12.5, 30]},
     )
-    fits.check(some(grid={"architectures": ["tied"], "ratios": [1], "l0": [500]}))  # for jumprelu alone
+    tied = {"architectures": ["tied"], "ratios": [1], "l0": [500]}
+    refused(r"grid\.l0: found 500; wanted at most 12, the features of tied_r1 of layer1_resi", grid=tied)
+    fits.check(some(grid={**tied, "only": only[:1]}))
 
 
 def test_what_a_config_lists_or_leaves_out_is_not_held_against_anything(folder):

@@ -29,11 +29,12 @@ KILOBYTE = 1000
 @pytest.mark.parametrize("architecture", methods.LEARNED)
 def test_a_dictionary(architecture, tmp_path):
     """So many features that a vector of numbers for them is more than what a header may be off."""
-    module = build(architecture, own_section(architecture)().model_dump(mode="json"))
-    made = module.init(960, 32, torch.Generator().manual_seed(0))
+    d_in = 32 if methods.of(architecture).pairs else None
+    module = build(architecture, own_section(architecture)().model_dump(mode="json"), d_in)
+    made = module.init(960, 32 if d_in is None else 64, torch.Generator().manual_seed(0))
     made |= {name: matrix + 0.1 for name, matrix in made.items() if name == "encoder"}  # as training parts them
     penalty = Penalty(l1=0.1, k=4)
-    folded = module.fold(made, module.state(made), torch.zeros(32), 1.0, penalty)
+    folded = module.fold(made, module.state(made), torch.zeros(32 if d_in is None else 64), 1.0, penalty)
     dictionaries.save(tmp_path / "d.safetensors", folded, {"site": "s"})
     wanted = disk.dictionary_bytes(960, 32, architecture)
     assert (tmp_path / "d.safetensors").stat().st_size == pytest.approx(wanted, abs=KILOBYTE)

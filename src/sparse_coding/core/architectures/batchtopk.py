@@ -19,6 +19,7 @@ from sparse_coding.core.architectures import running
 from sparse_coding.core.architectures.contract import Architecture, Form, Parameters, Penalty, Settings, State
 from sparse_coding.core.architectures.topk_aux import UNTIED, TopKAux
 from sparse_coding.core.dictionary import Dictionary
+from sparse_coding.core.products import linear
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class BatchTopK(TopKAux):
     def state(self, parameters: Parameters) -> State:
         """The threshold, beside what tells dead features."""
         return super().state(parameters) | running.threshold()
+
+    def settle(self, parameters: Parameters, state: State, rows: Float[Tensor, "row d_act"], penalty: Penalty) -> None:
+        """The threshold that so many codes of `rows` are above, all in all: what training left overshoots on others."""
+        m = linear(rows - parameters["decoder_bias"], parameters["encoder"], parameters["bias"]).relu_().flatten()
+        below = len(m) - min(round(len(rows) * penalty.l0), len(m))
+        state["threshold"].fill_(float(m.kthvalue(below).values) if below else 0.0)
 
     def fold(
         self, parameters: Parameters, state: State, mean: Float[Tensor, " d_act"], scale: float, penalty: Penalty

@@ -180,6 +180,9 @@ class Architecture:
     def after(self, parameters: Parameters, state: State, terms: Terms) -> None:
         """After each of these steps: projection, running numbers, revival."""
 
+    def settle(self, parameters: Parameters, state: State, rows: Float[Tensor, "row d_act"], penalty: Penalty) -> None:
+        """After the last step of a member with a wished L0: set what is not trained so that `rows` have it."""
+
     def revive(self, parameters: Parameters, state: State, dead: Tensor, z: Float[Tensor, "dead d_act"]) -> list[str]:
         """Let dead features [dead] begin anew, each by a vector; the names of the parameters whose rows are others now.
 

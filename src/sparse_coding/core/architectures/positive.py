@@ -3,10 +3,10 @@
     c = relu((z - s) D^T + b)        z_hat = c D + s        d_ij >= 0, ||d_i|| = 1
     loss = mean (z_hat - z)^2 + l1 * mean_b ||c_b||_1
 
-s is where vectors begin: at first the least of each dimension in the first batch. The code of Cunningham et al. 2023,
-for MLPs, adds 0.18 to all, the depth of the minimum of GELU, and forgets it in what it saves; here s is learned, and a
-part of the saved centre. All pre-activations are positive at first, so biases begin low: theirs at -1, ours where a
-share of each feature's codes is positive.
+s is where vectors begin, and learned; at first it is their mean. The code of Cunningham et al. 2023, for MLPs, adds
+0.18 to all, the depth of the minimum of GELU, and forgets it in what it saves; here s is a part of the saved centre.
+Their biases begin at -1; here each begins where a share of its feature's codes is positive. Rows begin with few large
+entries: without signs, rows of even ones are nearly one direction.
 """
 
 import torch
@@ -38,14 +38,14 @@ class Positive(Architecture):
         return "atoms", "atoms"
 
     def init(self, n_feat: int, d_act: int, generator: torch.Generator) -> Parameters:
-        """Random unit atoms, without their signs."""
-        atoms = unit_rows(n_feat, d_act, generator).abs()
+        """Cubes of random unit atoms, without their signs."""
+        cubes = unit_rows(n_feat, d_act, generator).abs() ** 3
+        atoms = cubes / cubes.norm(dim=1, keepdim=True)
         return {"atoms": atoms, "bias": torch.zeros(n_feat), "start": torch.zeros(d_act)}
 
     def begin(self, parameters: Parameters, batch: Float[Tensor, "batch d_act"], density: float) -> None:
-        """Where the vectors of `batch` begin; a bias for each feature, with which a share of its codes is positive."""
-        parameters["start"].copy_(batch.min(0).values)
-        pre = linear(batch - parameters["start"], parameters["atoms"])
+        """A bias for each feature, with which a share `density` of its codes of `batch` is positive."""
+        pre = linear(batch, parameters["atoms"])
         others = len(pre) - max(round(density * len(pre)), 1)
         if others:
             parameters["bias"].copy_(-pre.kthvalue(others, dim=0).values)

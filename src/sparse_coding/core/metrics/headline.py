@@ -96,14 +96,13 @@ def _members(rows: Sequence[Row]) -> str:
 
 
 def _has_strength(row: Row, kind: str, named: Mapping[Strength, float | int]) -> bool:
-    about = methods.of(kind)
-    return row["kind"] == kind and row[about.column] == named[about.varies_in]
+    return row["kind"] == kind and methods.value_of(row) == named.get(methods.strength_of(row))
 
 
 def _strength(rows: Sequence[Row], strength: Strength) -> float | int | None:
     """The L1, k or wished L0 at which most kinds that have one are near, and then nearest."""
     column = methods.COLUMNS[strength]
-    mine = [row for row in rows if methods.of(row["kind"]).strength == strength]
+    mine = [row for row in rows if methods.is_learned(row["kind"]) and methods.strength_of(row) == strength]
 
     def badness(value: float | int) -> tuple[int, float]:
         kinds = [kind for kind in methods.LEARNED if any(row["kind"] == kind for row in mine)]
@@ -116,8 +115,9 @@ def _strength(rows: Sequence[Row], strength: Strength) -> float | int | None:
 
 def _to_train(rows: Sequence[Row], kind: str) -> str:
     """How the grid has to grow; where nothing that it may hold would help, only that none is there."""
-    mine = [row for row in rows if row["kind"] == kind]
-    strength = methods.of(kind).varies_in
+    own = [row for row in rows if row["kind"] == kind]
+    strength = min((methods.strength_of(row) for row in own), key=list(methods.STRENGTHS).index)
+    mine = [row for row in own if methods.strength_of(row) == strength]
     wanted = _penalties(mine) if strength == "l1" else _codes(mine, strength)
     return f"No {kind} one of such L0 was trained{wanted and ': '}{wanted}."
 

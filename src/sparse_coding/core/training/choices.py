@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from sparse_coding.core.training.matching import Matching
 from sparse_coding.core.training.resampling import Resampling
 from sparse_coding.core.training.stopping import Stopping
 
@@ -10,12 +11,13 @@ from sparse_coding.core.training.stopping import Stopping
 class Choices:
     """clip_norm: the largest norm of a gradient (clipping); None: none is clipped. stopping: when to end early.
 
-    resampling: when dead features begin anew.
+    resampling: when dead features begin anew. matching: what comes to a wished L0.
     """
 
     clip_norm: float | None = None
     stopping: Stopping | None = None
     resampling: Resampling | None = None
+    matching: Matching | None = None
 
     @property
     def need_whole_gradients(self) -> bool:

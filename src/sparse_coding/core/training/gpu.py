@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sparse_coding.core.architectures.contract import Form
+from sparse_coding.core.architectures.contract import Form, Parameters, State
 from sparse_coding.core.training.keeping import NEVER, Keeping
 from sparse_coding.core.training.optimisers.contract import Optimiser
 from sparse_coding.core.training.steps import stacked
@@ -148,6 +148,14 @@ class _Stack:
             if seen is not None and member.name not in failed:
                 _note(member, seen[index], failed)
             member.step += 1
+        moved = [member.match(*self._of(index)) for index, member in enumerate(self.members)]
+        if any(moved):
+            self._penalties = _penalties(self.members, z.device)
+
+    def _of(self, index: int) -> tuple[Parameters, State]:
+        """Parameters and state of one member, in the stack."""
+        parameters = {name: whole[index] for name, whole in self.optimiser.parameters.items()}
+        return parameters, {name: whole[index] for name, whole in self.state.items()}
 
     def is_done(self) -> bool:
         """Whether its members have no step to come."""

@@ -1,6 +1,7 @@
 """One dictionary in training, and the schedule that it follows."""
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparse_coding.core.architectures.contract import Architecture, Form, Parameters, Penalty
+from sparse_coding.core.architectures.contract import Architecture, Form, Parameters, Penalty, State
 from sparse_coding.core.finder import Screen
 from sparse_coding.core.training.annealing import Annealing
 from sparse_coding.core.training.choices import NONE, Choices
@@ -108,6 +109,29 @@ class Trainee:
             if seen is not None and (self.is_logged() or not math.isfinite(seen.mse)):
                 self.note(seen, penalty, rate)
             self.step += 1
+            self.match(self.parameters, self.state)
+
+    def match(self, parameters: Parameters, state: State) -> bool:
+        """After a step: see that its L0 comes to the wished one. Whether the penalty is another one now."""
+        own = self.choices.matching
+        if own is None or not own.is_due(self.step, self.schedule.l1_warmup, self.schedule.steps):
+            return False
+        self.penalty = own.moved(self.penalty, own.counted(self.architecture, parameters, state, self.penalty))
+        return True
+
+    def settle(self) -> dict[str, Any]:
+        """After the last step: with a wished L0, set what can be set for it. What files tell of it.
+
+        A wish that was missed is said on stderr.
+        """
+        own = self.choices.matching
+        if own is None:
+            return {}
+        self.architecture.settle(self.parameters, self.state, own.rows, self.penalty)
+        counted = own.counted(self.architecture, self.parameters, self.state, self.penalty)
+        if missed := own.missed(counted):
+            print(f"warning: {self.name}: {missed}", file=sys.stderr)
+        return {"matched": own.told(self.penalty, counted)}
 
     def is_due(self) -> bool:
         """Whether something is to be done before the next step: `between` does it."""
@@ -186,6 +210,8 @@ class Trainee:
             "rests": self.screen.rests,
             "steps": self.schedule.steps,
         }
+        if self.choices.matching is not None:
+            numbers |= {"l1": self.penalty.l1, "l0": self.penalty.l0}
         return tensors, {**numbers, "log": self.log}
 
     def take_up(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
@@ -200,6 +226,8 @@ class Trainee:
         self.step, self.density, self.optimiser.count = numbers["step"], numbers["density"], numbers["count"]
         self.screen.rests, self.log = numbers["rests"], list(numbers["log"])
         self.schedule = replace(self.schedule, steps=numbers["steps"])
+        if self.choices.matching is not None:
+            self.penalty = replace(self.penalty, l1=numbers["l1"], l0=numbers["l0"])
 
     def move_to(self, device: torch.device) -> None:
         """All that it is made of."""

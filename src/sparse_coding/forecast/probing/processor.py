@@ -4,6 +4,7 @@ from sparse_coding import methods
 from sparse_coding.core.controls import steps_of
 from sparse_coding.core.metrics.ratios import MOST_CLUSTERS
 from sparse_coding.core.threads import one_thread
+from sparse_coding.core.training.matching import LOOKS, first_penalty
 from sparse_coding.forecast.counting import corpus, disk
 from sparse_coding.forecast.counting.corpus import DOCUMENT_TOKENS
 from sparse_coding.forecast.counting.vectors import Sizes
@@ -100,11 +101,13 @@ class Costs:
     def _train(self, own: DictionariesSlice, off: float = 1.0) -> float:
         width = self.sizes.width(own.site)
         n_feat, given = self.sizes.features(own.site, own.architecture, own.ratio), own.training
-        total, strength = 0.0, methods.of(own.architecture).varies_in
+        total, varies_in = 0.0, methods.of(own.architecture).varies_in
         for member in own.members.values():
-            guess = settled_l0(strength, getattr(member, strength), n_feat, width, off)
-            settled = guess if self.l0 is None or strength != "l1" else self.l0
-            total += training.member(given, own.own, own.architecture, (n_feat, width), settled, member.k, own.control)
+            guess = settled_l0(member.strength, member.value, n_feat, width, off)
+            settled = guess if self.l0 is None or member.strength != "l1" else self.l0
+            keeps = member.k if member.l0 is None else first_penalty(varies_in, float(member.l0), width).k or None
+            total += training.member(given, own.own, own.architecture, (n_feat, width), settled, keeps, own.control)
+            total += LOOKS * (member.l0_rows or 0) * evaluating.measured(n_feat, width, None, None, 1)
         readings = -(-len(own.members) // given.side_by_side)
         read, taken = self.sizes.read_width(own.site), steps_of(given.steps, own.control)
         drawn = training.batch(given.batch, read, TORCH_DTYPES[self.sizes.params.activations.dtype])

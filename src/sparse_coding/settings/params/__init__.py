@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from sparse_coding.methods import Strength
 from sparse_coding.settings.params.baselines import Baselines
 from sparse_coding.settings.params.choices import Own
 from sparse_coding.settings.params.dataset import Dataset
@@ -96,6 +97,7 @@ class Only(Section):
     sites: tuple[str, ...] | None = None
     architectures: tuple[Architecture, ...] | None = None
     ratios: tuple[Positive, ...] | None = None
+    strengths: tuple[Strength, ...] | None = None
     controls: tuple[Control, ...] | None = None  # [] for none of them: what they control is there in any case
 
 
@@ -123,9 +125,11 @@ class Grid(Section):
         (4, 8, 16, 32), "Codes kept for each vector, or on average (kinds of TopK).", unit="codes / vector"
     )
     l0: tuple[Positive, ...] = setting(
-        (8, 16, 32),
-        "Codes wished for each vector, on average, on which training settles (JumpReLU).",
+        (),
+        "Codes wished for each held-out vector, on average: members of every architecture, beside those of its own "
+        "list; JumpReLU has this list alone.",
         unit="codes / vector",
+        source="docs/decisions.md: a wished L0",
     )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = setting((0,), "Seeds of the initial weights.")
     controls: tuple[Control, ...] = setting(
@@ -136,7 +140,9 @@ class Grid(Section):
         source="arXiv:2602.14111",
     )
     only: tuple[Only, ...] = setting(
-        (), "Parts of the product to train; empty means all of it. A part that matches nothing is refused."
+        (),
+        "Parts of the product to train; empty means all of it. A part that matches nothing is refused. `strengths` are "
+        "the lists that members come from: `l1`, `k`, `l0`.",
     )
 
     _lists = field_validator("sites", "architectures", "ratios", "seeds")(filled_and_distinct)

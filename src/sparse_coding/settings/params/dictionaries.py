@@ -33,14 +33,14 @@ class Tied(WithL1, WithResample, _Weights):
 class Untied(WithL1, WithResample, _Weights):
     """An encoder and a decoder."""
 
-    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: default grid")
+    lr: Positive = setting(2e-2, "Peak learning rate of Adam.", source="docs/decisions.md: learning rates")
     learned_centre: bool = setting(True, "Learn a centre.", source="Bricken et al. 2023")
 
 
 class TopK(WithK, _Weights):
     """The k largest codes are kept."""
 
-    lr: Positive = setting(4e-3, "Peak learning rate of Adam.", source="docs/decisions.md: default grid")
+    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: learning rates")
     learned_centre: bool = setting(True, "Learn a centre.", source="Bricken et al. 2023")
 
 
@@ -129,7 +129,7 @@ class Matryoshka(BatchTopK):
 class Transcoder(WithK, Own):
     """Of a pair of places: the k largest codes of one are kept, and the other is put together from them."""
 
-    lr: Positive = setting(4e-3, "Peak learning rate of Adam.", source="docs/decisions.md: transcoders")
+    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: transcoders")
     aux_weight: NonNegative = setting(
         1.0,
         "Weight of the auxiliary loss of dead features; 0: none.",
@@ -149,6 +149,13 @@ class SkipTranscoder(Transcoder):
 class Dictionaries(Training):
     """How sparse autoencoders are trained: all of them, and each architecture by its name."""
 
+    l0_rows: Count = setting(
+        4096,
+        "Held-out vectors, spread over all of them, whose codes are counted for members with a wished L0 (`grid.l0`). "
+        "The count steers the L1 or the threshold; nothing else of them enters training.",
+        unit="vectors",
+        source="docs/decisions.md: a wished L0",
+    )
     tied: Tied = setting(Tied(), "What only `tied` reads.")
     untied: Untied = setting(Untied(), "What only `untied` reads.")
     topk: TopK = setting(TopK(), "What only `topk` reads.")

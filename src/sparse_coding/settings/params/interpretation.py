@@ -27,11 +27,11 @@ def host_of(url: str) -> str:
 
 
 class Nearest(Section):
-    """In each cell, the members nearest to these (on a log scale)."""
+    """In each cell, and there of each list of the grid, the members nearest to these (on a log scale)."""
 
     l1: Positive = setting(2e-3, "For architectures with an L1 penalty.", unit="loss / code")
     k: Count = setting(8, "For TopK.", unit="codes / vector")
-    l0: Positive = setting(16, "For JumpReLU.", unit="codes / vector")
+    l0: Positive = setting(16, "For those with a wished L0.", unit="codes / vector")
 
 
 class RandomWeights(Section):
@@ -44,7 +44,7 @@ class RandomWeights(Section):
     ratio: Positive = setting(4, "Its size.", unit="features / dimension")
     l1: NonNegative = setting(2e-3, "Its L1 penalty (ReLU architectures).", unit="loss / code")
     k: Count = setting(8, "Its k (TopK).", unit="codes / vector")
-    l0: Positive = setting(16, "Its wished L0 (JumpReLU).", unit="codes / vector")
+    l0: Positive = setting(16, "Its wished L0, where it is of `grid.l0`.", unit="codes / vector")
     seed: Annotated[int, Field(ge=0)] = setting(0, "Its seed; exactly this one is that of the model's random weights.")
 
 

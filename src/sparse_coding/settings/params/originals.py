@@ -29,7 +29,7 @@ class Reverse(WithL1, Own):
 class Positives(WithL1, Own):
     """Directions without negative entries."""
 
-    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: the original's own")
+    lr: Positive = setting(3e-2, "Peak learning rate of Adam.", source="docs/decisions.md: the original's own")
     initial_density: Annotated[float, Field(gt=0, lt=1)] = setting(
         0.1, "Codes of each feature that are positive before the first step, by its bias.", unit="share of codes"
     )
@@ -47,7 +47,7 @@ class LISTA(WithL1, Own):
 class SemiLinear(WithL1, Own):
     """Two layers read, one matrix puts together."""
 
-    lr: Positive = setting(4e-3, "Peak learning rate of Adam.", source="docs/decisions.md: the original's own")
+    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: the original's own")
 
 
 class RICA(Own):

@@ -94,7 +94,7 @@ def describe_members(cell: Cell) -> list[Described]:
             kind=cell.architecture,
             ratio=cell.ratio,
             l1=member.l1,
-            k=member.k,
+            k=int(member.l0) if member.l0 is not None and methods.of(cell.architecture).whole else member.k,
             l0_target=member.l0,
             seed=member.seed,
             control=cell.control,

@@ -1,0 +1,5 @@
+"""Whether this project's dictionaries are as good as those of other trainers: `python -m benchmarks.quality`.
+
+All learn from the same batches of the default's layer 2, under the same schedule, each at its best rate. A trainer is a
+module with NOTE, KINDS and make(task, shape); see contract.py.
+"""
