@@ -81,8 +81,7 @@ def run(
         at = {marks.name: partly(marks.name) for marks in trainings} if partly is not None else {}
         device = _device(settings.training.device, one_of)
         of = _data(file, *normal, device)
-        wished = {name: (member.l0, member.l0_rows) for name, member in settings.members.items()}
-        counted = matchings(wished, _steers(settings), file, *normal)
+        counted = matchings(_wished(settings), _steers(settings), file, *normal)
 
         def together(members: list[Trainee]) -> list[NotFinite]:
             """Train and write some members that are at the same step; nothing holds them when it is over."""
@@ -238,6 +237,10 @@ def _member(settings: DictionariesSlice, name: str, file: SiteVectors, matching:
         getattr(settings.own, "initial_density", None),
         replace(choices.build(common, own_settings, steps, begins), matching=matching),
     )
+
+
+def _wished(settings: DictionariesSlice) -> dict[str, tuple[float | None, int | None]]:
+    return {name: (member.l0, member.l0_rows) for name, member in settings.members.items()}
 
 
 def _steers(settings: DictionariesSlice) -> methods.Strength:
