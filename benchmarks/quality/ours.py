@@ -71,7 +71,7 @@ def settings_of(task: Task, **changes: Any) -> tuple[slices.DictionariesSlice, s
     strength = methods.of(task.kind).varies_in
     value = round(task.strength) if strength == "k" else task.strength
     raw["grid"] |= {"sites": [SITE], "architectures": [task.kind], "ratios": [RATIO], "seeds": [task.seed], "only": []}
-    raw["grid"][strength] = [value]
+    raw["grid"] |= {"l0": []} | {strength: [value]}
     raw["dictionaries"] |= {"steps": STEPS, "batch": BATCH} | changes
     raw["dictionaries"][task.kind]["lr"] = task.rate
     params = Params.model_validate(raw)

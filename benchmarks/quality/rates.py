@@ -59,7 +59,7 @@ class Cell:
         raw = params_file.load(ROOT / "params.yaml").model_dump(mode="json")
         strength = methods.of(self.kind).varies_in
         raw["grid"] |= {"sites": [self.site], "architectures": [self.kind], "ratios": [self.ratio]}
-        raw["grid"] |= {"seeds": [self.seed], "only": [], strength: list(STRENGTHS[strength])}
+        raw["grid"] |= {"seeds": [self.seed], "only": [], "l0": []} | {strength: list(STRENGTHS[strength])}
         raw["dictionaries"] |= {"batch": self.batch, "steps": STEPS * BATCH // self.batch}
         raw["dictionaries"][self.kind]["lr"] = self.rate
         params = Params.model_validate(raw)

@@ -265,6 +265,7 @@ def _check_number(name: str, number: object) -> None:
 
 def _narrowed(rows: list[Row], site: str, architecture: str, ratio: float | None, control: str | None) -> list[Row]:
     plain = [row for row in rows if row["variant"] == variants.PLAIN and row["control"] == control]
+    plain = [row for row in plain if row["tokens"] is None]  # a snapshot is loaded by its path
     if not plain:
         there = dict.fromkeys(row["control"] for row in rows if row["control"] is not None)
         raise BadInput("load_dictionary: control", repr(control), f"one of {', '.join(there)}" if there else "None")

@@ -144,7 +144,7 @@ def test_an_unknown_setting_is_named_with_those_there_are(capsys):
     settings = {"site": "layer0_residual", "architecture": "tied", "ratio": 1, "members": {}, "colour": "red"}
     settings |= {"own": {"lr": 0.01}, "training": {}, "penalty_warmup": 0.1}
     line = refused(capsys, "dictionaries", "--settings", json.dumps(settings), *ARGUMENTS)
-    wanted = "one of site, architecture, ratio, members, training, own, penalty_warmup"
+    wanted = "one of site, architecture, ratio, members, training, own, penalty_warmup, control"
     assert line == f"error: dictionaries: --settings: colour: found an unknown key (value 'red'); wanted {wanted}"
 
 

@@ -183,3 +183,17 @@ def test_taken_up_again_the_bytes_are_those_of_one_that_was_left_alone(kind):
     """From before and from after features are dead; what was guessed for the next batch is not kept."""
     for kept_at in (1, 37):
         check_taking_up(kind, OWN | {"dead_after": 300}, Penalty(k=3), kept_at)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_within_a_step_of_a_stack_waits_for_the_device(kind):
+    """As tests.core.test_gpu has it: tensors of the device `meta` have no numbers."""
+    architecture, parameters, state, _ = case(kind, 0, 20, 6, 8, torch.float32)
+    there, kept = (
+        {name: value.expand(3, *value.shape).to("meta") for name, value in each.items()} for each in (parameters, state)
+    )
+    numbers = torch.ones(3, device="meta")
+    penalties, z = stacked.Penalties(numbers, numbers, numbers.long(), 4), torch.zeros(8, 6, device="meta")
+    warm, *rates = numbers.unbind()
+    saw = stacked.step(architecture.form, Adam(there, 0.9, 0.999, 1e-8), kept, z, penalties, warm, tuple(rates))
+    assert [each.shape for each in saw] == [(3,)] * 4

@@ -83,7 +83,7 @@ def evaluation(site: str = "layer2_residual") -> pd.DataFrame:
 
 def row_of(site: str, about: dict, variant: str, l0: float, fvu: float, recovered: float) -> dict:
     """A row of the evaluation table."""
-    nothing = dict.fromkeys(("ratio", "l1", "k", "l0_target", "control"))
+    nothing = dict.fromkeys(("ratio", "l1", "k", "l0_target", "control", "tokens", "steps_taken"))
     row = {"site": site, **nothing, "seed": 0, "variant": variant, **about}
     row |= {"d_act": D_ACT, "l0": l0, "fvu": fvu, "loss_recovered": recovered, "n_vectors": 65_024, "n_tokens": 65_024}
     row |= {"ce_clean": CE_CLEAN, "ce_mean_ablated": CE_MEAN, "ce_zero_ablated": CE_ZERO}

@@ -102,7 +102,7 @@ def test_the_header_holds_the_settings(made):
         "seed": 0,
         "lr": 0.01,
         "training": a_slice().training.model_dump(mode="json", exclude=UNTOLD, exclude_none=True)
-        | a_slice().own.model_dump(mode="json", exclude={"lr"})
+        | a_slice().own.model_dump(mode="json", exclude={"lr"}, exclude_none=True)
         | {"learned_centre": True},
     }
 

@@ -94,7 +94,7 @@ class Held(Architecture):
         penalty: Penalty,
     ) -> Dictionary:
         """As the base."""
-        return self.base.fold(parameters, state, mean, scale, penalty)  # type: ignore[arg-type]  # of a pair, a tensor
+        return self.base.fold(parameters, state, mean, scale, penalty)
 
 
 def bring_near(rows: Float[Tensor, "n d"], began: Float[Tensor, "n d"], cosine: float = COSINE) -> None:

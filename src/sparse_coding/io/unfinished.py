@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sparse_coding.atomic import whole_file
+from sparse_coding.core.training.keeping import NEVER, Keeping
+from sparse_coding.core.training.marks import Marks
 from sparse_coding.core.training.trainee import Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io.dictionaries import checksum
@@ -62,3 +66,19 @@ def keep(members: list[Trainee], at: dict[str, Path], of: str) -> None:
             save(at[member.name], *member.kept(), of)
         except (BadInput, OSError, SafetensorError) as error:
             print(f"{at[member.name]}: not kept ({error}); training goes on", file=sys.stderr)
+
+
+def keeping(members: list[Trainee], at: dict[str, Path], of: str, minutes: float) -> Keeping:
+    """When they are kept; never where there is no place for it."""
+    return Keeping(partial(keep, members, at, of), 60 * minutes) if at else NEVER
+
+
+def let_go(
+    going: list[Trainee], by_name: dict[str, Marks], stop: int, failed: Collection[str], at: dict[str, Path]
+) -> None:
+    """Of those that have nothing more to give, after `stop` steps, nothing is kept."""
+    for member in list(going):
+        if member.name in failed or by_name[member.name].last <= stop:
+            going.remove(member)
+            if member.name in at:
+                at[member.name].unlink(missing_ok=True)

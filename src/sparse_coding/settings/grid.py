@@ -27,6 +27,7 @@ class Member:
     l1: float | None = None
     k: int | None = None
     l0: float | None = None  # as wished
+    tokens: int | None = None  # a snapshot: the vectors seen until then
     l0_rows: int | None = None  # vectors that are counted for it: core.training.matching; None: none
 
     @property
@@ -56,9 +57,17 @@ class Cell:
         return f"{self.architecture}_r{self.ratio:g}{f'_{self.control}' if self.control else ''}"
 
     def member_name(self, member: Member) -> str:
-        """E.g. `tied_r4_l1-0.002_s0`, `topk_r4_k8_s0`, `jumprelu_r4_l0-16_s0`, `tied_r4_step0_l1-0.002_s0`."""
+        """E.g. `tied_r4_l1-0.002_s0`, `topk_r4_k8_s0`, `jumprelu_r4_l0-16_s0`, `tied_r4_step0_l1-0.002_s0`.
+
+        A snapshot: `tied_r4_l1-0.002_s0_t200000`.
+        """
         value = f"k{member.k}" if member.strength == "k" else f"{member.strength}-{member.value:g}"
-        return f"{self.name}_{value}_s{member.seed}"
+        return f"{self.name}_{value}_s{member.seed}{f'_t{member.tokens}' if member.tokens else ''}"
+
+    @property
+    def finals(self) -> tuple[Member, ...]:
+        """The members at the end of their trainings."""
+        return tuple(member for member in self.members if member.tokens is None)
 
     @property
     def member_names(self) -> list[str]:
@@ -76,6 +85,7 @@ def cells(params: Params, site: str) -> list[Cell]:
         place = Cell(site, architecture, ratio, (), control)
         there = [name for name in lists_of(params, architecture) if _wanted(params, place, name)]
         members = tuple(member for name in there for member in _members(params, architecture, name))
+        members += _snapshots(params, members) if control is None else ()
         if members and fits(site, architecture) and methods.of(architecture).has_control(control):
             found.append(replace(place, members=members))
     return found
@@ -97,6 +107,11 @@ def _members(params: Params, architecture: Architecture, name: methods.Strength)
     rows = params.dictionaries.l0_rows if counts else None
     for value, seed in product(values, params.grid.seeds):
         yield Member(seed, **{name: value}, l0_rows=rows)
+
+
+def _snapshots(params: Params, members: tuple[Member, ...]) -> tuple[Member, ...]:
+    """Those on the way to each."""
+    return tuple(replace(member, tokens=count) for member, count in product(members, params.dictionaries.snapshots))
 
 
 def _wanted(params: Params, cell: Cell, strength: methods.Strength) -> bool:
@@ -207,7 +222,7 @@ def interpreted(params: Params, site: str) -> Interpreted:
 def scored(params: Params, cell: Cell) -> Cell:
     """A cell with the members that automatic interpretation scores: all, or of each list of the grid those that are
     nearest to the named strength."""
-    wanted = params.autointerp.members
+    wanted, cell = params.autointerp.members, replace(cell, members=cell.finals)
     if not isinstance(wanted, Nearest):
         return cell
     nearest: dict[methods.Strength, float] = {}

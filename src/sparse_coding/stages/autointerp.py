@@ -90,7 +90,7 @@ def _rows(
 ) -> list[tables.Row]:
     about = {
         "site": settings.site,
-        **scored.model_dump(exclude={"shuffled_null"}),
+        **scored.model_dump(exclude={"shuffled_null", "tokens"}),
         "condition": condition,
         **dict.fromkeys(("scorer", "explainer", "judge"), RULES),  # where a language model would stand
         "simulator": rules.judge.simulator,

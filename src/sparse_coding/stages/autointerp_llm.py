@@ -185,7 +185,7 @@ def _by(answered: Answered | None) -> dict[str, str | None]:
 def _about(settings: AutointerpLlmSlice, scored: Scored, condition: str, asked: Panel, wanted: int) -> dict[str, Any]:
     return {
         "site": settings.site,
-        **scored.model_dump(exclude={"shuffled_null"}),
+        **scored.model_dump(exclude={"shuffled_null", "tokens"}),
         "condition": condition,
         "scorer": settings.scorer,
         "explainer": settings.llm.explainer if asked.explainer else NOBODY,

@@ -7,12 +7,12 @@
 A long training is written now and then, and gone on with after a kill: the bytes are those of one that was left alone.
 """
 
+import copy
 import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,11 @@ from sparse_coding.atomic import write_text
 from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.controls import controlled, steps_of, trains
-from sparse_coding.core.training import feed, gpu, optimisers, processor
-from sparse_coding.core.training.annealing import Annealing
-from sparse_coding.core.training.choices import Choices
+from sparse_coding.core.training import choices, feed, gpu, optimisers, processor
 from sparse_coding.core.training.feed import Scale
-from sparse_coding.core.training.keeping import NEVER, Keeping
+from sparse_coding.core.training.keeping import Keeping
+from sparse_coding.core.training.marks import Marks, by_training, step_of, stops
 from sparse_coding.core.training.matching import Matching, came_out, first_penalty
-from sparse_coding.core.training.resampling import Resampling
-from sparse_coding.core.training.stopping import Stopping
 from sparse_coding.core.training.trainee import NotFinite, Schedule, Trainee
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, stream, unfinished
@@ -71,46 +68,68 @@ def run(
     trained, where grid.k or grid.l0 asks for more codes than there are features.
     """
     failures: list[NotFinite] = []
-    names, size = list(settings.members), settings.training.side_by_side
+    trainings, size = _trainings(settings), settings.training.side_by_side
     label = f"dictionaries {settings.site} {settings.architecture} r{settings.ratio:g} {settings.control or ''}".strip()
     with (
         open_site(activations, targets) as file,
-        tqdm(total=_steps(settings) * len(names), desc=label, unit="step") as progress,
+        tqdm(total=sum(marks.last for marks in trainings), desc=label, unit="step") as progress,
     ):
         _check_codes(settings, file)
-        vectors = _trained_on(settings, file)
-        mean, scale = (vectors.mean, vectors.scale) if settings.training.normalise else (0 * file.mean, 1.0)
-        at = {name: partly(name) for name in names} if partly is not None else {}
+        vectors = trained_on(file, settings.training.norm_limit)
+        vectors.say()
+        own, normal = settings.training, vectors.normal(settings.training.normalise)
+        at = {marks.name: partly(marks.name) for marks in trainings} if partly is not None else {}
         device = _device(settings.training.device, one_of)
-        of = _data(file, mean, scale, device)
-        counted = matchings(_wished(settings), _steers(settings), file, mean, scale)
+        of = _data(file, *normal, device)
+        counted = matchings(_wished(settings), _steers(settings), file, *normal)
 
         def together(members: list[Trainee]) -> list[NotFinite]:
             """Train and write some members that are at the same step; nothing holds them when it is over."""
-            progress.update(members[0].step * len(members))
-            every = 60 * settings.training.checkpoint_minutes
-            keeping = Keeping(partial(unfinished.keep, members, at, of), every) if at else NEVER
-            batches = partial(_batches, settings, vectors, members[0].step)
-            failed = _train(
-                members, batches, (mean, scale), settings.training, device, threads, progress.update, keeping
-            )
-            for member in members:
-                if member.name not in failed:
-                    _write(settings, member, mean, scale, output, vectors.left_out)
-                    done(member.name)
-                if member.name in at:
-                    at[member.name].unlink(missing_ok=True)
+            step, going = members[0].step, list(members)
+            progress.update(step * len(members))
+            keeping = unfinished.keeping(going, at, of, own.checkpoint_minutes)
+            drawn = _batches(settings, vectors, step, feed.ready(*normal, device))
+            failed: dict[str, NotFinite] = {}
+            for stop in stops([by_name[member.name] for member in members], step):
+                part, step = islice(drawn, stop - step), stop
+                failed |= _train(going, part, normal, own, device, threads, progress.update, keeping)
+                for member in going:
+                    for name in by_name[member.name].at(stop) if member.name not in failed else ():
+                        _write(settings, name, member, *normal, output, vectors.left_out)
+                        done(name)
+                unfinished.let_go(going, by_name, stop, failed, at)
             return [failed[member.name] for member in members if member.name in failed]
 
-        for first in range(0, len(names), size):
-            some = [_member(settings, name, file, counted.get(name)) for name in names[first : first + size]]
-            for member in some:
-                unfinished.take_up(member, at, of)
+        by_name = {marks.name: marks for marks in trainings}
+        for first in range(0, len(trainings), size):
+            some = [_begun(settings, marks, file, counted, at, of) for marks in trainings[first : first + size]]
             for step in sorted({member.step for member in some}):
                 failures += together([member for member in some if member.step == step])
             del some
     if failures:
         raise failures[0]
+
+
+def _trainings(settings: DictionariesSlice) -> list[Marks]:
+    """What is asked for, by the training that it comes of."""
+    batch, steps = settings.training.batch, _steps(settings)
+    return by_training(
+        (replace(own, tokens=None), name, step_of(own.tokens, batch, steps)) for name, own in settings.members.items()
+    )
+
+
+def _begun(
+    settings: DictionariesSlice,
+    marks: Marks,
+    file: SiteVectors,
+    counted: dict[str, Matching],
+    at: dict[str, Path],
+    of: str,
+) -> Trainee:
+    """Where it was broken off, if that is kept, and nothing before that is asked for; else at its beginning."""
+    member = _member(settings, marks.name, file, counted.get(marks.name))
+    unfinished.take_up(member, at, of)
+    return member if member.step <= marks.first else _member(settings, marks.name, file, counted.get(marks.name))
 
 
 def _check_codes(settings: DictionariesSlice, file: SiteVectors) -> None:
@@ -119,17 +138,6 @@ def _check_codes(settings: DictionariesSlice, file: SiteVectors) -> None:
         if member.strength in methods.COUNTING and member.value > n_feat:
             cell = f"{settings.architecture}_r{settings.ratio:g} of {settings.site}"
             raise BadInput(f"grid.{member.strength}", f"{member.value:g}", f"at most {n_feat}, the features of {cell}")
-
-
-def _trained_on(settings: DictionariesSlice, file: SiteVectors) -> Vectors:
-    """The vectors, and a line on stderr where a limit leaves some out."""
-    vectors = trained_on(file, settings.training.norm_limit)
-    if told := vectors.left_out:
-        of = file.split("train").n_rows
-        beside = f"; {told['held_out']} held-out ones, which are evaluated" if "held_out" in told else ""
-        limit = f"{settings.training.norm_limit:g} times the median norm, {told['longest']:.6g}"
-        print(f"dictionaries.norm_limit: {told['train']} of {of} vectors are above {limit}{beside}", file=sys.stderr)
-    return vectors
 
 
 def _device(wanted: str, one_of: Callable[[list[str]], int]) -> torch.device:
@@ -152,7 +160,7 @@ def _properties(index: int) -> Any:
 
 def _train(
     members: list[Trainee],
-    batches: Callable[[Callable[[Tensor], Tensor]], Iterator[Tensor]],
+    batches: Iterator[Tensor],
     normal: tuple[Tensor, Scale],
     settings: Training,
     device: torch.device,
@@ -160,11 +168,12 @@ def _train(
     advance: Callable[[int], object],
     keeping: Keeping,
 ) -> dict[str, NotFinite]:
-    """On the processor, a member a thread; on a GPU all at once. batches: by what is made of each."""
+    """On the processor, a member a thread; on a GPU all at once. batches: by feed.ready."""
+    if not members:
+        return {}
     if device.type == "cpu":
-        ready = partial(feed.normalised, mean=normal[0], scale=normal[1])
-        return processor.train(members, batches(ready), threads, advance, keeping)
-    there = feed.ahead(batches(feed.pinned), *normal, device)
+        return processor.train(members, batches, threads, advance, keeping)
+    there = feed.ahead(batches, *normal, device)
     return gpu.train(members, there, device, settings.gpu_precision, advance, keeping)
 
 
@@ -206,46 +215,28 @@ def _member(settings: DictionariesSlice, name: str, file: SiteVectors, matching:
     n_feat = round(settings.ratio * d_in)
     if n_feat < 1:
         raise BadInput("grid.ratios", f"{settings.ratio:g}", f"at least {1 / d_in:g}: one feature for d_act {d_in}")
-    steps = _steps(settings)
+    steps, own_settings = _steps(settings), settings.own.model_dump(mode="json")
     schedule = Schedule(
         steps=steps,
         lr=settings.own.lr,
         warmup=round(training.warmup_share * steps),
         decay=round(training.decay_share * steps),
         l1_warmup=round(settings.penalty_warmup * steps),
-        annealing=_annealing(settings, min(d_in, n_feat), steps),
+        annealing=choices.annealing(own_settings, min(d_in, n_feat), steps),
     )
+    common, begins = training.model_dump(mode="json"), max(schedule.warmup, schedule.l1_warmup, schedule.annealed)
     return Trainee(
         name,
-        controlled(build(settings.architecture, settings.own.model_dump(mode="json"), file.cut.d_in), settings.control),
+        controlled(build(settings.architecture, own_settings, file.cut.d_in), settings.control),
         (n_feat, len(file.mean)),
         penalty_of(own, _steers(settings), d_in),
         own.seed,
         schedule,
-        optimisers.build(training.optimiser, training.model_dump(mode="json")),
+        optimisers.build(training.optimiser, common),
         training.log_steps,
         getattr(settings.own, "initial_density", None),
-        replace(_choices(settings, schedule), matching=matching),
+        replace(choices.build(common, own_settings, steps, begins), matching=matching),
     )
-
-
-def _annealing(settings: DictionariesSlice, first: int, steps: int) -> Annealing | None:
-    """From `first` codes on, for a kind that keeps k of them."""
-    annealed = round((getattr(settings.own, "k_anneal_share", None) or 0) * steps)
-    return Annealing(first, annealed) if annealed else None
-
-
-def _choices(settings: DictionariesSlice, schedule: Schedule) -> Choices:
-    """Windows of early stop count when all that is warmed up, annealed or resampled is over."""
-    training, wanted = settings.training, getattr(settings.own, "resample", None)
-    resampling, stopping = None, None
-    if wanted is not None:
-        resampling = Resampling(wanted.every, wanted.dead_after, round(wanted.until_share * training.steps))
-    if training.early_stop is not None:
-        others = schedule.annealing.steps if schedule.annealing else 0, resampling.until if resampling else 0
-        begins = max(schedule.warmup, schedule.l1_warmup, *others)
-        stopping = Stopping(training.early_stop.window, training.early_stop.gain, begins)
-    return Choices(training.clip_norm, stopping, resampling)
 
 
 def _wished(settings: DictionariesSlice) -> dict[str, tuple[float | None, int | None]]:
@@ -274,9 +265,17 @@ def _told(settings: DictionariesSlice) -> dict[str, Any]:
 
 
 def _write(
-    settings: DictionariesSlice, member: Trainee, mean: Tensor, scale: Any, output: Path, left_out: dict | None
+    settings: DictionariesSlice,
+    name: str,
+    member: Trainee,
+    mean: Tensor,
+    scale: Any,
+    output: Path,
+    left_out: dict | None,
 ) -> None:
-    own = settings.members[member.name]
+    own = settings.members[name]
+    if own.tokens is not None:  # what is set at the end, is set in a copy, and training goes on
+        member = copy.deepcopy(member)
     matched = member.settle()
     dictionary = member.architecture.fold(member.parameters, member.state, mean, scale, member.penalty)
     made_by = {
@@ -287,6 +286,7 @@ def _write(
         "l1": own.l1,
         "k": own.k,
         **({} if own.l0 is None else {"l0_target": own.l0, **came_out(_steers(settings), member.penalty)}),
+        **({} if own.tokens is None else {"tokens": own.tokens}),
         "seed": own.seed,
         "lr": settings.own.lr,
         "training": _told(settings),
@@ -295,5 +295,5 @@ def _write(
         **({} if settings.training.early_stop is None else {"steps_taken": member.step}),
     }
     # The larger file first: where the disk is full, the older pair stays together.
-    dictionaries.save(output / f"{member.name}.safetensors", dictionary, made_by)
-    write_text(output / f"{member.name}.log.jsonl", "".join(json.dumps(line) + "\n" for line in member.log))
+    dictionaries.save(output / f"{name}.safetensors", dictionary, made_by)
+    write_text(output / f"{name}.log.jsonl", "".join(json.dumps(line) + "\n" for line in member.log))

@@ -50,6 +50,7 @@ def run(
     BadInput for a table that is damaged, empty or of another site, and for scores that cannot stand on one axis.
     """
     evaluated = _read(evaluation, EVALUATION, settings.site)
+    evaluated = evaluated[evaluated["tokens"].isna()]  # snapshots are not beside those of the end
     fired = _read(frequency, FREQUENCY, settings.site)
     by_file = {autointerp: _read(autointerp, judged.schema_of(autointerp), settings.site)}
     if control is not None:

@@ -20,8 +20,9 @@ def run(settings: SummarySlice, *, tables: list[Path], output: Path) -> None:
     nearest to the usual L0 and not broken; points.csv, those of the curves; metrics.json, those to compare runs by.
     """
     rows = [row for path in tables for row in read(path, EVALUATION).to_pylist()]
+    final = [row for row in rows if row["tokens"] is None]  # no snapshots
     points = sorted(
-        rows, key=lambda row: (row["site"], row["kind"], row["ratio"] or 0, row["variant"], row["l0"], row["name"])
+        final, key=lambda row: (row["site"], row["kind"], row["ratio"] or 0, row["variant"], row["l0"], row["name"])
     )
     write_json(output / "metrics.json", _metrics(rows))
     write_csv(output / "points.csv", points, IN_POINTS)

@@ -37,7 +37,7 @@ def nearest(rows: Iterable[Row]) -> Row | None:
 
 def whole(rows: Iterable[Row]) -> list[Row]:
     """The rows without those of controls (core.controls): what something was left out of is not put forward."""
-    return [row for row in rows if row.get("control") is None]
+    return [row for row in rows if row.get("control") is None and row.get("tokens") is None]
 
 
 def of_each_kind(rows: Sequence[Row]) -> list[Row]:

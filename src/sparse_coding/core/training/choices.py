@@ -1,7 +1,10 @@
 """What a training may do beside its steps; each is off unless asked for, and has a module of its own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from sparse_coding.core.training.annealing import Annealing
 from sparse_coding.core.training.matching import Matching
 from sparse_coding.core.training.resampling import Resampling
 from sparse_coding.core.training.stopping import Stopping
@@ -26,3 +29,21 @@ class Choices:
 
 
 NONE = Choices()
+
+
+def build(settings: Mapping[str, Any], own: Mapping[str, Any], steps: int, begins: int) -> Choices:
+    """Of the settings of all kinds and those of one. Windows of early stop count when all that is over that they would
+    take for a loss that stays: warm-ups and annealing, until step `begins`, and resampling."""
+    resampling, stopping = None, None
+    if wanted := own.get("resample"):
+        resampling = Resampling(wanted["every"], wanted["dead_after"], round(wanted["until_share"] * steps))
+    if wanted := settings.get("early_stop"):
+        begins = max(begins, resampling.until) if resampling else begins
+        stopping = Stopping(wanted["window"], wanted["gain"], begins)
+    return Choices(settings.get("clip_norm"), stopping, resampling)
+
+
+def annealing(own: Mapping[str, Any], first: int, steps: int) -> Annealing | None:
+    """From `first` codes on, for a kind that keeps k of them."""
+    until = round((own.get("k_anneal_share") or 0) * steps)
+    return Annealing(first, until) if until else None

@@ -4,7 +4,8 @@ They come as they are stored, half the bytes where that is half precision, and a
 processor by the thread that draws them, on a GPU there, one batch ahead of the step that takes it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,6 +21,11 @@ def normalised(rows: Tensor, mean: Tensor, scale: Scale) -> Tensor:
 def pinned(rows: Tensor) -> Tensor:
     """Where a GPU fetches them itself, while the processor goes on."""
     return rows.pin_memory() if torch.cuda.is_available() else rows
+
+
+def ready(mean: Tensor, scale: Scale, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """What is made of each batch by the thread that draws it."""
+    return partial(normalised, mean=mean, scale=scale) if device.type == "cpu" else pinned
 
 
 def ahead(drawn: Iterator[Tensor], mean: Tensor, scale: Scale, device: torch.device) -> Iterator[Tensor]:

@@ -47,6 +47,11 @@ class Schedule:
         """The factor on the L1 penalty in step `step`, from 0."""
         return min((step + 1) / self.l1_warmup, 1.0) if self.l1_warmup else 1.0
 
+    @property
+    def annealed(self) -> int:
+        """From which step on k is its own."""
+        return self.annealing.steps if self.annealing else 0
+
     def k(self, own: int, step: int) -> int:
         """How many codes step `step` keeps."""
         return self.annealing.k(own, step) if self.annealing else own

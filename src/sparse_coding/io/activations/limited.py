@@ -5,6 +5,7 @@ limit, the others are one split: the stream draws from it as from any other, and
 Of a pair of places a row is left out where one of its vectors is.
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -55,6 +56,22 @@ class Vectors:
     mean: Tensor
     scale: float | Tensor
     left_out: dict[str, float] | None = None
+
+    def normal(self, normalise: bool) -> tuple[Tensor, float | Tensor]:
+        """The mean and the scale that these are normalised by; those that change nothing, where that is not wished."""
+        return (self.mean, self.scale) if normalise else (0 * self.mean, 1.0)
+
+    def say(self) -> None:
+        """On stderr, so in the log, where there is a limit."""
+        if self.left_out is not None:
+            print(f"dictionaries.norm_limit: {self.words()}", file=sys.stderr)
+
+    def words(self) -> str:
+        """What is left out, in words, for the log."""
+        told = self.left_out or {"longest": float("inf"), "train": 0}
+        of = self.split.n_rows + int(told["train"])
+        beside = f"; {told['held_out']} held-out ones, which are evaluated" if "held_out" in told else ""
+        return f"{told['train']} of {of} vectors are longer than {told['longest']:.6g}{beside}"
 
 
 def trained_on(file: SiteVectors, limit: float | None) -> Vectors:

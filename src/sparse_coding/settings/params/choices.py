@@ -21,8 +21,13 @@ class WithK(Section):
 class Resample(Section):
     """When dead features begin anew."""
 
-    every: Count = setting(..., "Steps between.", unit="steps")
-    dead_after: Count = setting(..., "A feature is dead that had no code in so many steps.", unit="steps")
+    every: Count = setting(250, "Steps between.", unit="steps", source="docs/decisions.md: resampling")
+    dead_after: Count = setting(
+        125,
+        "A feature is dead that had no code in so many steps.",
+        unit="steps",
+        source="docs/decisions.md: resampling",
+    )
     until_share: Share = setting(
         0.5, "First steps, in which it is done.", unit="share of steps", source="Bricken et al. 2023"
     )
@@ -33,7 +38,7 @@ class WithResample(Section):
 
     resample: Resample | None = setting(
         None,
-        "Dead features take directions of vectors with a large loss: `{every: 250, dead_after: 125}`; null: never.",
+        "Dead features take directions of vectors with a large loss: `{}` has its defaults; null: never.",
         source="Bricken et al. 2023",
     )
 

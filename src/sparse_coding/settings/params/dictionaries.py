@@ -5,11 +5,20 @@ A new architecture has a section here, and a field of its name in `Dictionaries`
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sparse_coding.settings.params.choices import Own, WithK, WithResample
 from sparse_coding.settings.params.originals import LISTA, RICA, Positives, Reverse, SemiLinear, Thresholding
-from sparse_coding.settings.params.section import Architecture, Count, NonNegative, Positive, Share, WithL1, setting
+from sparse_coding.settings.params.section import (
+    Architecture,
+    Count,
+    NonNegative,
+    Positive,
+    Share,
+    WithL1,
+    distinct,
+    setting,
+)
 from sparse_coding.settings.params.training import Training
 
 
@@ -173,6 +182,21 @@ class Dictionaries(Training):
     lista: LISTA = setting(LISTA(), "What only `lista` reads.")
     semilinear: SemiLinear = setting(SemiLinear(), "What only `semilinear` reads.")
     rica: RICA = setting(RICA(), "What only `rica` reads.")
+    snapshots: tuple[Count, ...] = setting(
+        (),
+        "Each dictionary also as it is after so many vectors, rounded up to a batch, in a file of its own beside it "
+        "(`..._t200000`): evaluated, and in no figure. What is asked for later is trained again, with equal bytes.",
+        unit="vectors",
+    )
+
+    _each_once = field_validator("snapshots")(distinct)
+
+    @model_validator(mode="after")
+    def _snapshots_within(self) -> "Dictionaries":
+        most, last = self.steps * self.batch, max(self.snapshots, default=0)
+        if last > most:
+            raise ValueError(f"snapshots of at most steps * batch vectors, {most}: {last} is beyond the end")
+        return self
 
     def of(self, architecture: Architecture) -> Own:
         """The section of one architecture."""

@@ -98,6 +98,7 @@ def describe_members(cell: Cell) -> list[Described]:
             l0_target=member.l0,
             seed=member.seed,
             control=cell.control,
+            tokens=member.tokens,
         )
         for name, member in zip(cell.member_names, cell.members, strict=True)
     ]

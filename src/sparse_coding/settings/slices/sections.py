@@ -114,6 +114,7 @@ class Described(Section):
     l0_target: float | None = None  # `l0` of tables is the measured one
     seed: int | None = None
     control: Control | None = None
+    tokens: int | None = None  # of a snapshot: vectors seen until then
 
 
 class EvaluationSlice(Section):
