@@ -17,7 +17,7 @@ from sparse_coding.workflow.hashes import Hashes
 from tests.fabricate import timed
 from tests.workspace import ROOT
 
-LARGEST = 21_000_000
+LARGEST = 26_000_000
 
 
 @pytest.fixture(scope="module")

@@ -35,12 +35,12 @@ class Method:
 
     matrices, vectors: of [n_feat, d_act] and of [n_feat] (bias, gain, threshold), in its file. colour, marker, dashes:
     in figures. source: who described it first.
-    signed: a baseline that holds each direction as +d and -d, so that it has top-k variants. solved: one whose codes
+    signed: it holds each direction as +d and -d; a baseline that does has top-k variants. solved: one whose codes
     are found by non-negative least squares. reads: what its fit is told, {name: setting in the section `baselines`},
     and so all of them that its key sees. original: what of it the code of Cunningham et al. 2023 had otherwise.
     pairs: one of a pair of places, from one to the other, and of no single place. skip: with a matrix of [d_in, d_out]
     beside the codes. constant: a baseline without features. cut: a threshold may cut its codes, and leaves those above
-    it as they were: they are of one layer, with a ReLU or thresholds.
+    it as they were: they are of one layer, with a ReLU or thresholds. hidden: its encoder reads a layer of 2 d_act.
     """
 
     kind: str
@@ -62,6 +62,7 @@ class Method:
     constant: bool = False
     cut: bool = True
     dense: bool = False
+    hidden: bool = False
 
     @property
     def is_learned(self) -> bool:
@@ -125,8 +126,8 @@ _ROWS = (
     Method("positive", "positive", "l1", 1, "#CC79A7", "$\u2665$", "Cunningham et al. 2023", (0, (5, 2))),
     Method("lista", "LISTA", "l1", 2, "#E69F00", "$\u2663$", "Gregor & LeCun 2010", (0, (5, 2)), cut=False),
     Method("semilinear", "semi-linear", "l1", 3, "#D55E00", "$\u2666$", "Cunningham et al. 2023", (0, (5, 2, 1, 2)),
-           cut=False),
-    Method("rica", "RICA", "l1", 1, "#0072B2", "*", "Le et al. 2011", (0, (5, 2, 1, 2)), dense=True),
+           cut=False, hidden=True),
+    Method("rica", "RICA", "l1", 1, "#0072B2", "*", "Le et al. 2011", (0, (5, 2, 1, 2)), dense=True, signed=True),
     Method("pca", "PCA", None, 1, "#111111", "D", "Pearson 1901", (0, (5, 2)), signed=True, original="all"),
     Method(
         "ica", "ICA", None, 2, "#555555", "X", "Hyvärinen & Oja 2000", (0, (5, 2, 1, 2)), signed=True,

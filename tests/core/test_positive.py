@@ -48,8 +48,9 @@ def planted_positive():
     atoms[torch.arange(96), torch.arange(96) % 64] += 0.5
     atoms = torch.nn.functional.normalize(atoms, dim=1)
     on = torch.rand(24_000, 96, generator=generator) < 3 / 96
-    x = (on * torch.rand(24_000, 96, generator=generator)) @ atoms - 0.17
-    return Planted(atoms, x + 0.005 * torch.randn(24_000, 64, generator=generator))
+    codes = on * torch.rand(24_000, 96, generator=generator)
+    x = codes @ atoms - 0.17
+    return Planted(atoms, x + 0.005 * torch.randn(24_000, 64, generator=generator), codes)
 
 
 def test_most_planted_directions_without_negative_entries_are_found():

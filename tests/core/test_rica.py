@@ -44,8 +44,9 @@ def test_independent_directions_are_found_and_half_of_all_codes_are_positive_wha
     """As many as dimensions, with signs: what ICA is for. The features are these twice."""
     generator = torch.Generator().manual_seed(3)
     atoms = torch.linalg.qr(torch.randn(32, 32, generator=generator))[0]
-    x = (torch.rand(24_000, 32, generator=generator) < 0.1) * torch.randn(24_000, 32, generator=generator) @ atoms
-    twice = Planted(torch.cat([atoms, -atoms]), x + 0.01 * torch.randn(24_000, 32, generator=generator))
+    codes = (torch.rand(24_000, 32, generator=generator) < 0.1) * torch.randn(24_000, 32, generator=generator)
+    x = codes @ atoms + 0.01 * torch.randn(24_000, 32, generator=generator)
+    twice = Planted(torch.cat([atoms, -atoms]), x, torch.cat([codes.relu(), (-codes).relu()], dim=1))
     for l1 in (0.0, 1e-2):  # without a penalty any basis does as well
         _, found = trained(KIND, l1, twice)
         assert found["l0"] == pytest.approx(32, abs=0.5)

@@ -32,7 +32,7 @@ def check(of: "Dictionary") -> None:
         wanted = f"one for {' and '.join(WITH_THRESHOLD)}, and for nothing else"
         raise BadInput(PLACE, f"{of.activation} with {found}", wanted)
     for name, tensor in (("threshold", of.threshold), ("gain", of.gain)):
-        if tensor is not None and not bool((tensor >= 0).all()):
+        if tensor is not None and not tensor.is_meta and not bool((tensor >= 0).all()):  # there it has no numbers
             raise BadInput(PLACE, f"a {name} below 0, or not a number", "at least 0: codes are never negative")
     _check_places(of)
     if (of.hidden is None) != (of.hidden_bias is None) or (of.hidden is not None and of.activation != "relu"):

@@ -128,10 +128,11 @@ def _activations(job: Planned, name: str, sizes: Sizes) -> Files:
 
 
 def weights(n_feat: int, d_in: int, d_out: int, kind: str) -> int:
-    """Numbers of its matrices; the skip of a pair beside them."""
+    """Numbers of its matrices, directions once where they have both signs; a skip or a hidden layer beside them."""
     about = methods.of(kind)
-    skip = d_in * d_out if about.skip else 0
-    return n_feat * (d_in if about.matrices == 1 else d_in + d_out) + skip
+    rows = n_feat // 2 if about.signed else n_feat
+    beside = (d_in * d_out if about.skip else 0) + (2 * d_in * (d_in + 1) if about.hidden else 0)
+    return rows * ((about.matrices - 1) * d_in + d_out) + beside
 
 
 def dictionary_bytes(n_feat: int, d_act: int, kind: str, d_out: int | None = None) -> int:
