@@ -65,6 +65,7 @@ def test_of_each_kind_the_ratio_of_lowest_fvu() -> None:
 def test_nothing_is_said_where_each_kind_has_a_near_one_scored() -> None:
     rows = [row("tied", 5), row("tied", 300, 1e-4), row("topk", 8, 8)]
     assert advice(rows, names(rows[0], rows[2])) == []
+    assert advice([rows[0], row("rica", 256)], names(rows[0])) == []  # none of its codes is ever 0
 
 
 def test_the_line_that_would_score_a_near_one() -> None:

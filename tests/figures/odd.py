@@ -207,14 +207,16 @@ def controls() -> Tables:
 
 
 def every_kind() -> Tables:
-    """A line for each kind that there is, at one size: what a reader must tell apart."""
+    """A line for each kind that there is, at one size: what a reader must tell apart. Two variants of each."""
     lines: dict = {}
     for place, kind in enumerate(methods.LEARNED):
         points = K if methods.of(kind).strength != "l1" else L1
         lines[kind, 4] = [
             (s, l0 * (1 + place / 20), fvu * (1 + place / 20), kept - place / 60) for s, l0, fvu, kept in points
         ]
-    found = evaluated(lines | {("pca", None): PCA}, ["pca", "random"], refit=False)
+    found = evaluated(lines | {("pca", None): PCA}, ["pca", "random"])
+    pursued = found[(found["variant"] == "plain") & found["ratio"].notna()].assign(variant="matching_pursuit")
+    found = pd.concat([found, pursued], ignore_index=True)
     return _whole(found, [*_middle(found), "pca", "random"], "tied_r4_l1-0.002_s0")
 
 

@@ -58,6 +58,7 @@ def commands(said: str) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "wanted"),
     [
+        ("architectures", [".venv/bin/snakemake --cores all results/plots/layer2_residual.png"]),
         ("tiny", [".venv/bin/snakemake --cores all results/plots/layer2_residual.png"]),
         ("supertiny", [".venv/bin/snakemake --cores all results/plots/layer2_residual.png"]),
         ("toy", [".venv/bin/snakemake --cores all results/plots/toy.png"]),
@@ -82,7 +83,9 @@ def test_what_is_locked_is_not_locked_again(tmp_path, monkeypatch):
 
 
 def test_every_preset_is_tried_here():
-    assert {file.stem for file in (ROOT / "presets").glob("*.yaml")} == {"tiny", "supertiny", "toy", "paper"}
+    assert {file.stem for file in (ROOT / "presets").glob("*.yaml")} == {
+        "architectures", "tiny", "supertiny", "toy", "paper"
+    }  # fmt: skip
 
 
 def test_after_a_run_what_is_there_already_is_not_proposed(monkeypatch):

@@ -81,6 +81,17 @@ def test_an_l1_must_be_finite_and_not_negative(value):
             {"grid": {"architectures": ["jumprelu"], "l0": []}},
             r"grid\.l0: found an empty list, from which jumprelu has its members; wanted at least one value",
         ),
+        (
+            {"grid": {"architectures": ["rica"], "l1": [], "l0": [8]}},
+            r"grid\.l1: found an empty list, from which rica has its members; wanted at least one value of grid\.l1",
+        ),
+        ({"dictionaries": {"jumprelu": {"bandwidth": 0}}}, r"jumprelu\.bandwidth: found 0; wanted greater than 0"),
+        (
+            {"dictionaries": {"topk": {"aux_weight": 1}}},
+            r"dictionaries\.topk\.aux_weight: found an unknown key .*; wan",
+        ),
+        ({"dictionaries": {"topk_aux": {"dead_after": None}}}, r"topk_aux\.dead_after: found None; wanted a valid int"),
+        ({"dictionaries": {"topk_aux": {"dead_after": 0}}}, r"topk_aux\.dead_after: found 0; wanted .*equal to 1"),
         ({"grid": {"architectures": ["tide"]}}, r"grid\.architectures\.0: found 'tide'; wanted 'tied', 'untied', "),
         ({"grid": {"k": [4, 4]}}, r"grid\.k: found \[4, 4\]; wanted each value once"),
         (

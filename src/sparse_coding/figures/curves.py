@@ -14,6 +14,7 @@ from sparse_coding.figures.variant_looks import LOOKS, is_drawn
 
 # With top-k, which takes signs; random directions are ill-conditioned.
 DRAWN_BASELINES = tuple(kind for kind in methods.BASELINES if methods.of(kind).signed and kind != roles.REFERENCE)
+MOST_VARIANTS = 16  # more lines of variants than this hide all others; the table has them
 LOWEST_L0 = 0.5  # what lies beyond the axes is drawn at their edge and named in the caption
 BOUNDS = {"fvu": (0.0, 1.1), "loss_recovered": (-0.2, 1.2), "final_fvu": (0.0, 1.1)}
 SHORT = {"fvu": "FVU", "loss_recovered": "loss recovered", "final_fvu": "final FVU"}
@@ -73,7 +74,8 @@ class Curve:
 def curves(evaluation: pd.DataFrame) -> list[Curve]:
     """All lines of a site, from its evaluation table: learned ones, their variants, their controls, top-k baselines.
 
-    Of a control no variant is drawn: its line would be that of a variant of a variant.
+    Of a control no variant is drawn: its line would be that of a variant of a variant. Where there are more lines of
+    variants than MOST_VARIANTS, none of them is.
     """
     learned = evaluation[evaluation["kind"].isin(methods.LEARNED)]
     topk = evaluation[evaluation["kind"].isin(DRAWN_BASELINES) & evaluation["k"].notna()]
@@ -90,7 +92,9 @@ def curves(evaluation: pd.DataFrame) -> list[Curve]:
         ratio, control = curve.ratio or 0, held.index(curve.control)
         return order.index(curve.kind), ratio, control, ways.index(curve.variant)
 
-    return sorted(found, key=place)
+    lines = sorted(found, key=place)
+    plain = [line for line in lines if line.is_plain]
+    return lines if len(lines) - len(plain) <= MOST_VARIANTS else plain
 
 
 def _curve(rows: pd.DataFrame, learned: pd.DataFrame) -> Curve:

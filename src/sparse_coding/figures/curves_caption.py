@@ -14,7 +14,7 @@ from sparse_coding.figures.curves import Curve
 from sparse_coding.figures.records import records
 from sparse_coding.figures.scores import described
 from sparse_coding.figures.subject import Subject
-from sparse_coding.figures.variant_looks import LOOKS
+from sparse_coding.figures.variant_looks import LOOKS, is_drawn
 
 HELD = {  # what each control is, in words
     "frozen_decoder": "with a frozen decoder its random rows stay as they were drawn",
@@ -173,7 +173,17 @@ def _beyond(drawn: Sequence[tuple[Curve, str]]) -> list[str]:
 def _kept(subject: Subject, evaluation: pd.DataFrame, lines: list[Curve], letter: str) -> list[str]:
     found = _loss(subject, letter) if subject.kept.measure == "loss_recovered" else _final(subject, evaluation, letter)
     there = {line.variant for line in lines}
-    return found + [look.said for name, look in LOOKS.items() if name in there]
+    return found + [look.said for name, look in LOOKS.items() if name in there] + _undrawn(evaluation, there)
+
+
+def _undrawn(evaluation: pd.DataFrame, there: set[str]) -> list[str]:
+    """Variants that were measured, where none is drawn: their lines would be too many."""
+    whole = evaluation[evaluation["control"].isna() & (evaluation["variant"] != variants.PLAIN)]
+    could = {row["variant"] for row in records(whole) if is_drawn(row["variant"], row["kind"])}
+    if not could or there != {variants.PLAIN}:
+        return []
+    names = ", ".join(look.label for name, look in LOOKS.items() if name in could)
+    return [f"Too many lines to be drawn, in the table: {names}."]
 
 
 def _loss(subject: Subject, letter: str) -> list[str]:

@@ -13,7 +13,7 @@ from sparse_coding.core.metrics.soundness import DOUBTFUL
 from sparse_coding.figures.style import Look, control_of, look, method
 from sparse_coding.interp.measures import SCORED
 
-MOST_LEARNED = 9  # more rows than this cannot be read; the table has them all
+MOST_LEARNED = 9  # more rows than this cannot be read, but where there are more kinds; the table has them all
 MOST_HELD = 6  # of those beside them that something was held of
 RANDOM_WEIGHTS = "random-weights model"
 
@@ -181,17 +181,17 @@ def described(table: pd.DataFrame, name: str) -> str:
 def chosen(plain: pd.DataFrame, l0: dict[str, float]) -> list[str]:
     """The learned dictionaries that panels c and d show, whatever they scored.
 
-    From each cell, of its first seed, the one whose measured L0 is nearest to the usual one; among more than
-    MOST_LEARNED cells, evenly spaced ones.
+    From each cell, of its first seed, the one whose measured L0 is nearest to the usual one; among more cells than
+    MOST_LEARNED, and than there are kinds, evenly spaced ones.
     """
     learned = plain[plain["kind"].isin(methods.LEARNED) & plain["control"].isna()].drop_duplicates("name")
-    names = []
+    names, kinds = [], learned["kind"].nunique()
     for kind in methods.LEARNED:
         for _, cell in learned[learned["kind"] == kind].groupby("ratio"):
             members = cell.loc[cell["seed"] == cell["seed"].min(), "name"]
             nearest = headline.nearest({"name": name, "l0": l0.get(name, 0.0)} for name in members)
             names += [nearest["name"]] if nearest else []
-    return _some(names, MOST_LEARNED)
+    return _some(names, max(MOST_LEARNED, kinds))
 
 
 def held(plain: pd.DataFrame, learned: list[str]) -> list[str]:

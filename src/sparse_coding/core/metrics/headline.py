@@ -66,7 +66,8 @@ def advice(rows: Sequence[Row], scored: Collection[str]) -> list[str]:
     rows: of the evaluation table, plain ones. scored: names. Empty where nothing is to be said.
     """
     rows = whole(rows)
-    kinds = [kind for kind in methods.LEARNED if any(row["kind"] == kind for row in rows)]
+    there = {row["kind"] for row in rows}
+    kinds = [kind for kind in methods.LEARNED if kind in there and not methods.of(kind).dense]  # of these none ever is
     lacking = [kind for kind in kinds if not _has_near(rows, kind, scored)]
     trained = [kind for kind in lacking if _has_near(rows, kind)]
     sentences = [_lack(rows, kind, scored) for kind in lacking]
