@@ -178,6 +178,24 @@ def test_a_file_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     assert load_dictionary(path).kind == "jumprelu"
 
 
+@pytest.mark.parametrize(("column", "value"), [("control", "step0"), ("tokens", 5000), ("l0_target", 8.0)])
+@pytest.mark.parametrize("in_file", [True, False])
+def test_a_control_or_snapshot_is_not_taken_for_the_whole_one_nor_that_for_it(
+    results: Path, column: str, value: str | int | float, in_file: bool
+) -> None:
+    """Without stamps, as files are copied about."""
+    table, name = results / "evaluation" / SITE / "table.parquet", "tied_r4_l1-0.002_s0"
+    path = results / "dictionaries" / SITE / f"{name}.safetensors"
+    told = {"site": SITE, "architecture": "tied", "ratio": 4}
+    dictionaries.save(path, _dictionary(0), told | ({column: value} if in_file else {}))
+    rows = tables.read(table, EVALUATION).to_pylist()
+    if not in_file:
+        tables.write(table, [row | ({column: value} if row["name"] == name else {}) for row in rows], EVALUATION)
+    found, wanted = (value, "None") if in_file else ("None", value)
+    with pytest.raises(BadInput, match=rf"found a dictionary of {column} {found}; wanted {wanted}, as the table says"):
+        load_dictionary(path, results=results)
+
+
 def test_nothing_evaluated_yet(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="nothing evaluated yet"):
         load_dictionary(site=SITE, architecture="tied", results=tmp_path / "results")

@@ -20,6 +20,7 @@ from sparse_coding.workflow.stamps import Stamp
 
 Row = dict[str, Any]
 _GAIN_REFIT = "gain_refit"
+_TOLD_IF_THERE = ("l0_target", "control", "tokens")  # by the file of a trained one, so that who does not, has none
 FACTOR = 2  # how far the L0 of a dictionary may be from the one that was asked for
 
 
@@ -186,10 +187,11 @@ def _check_row(chosen: _Chosen, made: Row) -> None:
     """Raise BadInput where a file says that it is something else than its name in the table."""
     named = made | {"kind": _kind(made)}
     for row in chosen.rows:
-        for column in ("site", "kind", "ratio", "l1", "k", "l0_target", "control"):
-            if named.get(column) not in (None, row[column]):
+        for column in ("site", "kind", "ratio", "l1", "k", *_TOLD_IF_THERE):
+            silent = named.get(column) is None and (column not in _TOLD_IF_THERE or "architecture" not in made)
+            if not silent and named.get(column) != row[column]:
                 raise BadInput(
-                    chosen.path, f"a dictionary of {column} {named[column]}", f"{row[column]}, as the table says"
+                    chosen.path, f"a dictionary of {column} {named.get(column)}", f"{row[column]}, as the table says"
                 )
 
 

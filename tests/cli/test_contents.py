@@ -81,6 +81,11 @@ def test_a_dictionary_says_shape_and_what_was_measured_of_it(folder):
     assert said(folder / NAME) == newest
 
 
+def test_a_snapshot_says_that_it_is_one(folder):
+    dictionaries.save(folder / NAME, a_dictionary(), {"tokens": 5000, "steps_taken": 20})
+    assert said(folder / NAME).endswith("topk, k 2; a snapshot, at 5,000 vectors; 20 steps taken")
+
+
 def test_directions_of_both_signs_are_stored_once_and_counted_twice(folder):
     dictionaries.save(folder / "signed.safetensors", a_dictionary(signed=True), {})
     assert "24 features of 4 dimensions" in said(folder / "signed.safetensors")

@@ -84,6 +84,15 @@ def test_a_training_that_ended_before_gives_what_it_ended_with(vectors, tmp_path
         assert told["steps_taken"] < STEPS
 
 
+def test_a_wish_that_a_snapshot_missed_is_said_of_the_snapshot(vectors, tmp_path, capsys):
+    own = settings("tied", 1, minutes=1e9)
+    wished = grid.replace(own.members["tied0"], l1=None, l0=0.01, l0_rows=50)
+    members = {"final": wished, "early": grid.replace(wished, tokens=BATCH)}
+    train(vectors, tmp_path, own.model_copy(update={"members": members}))
+    said = capsys.readouterr().err
+    assert [said.count(f"warning: {name}: wished L0 0.01") for name in members] == [1, 1]
+
+
 def of(tmp_path, **section):
     write_params(tmp_path, {"dictionaries": section})
     return params_file.load(tmp_path / "params.yaml")
@@ -117,14 +126,15 @@ def test_snapshots_are_evaluated_and_not_interpreted(tmp_path):
     assert twin[1].tokens is None
 
 
-def test_snapshots_are_in_the_summary_and_are_no_points_or_headlines(tmp_path):
+def test_snapshots_and_controls_are_in_the_summary_and_are_no_points_or_headlines(tmp_path):
     final = row("final", 9.0, 0.3)
     better = row("better_t5000", 10.0, 0.1, tokens=5000)
-    tables.write(tmp_path / "table.parquet", [final, better], EVALUATION)
+    held = row("held", 10.0, 0.1) | {"control": "frozen_decoder"}
+    tables.write(tmp_path / "table.parquet", [final, better, held], EVALUATION)
     summary.run(slices.SummarySlice(), tables=[tmp_path / "table.parquet"], output=tmp_path)
     points, whole = ((tmp_path / name).read_text().splitlines() for name in ("points.csv", "summary.csv"))
     assert [line.split(",")[1] for line in points[1:]] == ["final"]
-    assert [line.endswith(",yes") for line in whole[1:]] == [True, False]
+    assert [line.endswith(",yes") for line in whole[1:]] == [True, False, False]
     assert "better_t5000" in (tmp_path / "metrics.json").read_text()
 
 

@@ -52,6 +52,8 @@ def _tensors(path: Path) -> list[str]:
     made = json.loads(header.get("settings", "{}"))
     control = made.get("control")
     held = f"; a control: {CONTROLS.get(control, control)}" if control else ""
+    held += f"; a snapshot, at {made['tokens']:,} vectors" if "tokens" in made else ""
+    held += f"; {made['steps_taken']:,} steps taken" if "steps_taken" in made else ""
     return [f"a dictionary: {n_feat} features {dimensions} dimensions, {kind}{skip}{held}", *_matched(made)]
 
 

@@ -276,6 +276,7 @@ def _write(
     own = settings.members[name]
     if own.tokens is not None:  # what is set at the end, is set in a copy, and training goes on
         member = copy.deepcopy(member)
+        member.name = name  # said where it missed its wish
     matched = member.settle()
     dictionary = member.architecture.fold(member.parameters, member.state, mean, scale, member.penalty)
     made_by = {

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from sparse_coding import variants
-from sparse_coding.core.metrics.headline import of_each_kind
+from sparse_coding.core.metrics.headline import of_each_kind, whole
 from sparse_coding.io.tables import read, write_csv, write_json
 from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.settings.slices import SummarySlice
@@ -17,12 +17,13 @@ def run(settings: SummarySlice, *, tables: list[Path], output: Path) -> None:
     """Gather the evaluation tables of all sites, in the order given.
 
     Writes `<output>/summary.csv`, all columns and `headline`, which is `yes` for the dictionary of each kind that is
-    nearest to the usual L0 and not broken; points.csv, those of the curves; metrics.json, those to compare runs by.
+    nearest to the usual L0 and not broken; points.csv, those of the curves without controls and snapshots: a line
+    of their kind would run through them; metrics.json, those to compare runs by.
     """
     rows = [row for path in tables for row in read(path, EVALUATION).to_pylist()]
-    final = [row for row in rows if row["tokens"] is None]  # no snapshots
     points = sorted(
-        final, key=lambda row: (row["site"], row["kind"], row["ratio"] or 0, row["variant"], row["l0"], row["name"])
+        whole(rows),
+        key=lambda row: (row["site"], row["kind"], row["ratio"] or 0, row["variant"], row["l0"], row["name"]),
     )
     write_json(output / "metrics.json", _metrics(rows))
     write_csv(output / "points.csv", points, IN_POINTS)

@@ -36,7 +36,7 @@ def nearest(rows: Iterable[Row]) -> Row | None:
 
 
 def whole(rows: Iterable[Row]) -> list[Row]:
-    """The rows without those of controls (core.controls): what something was left out of is not put forward."""
+    """The rows without those of controls (core.controls), of which something was held, and without snapshots."""
     return [row for row in rows if row.get("control") is None and row.get("tokens") is None]
 
 
