@@ -28,7 +28,7 @@ from sparse_coding.settings.slices.toy import ToySlice
 BLOCK = 4096  # of the file system
 FLOAT, INT, CHECKSUM = 4, 4, 8
 HEADER, LOG_LINE, ROW = 1200, 134, 1330
-STAMP = {"dataset": 2700, "activations": 2900, "dictionaries": 5500, "evaluation": 5500, "autointerp": 4800}
+STAMP = {"dataset": 2700, "activations": 2900, "dictionaries": 7100, "evaluation": 5500, "autointerp": 4800}
 OTHER_STAMP, OF_MODEL = 3900, 1100  # of the latter is what stamps tell of a model and its tokens
 GATHERING, GATHERED = 1350, 110  # the stamp of a table, and a dictionary in it
 # A frequency table: its head, a feature, and a number as often as it is another one. Of so many held-out vectors, as
