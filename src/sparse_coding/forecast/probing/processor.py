@@ -4,7 +4,7 @@ from sparse_coding import methods
 from sparse_coding.core.controls import steps_of
 from sparse_coding.core.metrics.ratios import MOST_CLUSTERS
 from sparse_coding.core.threads import one_thread
-from sparse_coding.core.training.matching import LOOKS, first_penalty
+from sparse_coding.core.training.matching import LEAST, LOOKS, first_penalty
 from sparse_coding.forecast.counting import corpus, disk
 from sparse_coding.forecast.counting.corpus import DOCUMENT_TOKENS
 from sparse_coding.forecast.counting.vectors import Sizes
@@ -107,7 +107,9 @@ class Costs:
             settled = guess if self.l0 is None or member.strength != "l1" else self.l0
             keeps = member.k if member.l0 is None else first_penalty(varies_in, float(member.l0), width).k or None
             total += training.member(given, own.own, own.architecture, (n_feat, width), settled, keeps, own.control)
-            total += LOOKS * (member.l0_rows or 0) * evaluating.measured(n_feat, width, None, None, 1)
+            if member.l0_rows:
+                counted = min(member.l0_rows, self.sizes.rows(own.site).held_out)
+                total += _looks(given.steps) * counted * evaluating.measured(n_feat, width, None, None, 1)
         readings = -(-len(own.members) // given.side_by_side)
         read, taken = self.sizes.read_width(own.site), steps_of(given.steps, own.control)
         drawn = training.batch(given.batch, read, TORCH_DTYPES[self.sizes.params.activations.dtype])
@@ -192,3 +194,8 @@ class Costs:
         return (
             total + drawn + len(own.members) * given.held_out * evaluating.measured(n_feat, given.d_act, None, None, 1)
         )
+
+
+def _looks(steps: int) -> int:
+    """How often the codes of a member with a wished L0 are counted, at most."""
+    return -(-steps // max(steps // LOOKS, LEAST))
