@@ -44,7 +44,7 @@ def test_lines_of_before_become_lines_of_today_and_all_else_stays(tmp_path):
         params_file.load(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text(AFTER)
     own = params_file.load(tmp_path / "params.yaml").dictionaries
-    assert (own.tied.lr, own.untied.lr, own.topk.lr) == (0.001, 0.002, 0.004)
+    assert (own.tied.lr, own.untied.lr, own.topk.lr) == (0.001, 0.002, 0.01)
     assert (own.tied.initial_density, own.untied.learned_centre, own.topk.learned_centre) == (None, False, False)
 
 

@@ -31,7 +31,7 @@ class Nearest(Section):
 
     l1: Positive = setting(2e-3, "For architectures with an L1 penalty.", unit="loss / code")
     k: Count = setting(8, "For TopK.", unit="codes / vector")
-    l0: Positive = setting(16, "For those with a wished L0.", unit="codes / vector")
+    l0: Positive = setting(8, "For those with a wished L0.", unit="codes / vector")
 
 
 class RandomWeights(Section):
