@@ -128,10 +128,10 @@ def test_jumprelu_by_its_wish_and_tied_by_its_l1():
 
 
 def test_of_each_list_the_nearest_is_scored():
-    values = {"architectures": ["tied"], "ratios": [4], "l1": [0.001, 0.002], "l0": [8, 15]}
+    values = {"architectures": ["tied"], "ratios": [4], "l1": [0.001, 0.002], "l0": [7, 15]}
     params = Params.model_validate({"grid": {"sites": [SITE]} | values, "autointerp": {"members": {"l1": 0.002}}})
     (cell,) = [grid.scored(params, cell) for cell in grid.cells(params, SITE)]
-    assert cell.member_names == ["tied_r4_l1-0.002_s0", "tied_r4_l0-15_s0"]
+    assert cell.member_names == ["tied_r4_l1-0.002_s0", "tied_r4_l0-7_s0"]
     assert control_names(values | {"l0": [16]}) == ["tied_r4_l1-0.002_s0"]  # both are what is asked for
 
 

@@ -72,12 +72,13 @@ def test_what_is_not_chosen_stands_in_no_file(vectors, tmp_path):
 def test_vectors_that_are_left_out_are_counted_in_the_file_and_in_the_log(vectors, tmp_path, capsys):
     train(vectors, tmp_path, settings("tied", 1, minutes=1e9, norm_limit=1.5))
     with open_activations(vectors) as file:
-        norms = file.split("train").read(0, file.split("train").n_rows).double().norm(dim=1).numpy()
+        splits = [file.split(name) for name in ("train", "held_out")]
+        norms, others = (each.read(0, each.n_rows).double().norm(dim=1).numpy() for each in splits)
     most = 1.5 * float(np.median(norms))
     told, longer = header(tmp_path, "tied0")["left_out"], int((norms > most).sum())
-    assert told == {"longest": pytest.approx(most), "train": longer}
+    assert told == {"longest": pytest.approx(most), "train": longer, "held_out": int((others > most).sum())}
     assert 0 < longer < len(norms) / 2
-    assert f"norm_limit: {longer} of {len(norms)} vectors are above 1.5 times the median" in capsys.readouterr().err
+    assert f"norm_limit: {longer} of {len(norms)} vectors are longer than {most:.6g}; " in capsys.readouterr().err
 
 
 def test_steps_taken_stand_in_the_file(vectors, tmp_path):

@@ -8,7 +8,7 @@ import torch
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries as dictionary_files
-from sparse_coding.io.activations import open_activations
+from sparse_coding.io.activations import open_site
 from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.settings.slices import EvaluationSlice
 from sparse_coding.stages import evaluation
@@ -17,8 +17,8 @@ from tests.stages.world import SITE, World, gather
 
 def test_a_misspelt_metric_is_refused_and_no_null(world: World) -> None:
     settings, path = world.settings(["random"]), world.paths["random"]
-    with open_activations(world.activations) as file:
-        held = evaluation.HeldOut.of(file.split("held_out"), 128)
+    with open_site(world.activations, None) as file:
+        held = evaluation.HeldOut.of(file.split("held_out"), 128, file.cut)
         (subject,) = evaluation._variants(settings.evaluation, file, held, settings.members["random"], path)
     row = evaluation._row(settings, subject, {"kl": 0.5, "ce": float("inf")})
     assert list(row) == EVALUATION.names

@@ -163,10 +163,10 @@ def _variants(
     settings: Evaluation, file: SiteVectors, held_out: HeldOut, described: Described, path: Path
 ) -> list[Evaluated]:
     dictionary, told = dictionary_files.load_with_settings(path)
-    widths = dictionary.d_in, dictionary.d_out
-    if widths != (file.d_in, file.d_out):
-        words = " to ".join(map(str, dict.fromkeys(widths)))
-        raise BadInput(path, f"atoms of {words} dimensions", f"those of {' and '.join(map(str, file.paths))}")
+    found, wanted = (dictionary.d_in, dictionary.d_out), (file.d_in, file.d_out)
+    if found != wanted:
+        atoms, vectors = (" to ".join(map(str, dict.fromkeys(widths))) for widths in (found, wanted))
+        raise BadInput(path, f"atoms of {atoms} dimensions", f"{vectors}, as in {' and '.join(map(str, file.paths))}")
     read = partial(spread, file.split("train"), settings.gain_refit_rows or 0, settings.batch_rows)
     asked = settings.variants_of(described.kind, described.k)
     if described.l0_target is not None:  # what came of the wish stands in the file alone
