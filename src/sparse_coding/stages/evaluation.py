@@ -173,11 +173,11 @@ def _variants(
         described = described.model_copy(update={name: told.get(name) for name in ("l1", "k")})
     made = [(recoding, recoding.fit(dictionary, read)) for recoding in (recodings.build(row.name) for row in asked)]
     first, *others = held_out.measure(dictionary, made)
-    found = [Evaluated(described, path, None, dictionary, {}, first, told)]
+    found = [Evaluated(described, path, None, dictionary, {}, first, told)]  # type: ignore[assignment]
     for variant, (recoding, fitted), measured in zip(asked, made, others, strict=True):
         recoded = recoding.dictionary(dictionary, fitted)
-        found.append(Evaluated(described, path, variant, recoded, fitted, measured, told))
-    return found
+        found.append(Evaluated(described, path, variant, recoded, fitted, measured, told))  # type: ignore[attr-defined]
+    return found  # type: ignore[return-value]
 
 
 def spread(split: Split | SideBySide, rows: int, batch_rows: int) -> Iterator[Tensor]:
