@@ -163,9 +163,9 @@ def _variants(
     settings: Evaluation, file: SiteVectors, held_out: HeldOut, described: Described, path: Path
 ) -> list[Evaluated]:
     dictionary, told = dictionary_files.load_with_settings(path)
-    found, wanted = (dictionary.d_in, dictionary.d_out), (file.d_in, file.d_out)
-    if found != wanted:
-        atoms, vectors = (" to ".join(map(str, dict.fromkeys(widths))) for widths in (found, wanted))
+    own, wanted = (dictionary.d_in, dictionary.d_out), (file.d_in, file.d_out)
+    if own != wanted:
+        atoms, vectors = (" to ".join(map(str, dict.fromkeys(widths))) for widths in (own, wanted))
         raise BadInput(path, f"atoms of {atoms} dimensions", f"{vectors}, as in {' and '.join(map(str, file.paths))}")
     read = partial(spread, file.split("train"), settings.gain_refit_rows or 0, settings.batch_rows)
     asked = settings.variants_of(described.kind, described.k)
@@ -173,11 +173,11 @@ def _variants(
         described = described.model_copy(update={name: told.get(name) for name in ("l1", "k")})
     made = [(recoding, recoding.fit(dictionary, read)) for recoding in (recodings.build(row.name) for row in asked)]
     first, *others = held_out.measure(dictionary, made)
-    found = [Evaluated(described, path, None, dictionary, {}, first, told)]  # type: ignore[assignment]
+    found = [Evaluated(described, path, None, dictionary, {}, first, told)]
     for variant, (recoding, fitted), measured in zip(asked, made, others, strict=True):
         recoded = recoding.dictionary(dictionary, fitted)
-        found.append(Evaluated(described, path, variant, recoded, fitted, measured, told))  # type: ignore[attr-defined]
-    return found  # type: ignore[return-value]
+        found.append(Evaluated(described, path, variant, recoded, fitted, measured, told))
+    return found
 
 
 def spread(split: Split | SideBySide, rows: int, batch_rows: int) -> Iterator[Tensor]:

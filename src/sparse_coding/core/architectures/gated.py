@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sparse_coding.core.architectures import reviving
+from sparse_coding.core.architectures.beginning import border
 from sparse_coding.core.architectures.contract import (
     Architecture,
     Parameters,
@@ -47,9 +48,8 @@ class Gated(Architecture):
     def begin(self, parameters: Parameters, batch: Float[Tensor, "batch d_act"], density: float) -> None:
         """One bias for all gates, with which a share `density` of them is open on `batch`."""
         pre = linear(batch, parameters["encoder"]).flatten()  # before the first step the centre is 0
-        others = len(pre) - max(round(density * len(pre)), 1)
-        if others:
-            parameters["gate_bias"].fill_(-float(pre.kthvalue(others).values))
+        if (least := border(pre, density)) is not None:
+            parameters["gate_bias"].fill_(-float(least))
 
     def loss(self, parameters: Parameters, state: State, z: Float[Tensor, "batch d_act"], penalty: Penalty) -> Terms:
         """As above."""

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sparse_coding.core.activations import unrolled
+from sparse_coding.core.architectures.beginning import border
 from sparse_coding.core.architectures.contract import (
     Architecture,
     Parameters,
@@ -51,9 +52,8 @@ class LISTA(Architecture):
     def begin(self, parameters: Parameters, batch: Float[Tensor, "batch d_act"], density: float) -> None:
         """One bias for all features, with which a share `density` of the codes of the first layer is positive."""
         pre = linear(batch, parameters["encoder"]).flatten()
-        others = len(pre) - max(round(density * len(pre)), 1)
-        if others:
-            parameters["bias"].fill_(-float(pre.kthvalue(others).values))
+        if (least := border(pre, density)) is not None:
+            parameters["bias"].fill_(-float(least))
 
     def loss(self, parameters: Parameters, state: State, z: Float[Tensor, "batch d_act"], penalty: Penalty) -> Terms:
         """As above."""

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from sparse_coding.core.architectures.beginning import border
 from sparse_coding.core.architectures.contract import (
     Architecture,
     Parameters,
@@ -46,9 +47,8 @@ class Positive(Architecture):
     def begin(self, parameters: Parameters, batch: Float[Tensor, "batch d_act"], density: float) -> None:
         """A bias for each feature, with which a share `density` of its codes of `batch` is positive."""
         pre = linear(batch, parameters["atoms"])
-        others = len(pre) - max(round(density * len(pre)), 1)
-        if others:
-            parameters["bias"].copy_(-pre.kthvalue(others, dim=0).values)
+        if (least := border(pre, density)) is not None:
+            parameters["bias"].copy_(-least)
 
     def loss(self, parameters: Parameters, state: State, z: Float[Tensor, "batch d_act"], penalty: Penalty) -> Terms:
         """As above."""

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from sparse_coding.core.architectures.beginning import border
 from sparse_coding.core.architectures.contract import (
     Architecture,
     Parameters,
@@ -47,9 +48,8 @@ class Reverse(Architecture):
     def begin(self, parameters: Parameters, batch: Float[Tensor, "batch d_act"], density: float) -> None:
         """One bias for all features, with which a share `density` of the codes of `batch` is positive."""
         pre = linear(batch, parameters["atoms"]).flatten()
-        others = len(pre) - max(round(density * len(pre)), 1)
-        if others:
-            parameters["bias"].fill_(min(-float(pre.kthvalue(others).values), 0.0))
+        if (least := border(pre, density)) is not None:
+            parameters["bias"].fill_(min(-float(least), 0.0))
 
     def loss(self, parameters: Parameters, state: State, z: Float[Tensor, "batch d_act"], penalty: Penalty) -> Terms:
         """As above."""

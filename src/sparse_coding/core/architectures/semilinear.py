@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from sparse_coding.core.architectures.beginning import border
 from sparse_coding.core.architectures.contract import (
     Architecture,
     Parameters,
@@ -44,9 +45,8 @@ class SemiLinear(Architecture):
         """One bias for all features, with which a share `density` of the codes of `batch` is positive."""
         hidden = linear(batch, parameters["hidden"], parameters["hidden_bias"]).relu_()
         pre = linear(hidden, parameters["encoder"]).flatten()
-        others = len(pre) - max(round(density * len(pre)), 1)
-        if others:
-            parameters["bias"].fill_(-float(pre.kthvalue(others).values))
+        if (least := border(pre, density)) is not None:
+            parameters["bias"].fill_(-float(least))
 
     def loss(self, parameters: Parameters, state: State, z: Float[Tensor, "batch d_act"], penalty: Penalty) -> Terms:
         """As above."""
