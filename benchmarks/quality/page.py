@@ -102,6 +102,7 @@ def draw(curves: list[Row], path: str) -> None:
         axes.set_ylim(top=min(axes.get_ylim()[1], 1.0))
         for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
             which("{x:.2g}")
+        axes.xaxis.set_minor_formatter("")  # in less than a decade they would lie over one another
         axes.grid(color="#e4e4e4")
         axes.legend(fontsize=7)
     figure.savefig(path, dpi=110)
