@@ -274,6 +274,19 @@ def test_company_changes_only_the_correction():
     assert alone["p"] == alone["p_holm"] < beside["p_holm"]
 
 
+def test_a_control_is_no_claim_that_others_are_corrected_for():
+    """It has a p of its own, and none that is corrected; the others have what they have without it."""
+    claims = [*features("tied", 0.5, 0.8, 0.9), *features("topk", 0.6, 0.4), *random_directions(0.1, 0.3, 0.2)]
+    held = features("tied_frozen_decoder", 0.7, 0.75, control="frozen_decoder")
+    without, beside = by_name(claims), by_name([*claims, *held])
+    assert {name: beside[name] for name in without} == without
+    control = beside["tied_frozen_decoder"]
+    assert control["p"] == permutation_p([0.7, 0.75], [0.1, 0.3, 0.2], RESAMPLES, SEED)
+    assert (control["p_holm"], control["difference"]) == (None, pytest.approx(0.525))
+    alone = by_name([*held, *random_directions(0.1, 0.3, 0.2)])["tied_frozen_decoder"]
+    assert (alone["p"], alone["p_holm"]) == (control["p"], None)
+
+
 def test_every_scorer_has_a_headline():
     assert set(BY_SCORER) == set(Scoring.model_fields["scorer"].annotation.__args__)
 

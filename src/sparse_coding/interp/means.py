@@ -69,6 +69,11 @@ class _Part:
     def values(self) -> Float[np.ndarray, " feature"]:
         return np.array([row[self.measure.column] for row in self.scored], np.float64)
 
+    @property
+    def is_control(self) -> bool:
+        """Whether something was held in its training, to see what that adds: one of `grid.controls`."""
+        return self.about["control"] is not None
+
     @cached_property
     def counts(self) -> Counter[str]:
         return Counter(row["status"] for row in self.rows)
@@ -90,8 +95,8 @@ def means(rows: Iterable[Row], resamples: int) -> list[dict[str, Any]]:
     by_probabilities: mean AUC of a classifier, or mean probability of the right intruder, over the
         n_by_probabilities features whose answers came with probabilities.
     difference: of `mean`, to the `random` dictionary of the same table and source; p: of a permutation test; p_holm:
-        corrected over all dictionaries of that table and source. None for the reference itself, where there is none,
-        and for other conditions than `plain`.
+        corrected over all dictionaries of that table and source but controls (`control`), which have none: nothing is
+        claimed of these. None for the reference itself, where there is none, and for other conditions than `plain`.
 
     `_low` and `_high` are ends of 95 % bootstrap intervals. Where nothing was scored, all numbers but counts are None.
     Neither the order of `rows` nor their company, but for p_holm, changes a line.
@@ -171,10 +176,12 @@ def _differences(parts: Sequence[_Part], resamples: int) -> dict[_Part, dict[str
         reference = next((part for part in family if part.about["name"] == roles.REFERENCE), None)
         if reference is not None:
             others = [part for part in family if part is not reference]
-            p = [permutation_p(part.values, reference.values, resamples, SEED) for part in others]
-            for part, raw, corrected in zip(others, p, holm(p), strict=True):
+            p = {part: permutation_p(part.values, reference.values, resamples, SEED) for part in others}
+            claims = [part for part in others if not part.is_control]
+            corrected = dict(zip(claims, map(float, holm([p[part] for part in claims])), strict=True))
+            for part in others:
                 difference = difference_interval(part.values, reference.values, resamples, SEED)
-                found[part] = {**_named("difference", difference), "p": raw, "p_holm": float(corrected)}
+                found[part] = {**_named("difference", difference), "p": p[part], "p_holm": corrected.get(part)}
     return found
 
 
