@@ -6,10 +6,12 @@ from functools import cache
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.markers import CARETDOWN, CARETUP
 from PIL import Image
 
 from sparse_coding.figures import curves, layout, style
 from sparse_coding.figures.columns import MARGIN
+from sparse_coding.figures.curve_panels import line_format
 from sparse_coding.figures.style import GREY
 from tests.figures import odd
 from tests.figures.drawing import check, check_data_inside, check_words_apart, drawn, ticks
@@ -239,3 +241,21 @@ def test_controls_stand_beside_their_kind_and_never_in_its_line() -> None:
     rows = ticks(figure, 2)
     assert rows[:2] == ["tied r4, L1 0.002", "TopK r4, k 8"]
     assert "tied r4 frozen decoder, L1 0.002" in [row.replace("\n", " ") for row in rows]
+
+
+def test_beyond_the_axes_a_control_and_a_variant_keep_their_look() -> None:
+    """Open carets, of a control in its grey; those of the kind itself are full."""
+    parts = odd.CASES["controls"]()
+    table = parts["evaluation"]
+    table.loc[table["name"].str.contains("_l1-0.003_"), ["fvu", "loss_recovered"]] = [2.0, -1.0]
+    figure, _ = drawn(**parts)
+    lines = {(line.control, line.variant): line for line in curves.curves(table) if line.kind == "tied"}
+    for axes, wanted in ((figure.axes[0], 4), (figure.axes[1], 5)):  # the kind and three controls; in b a variant too
+        carets = [each for each in axes.lines if each.get_marker() in (CARETUP, CARETDOWN)]
+        full = [each.get_color() for each in carets if each.get_markerfacecolor() != "none"]
+        hollow = [each.get_markeredgecolor() for each in carets if each.get_markerfacecolor() == "none"]
+        own = lines[None, "plain"].look.colour
+        assert full == [own]
+        grey = line_format(lines["frozen_decoder", "plain"])["color"]
+        assert grey != own
+        assert sorted(hollow) == sorted([grey] * 3 + [own] * (wanted - 4))

@@ -104,7 +104,12 @@ def _at_the_edge(axes: Axes, l0: float, value: float, line: Curve, measure: str)
     x = axes.get_xlim()[0] if l0 < LOWEST_L0 else l0
     y = float(np.clip(value, *axes.get_ylim()))
     y = axes.get_ylim()[1] if marker == CARETUP else axes.get_ylim()[0] if marker == CARETDOWN else y
-    axes.plot([x], [y], marker=marker, color=line.look.colour, markersize=8, linestyle="none", clip_on=False, zorder=7)
+    form: Any = {"color": line.look.colour, "markersize": 8}
+    if line.control is not None or not line.is_plain:  # open, as within the axes; a variant around what it is of
+        own = line_format(line)
+        form = {name: own[name] for name in ("color", "markeredgecolor", "markeredgewidth")}
+        form |= {"markerfacecolor": "none", "markersize": 11 if line.control is None else 7}
+    axes.plot([x], [y], marker=marker, linestyle="none", clip_on=False, zorder=7, **form)
 
 
 def _level(axes: Axes, value: float, words: str) -> None:
