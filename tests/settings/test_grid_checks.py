@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sparse_coding.errors import BadInput
+from sparse_coding.settings import grid as grids
 from sparse_coding.settings import grid_checks, jobs, params_file
 from sparse_coding.settings.params import Params
 from tests.workspace import make_workspace, snakemake, write_params
@@ -141,6 +142,31 @@ def test_snakemake_says_so_before_any_job(tmp_path):
             {"architectures": ["tied", "topk"], "only": [{"architectures": ["topk"], "strengths": ["l1"]}]},
             r"grid\.only\.0\.strengths: found l1, lists .*; wanted one of k: this part matches nothing",
         ),
+        (
+            {
+                "architectures": ["tied", "rica"],
+                "l0": [8],
+                "only": [{"architectures": ["tied", "rica"], "strengths": ["l0"]}],
+            },
+            r"grid\.only\.0\.strengths: found l0, from which rica has no members \(its codes are never 0, so it cannot "
+            r"wish an L0\); wanted l1 too, or no rica in this part$",
+        ),
+        (
+            {"architectures": ["tied", "topk"], "only": [{}, {"architectures": ["tied", "topk"], "strengths": ["l1"]}]},
+            r"grid\.only\.1\.strengths: found l1, from which topk has no members; wanted k too, or no topk in this ",
+        ),
+        (
+            {"architectures": ["rica"], "l0": [8, 16], "only": [{"architectures": ["rica"], "strengths": ["l1"]}]},
+            r"grid\.l0: found 8, 16, which rica cannot wish: its codes are never 0; wanted an empty list, or an arch",
+        ),
+        (
+            {
+                "architectures": ["tied", "untied"],
+                "controls": ["frozen_encoder"],
+                "only": [{"architectures": ["tied"], "controls": ["frozen_encoder"]}, {}],
+            },
+            r"grid\.only\.0\.controls: found frozen_encoder, which tied cannot have; wanted no frozen_encoder here, ",
+        ),
         ({"only": [{"strengths": ["l2"]}]}, r"grid\.only\.0\.strengths\.0: found 'l2'; wanted 'l1', 'k' or 'l0'"),
         (
             {"architectures": ["tied", "topk"], "l0": [8, 2.5, 3.5]},
@@ -170,4 +196,25 @@ def test_a_site_that_is_switched_off_is_told_and_its_parts_sleep(load, capsys):
     load({"grid": {"sites": [L2], "only": [{"sites": [L2]}]}})
     own = [{"architectures": ["tied"]}, {"architectures": ["topk"], "strengths": ["k"]}]
     load({"grid": {"sites": [L2], "architectures": ["tied", "topk"], "l0": [2.5], "only": own}})
+    assert capsys.readouterr().err == ""
+
+
+def test_each_architecture_of_a_part_takes_its_own_of_several_strengths(load, capsys):
+    kinds = ["tied", "topk", "rica"]
+    lists = {"architectures": kinds, "l1": [0.002], "k": [8], "l0": [16], "ratios": [1], "sites": [L2]}
+    for strengths in (["l1", "k"], ["l0", "l1"]):
+        params = load({"grid": {**lists, "only": [{"architectures": kinds, "strengths": strengths}]}})
+        assert [cell.architecture for cell in grids.cells(params, L2)] == kinds
+    own = [{"architectures": ["tied"], "controls": []}, {"architectures": ["untied"]}]
+    load({"grid": {"architectures": ["tied", "untied"], "controls": ["frozen_encoder"], "sites": [L2], "only": own}})
+    assert capsys.readouterr().err == ""
+
+
+def test_an_architecture_of_which_no_part_makes_a_member_without_naming_it_is_told(load, capsys):
+    kinds = {"architectures": ["tied", "topk", "rica"], "l0": [16], "sites": [L2]}
+    load({"grid": {**kinds, "only": [{"strengths": ["l0"]}]}})
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("no part that allows rica a dictionary (its codes are never 0, so it cannot wish an L0)")
+    load({"grid": {**kinds, "only": [{"strengths": ["l0"]}, {"architectures": ["rica"]}]}})
+    load({"grid": {**kinds, "only": [{"architectures": ["tied"]}]}})  # the others are not meant
     assert capsys.readouterr().err == ""

@@ -75,6 +75,27 @@ def test_an_l1_must_be_finite_and_not_negative(value):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ({"autointerp": {"members": {"l0": 0}}}, r"yaml: autointerp\.members\.l0: found 0; wanted greater than 0$"),
+        (
+            {"autointerp": {"members": {"l1": -1.0}}},
+            r"yaml: autointerp\.members\.l1: found -1\.0; wanted greater than 0$",
+        ),
+        ({"autointerp": {"members": {"k": 0}}}, r"autointerp\.members\.k: found 0; wanted greater than or equal to 1$"),
+        (
+            {"autointerp": {"members": {"l2": 3}}},
+            r"members\.l2: found an unknown key \(value 3\); wanted one of l1, k, l0$",
+        ),
+        ({"autointerp": {"members": "none"}}, r"members: found 'none'; wanted 'all', or a section of l1, k, l0$"),
+        (
+            {"autointerp": {"members": [8]}},
+            r"autointerp\.members: found \[8\]; wanted 'all', or a section of l1, k, l0$",
+        ),
+        (
+            {"autointerp": {"random_weights": {"l2": 3}}},
+            r"l2: found an unknown key .*; wanted one of architecture, ratio, ",
+        ),
+        ({"dataset": {"streaming": "never"}}, r"dataset\.streaming: found 'never'; wanted 'auto', true or false$"),
+        ({"dictionaries": {"lista": {"layers": 33}}}, r"lista\.layers: found 33; wanted less than or equal to 32$"),
         ({"grid": {"seeds": []}}, r"grid\.seeds: found \[\]; wanted at least one value"),
         ({"grid": {"l1": []}}, r"grid\.l1: found an empty list, from which tied has its members; wanted at least one"),
         (

@@ -7,7 +7,7 @@ from pathlib import Path
 from sparse_coding import methods
 from sparse_coding.errors import BadInput
 from sparse_coding.settings import grid, jobs, pair_checks, sites
-from sparse_coding.settings.params import Only, Params
+from sparse_coding.settings.params import Architecture, Only, Params
 
 # The one step over all sites that has a name of the form <stage>_<site>.
 SUMMARY = "evaluation_summary"
@@ -35,6 +35,10 @@ def _check_strengths(path: Path, params: Params) -> None:
             wanted = f"at least one value of {named}, or grid.architectures without {architecture}"
             found = f"an empty list, from which {architecture} has its members"
             raise BadInput(f"{path}: grid.{lists[0]}", found, wanted)
+    wishes, kinds = params.grid.l0, params.grid.architectures
+    if wishes and all(map(_lacks_wish, kinds)):
+        found = f"{', '.join(map(_plain, wishes))}, which {', '.join(kinds)} cannot wish: its codes are never 0"
+        raise BadInput(f"{path}: grid.l0", found, "an empty list, or an architecture that can in grid.architectures")
 
 
 def _check_whole(path: Path, params: Params) -> None:
@@ -112,10 +116,22 @@ def _check_only(path: Path, params: Params) -> None:
         return
     for index, part in enumerate(lists.only):
         _check_part(f"{path}: grid.only.{index}", params, part)
+        _check_named(f"{path}: grid.only.{index}", params, part)
     for site in lists.sites:
         if not grid.cells(params, site):
             wanted = f"one; or {site} left out of grid.sites; or `only: []`, no filter"
             raise BadInput(f"{path}: grid.only", f"no part that allows {site} a dictionary", wanted)
+    _tell_left_out(f"{path}: grid.only", params)
+
+
+def _tell_left_out(place: str, params: Params) -> None:
+    """Of an architecture that parts allow without naming it, and of whose lists none: on stderr."""
+    made = {cell.architecture for site in params.grid.sites for cell in grid.cells(params, site)}
+    for kind in params.grid.architectures:
+        mine = [part.strengths for part in params.grid.only if kind in _kinds(params, part)]
+        if kind not in made and mine:
+            named = tuple(dict.fromkeys(name for strengths in mine for name in strengths or ()))
+            print(f"{place}: no part that allows {kind} a dictionary{_why(kind, named)}", file=sys.stderr)
 
 
 def _check_part(place: str, params: Params, part: Only) -> None:
@@ -136,12 +152,40 @@ def _check_part(place: str, params: Params, part: Only) -> None:
             print(f"{place}.{name}: {found}: nothing is trained for it", file=sys.stderr)
 
 
+def _check_named(place: str, params: Params, part: Only) -> None:
+    """Each architecture that a part names has members there, and each control that it names is one of some of them."""
+    kinds = _kinds(params, part)
+    for kind in part.architectures or ():
+        lists = grid.lists_of(params, kind) if kind in kinds else []
+        if lists and part.strengths is not None and not set(lists) & set(part.strengths):
+            found = f"{', '.join(part.strengths)}, from which {kind} has no members{_why(kind, part.strengths)}"
+            raise BadInput(f"{place}.strengths", found, f"{' or '.join(lists)} too, or no {kind} in this part")
+    for control in part.controls or () if part.architectures else ():
+        if control in params.grid.controls and not any(methods.of(kind).has_control(control) for kind in kinds):
+            wanted = f"no {control} here, or an architecture that can have it"
+            raise BadInput(f"{place}.controls", f"{control}, which {', '.join(kinds)} cannot have", wanted)
+
+
+def _kinds(params: Params, part: Only) -> list[Architecture]:
+    """The architectures of the grid that a part allows."""
+    return [kind for kind in params.grid.architectures if part.architectures is None or kind in part.architectures]
+
+
+def _why(kind: str, strengths: tuple[methods.Strength, ...]) -> str:
+    return (
+        " (its codes are never 0, so it cannot wish an L0)" if _lacks_wish(kind) and methods.WISHED in strengths else ""
+    )
+
+
+def _lacks_wish(kind: str) -> bool:
+    return methods.WISHED not in methods.of(kind).lists
+
+
 def _there(params: Params, part: Only, name: str) -> tuple[object, ...]:
     """The values of a list of the grid; of strengths, those of the lists that members of the part come from."""
     if name != "strengths":
         return getattr(params.grid, name)
-    allowed = [kind for kind in params.grid.architectures if part.architectures is None or kind in part.architectures]
-    return tuple(dict.fromkeys(strength for kind in allowed for strength in grid.lists_of(params, kind)))
+    return tuple(dict.fromkeys(strength for kind in _kinds(params, part) for strength in grid.lists_of(params, kind)))
 
 
 def _is_site(params: Params, name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -94,7 +94,7 @@ def _asked(place: str, scorer: LlmScorer, llm: Llm) -> set[str]:
 
 def first_problem(source: object, error: ValidationError, model: type[Section]) -> BadInput:
     """The first of the problems that pydantic found in `source`, read as a `model`, in one line."""
-    first = error.errors()[0]
+    first = _of_choice(error.errors(), model)
     place = ": ".join(str(part) for part in (source, ".".join(map(str, first["loc"]))) if part)
     if first["type"] == "extra_forbidden" and first["loc"] in moved.OTHERS:
         return BadInput(place, "a setting that has moved", moved.OTHERS[first["loc"]])
@@ -108,12 +108,33 @@ def first_problem(source: object, error: ValidationError, model: type[Section]) 
     return BadInput(place, repr(first["input"]), wanted)
 
 
+def _of_choice(errors: list[Any], model: type[Section]) -> Any:
+    """The first of them. Of a field that may be of two types, pydantic has those of both, each below a name for it: of
+    a mapping that of the section, of anything else one that says both, at the field itself."""
+    first = errors[0]
+    *field, tag = first["loc"]
+    if tag != "bool" and not str(tag).startswith("literal["):
+        return first
+    others = [each for each in errors[1:] if [*each["loc"][: len(field)]] == field]
+    if tag == "bool":
+        return first | {"loc": (*field,), "msg": f"{others[0]['msg']}, true or false"}
+    if isinstance(first["input"], dict):
+        return others[0] | {"loc": (*field, *others[0]["loc"][len(field) + 1 :])}
+    keys = _known_keys(model, (*field, "")).removeprefix("one of ")
+    return first | {"loc": (*field,), "msg": f"{first['msg']}, or a section of {keys}"}
+
+
 def _known_keys(model: Any, location: tuple) -> str:
     for part in location[:-1]:
         annotation = (
             model.model_fields[part].annotation if isinstance(part, str) and part in model.model_fields else None
         )
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        sections = [each for each in (annotation, *get_args(annotation)) if _is_section(each)]
+        if not sections:
             return "a key that docs/params.md lists"
-        model = annotation
+        model = sections[0]
     return "one of " + ", ".join(model.model_fields)
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from sparse_coding.settings.params.choices import Own
-from sparse_coding.settings.params.section import Count, NonNegative, Positive, Share, WithL1, setting
+from sparse_coding.settings.params.section import NonNegative, Positive, Share, WithL1, setting
 
 
 class Thresholding(WithL1, Own):
@@ -39,8 +39,10 @@ class LISTA(WithL1, Own):
     """An encoder of several layers, each of which takes back what others explain."""
 
     lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: the original's own")
-    layers: Count = setting(
-        3, "Layers of the encoder; 1: as `untied` without a centre.", source="Cunningham et al. 2023"
+    layers: Annotated[int, Field(ge=1, le=32)] = setting(
+        3,
+        "Layers of the encoder, 32 at most, each as slow as the first; 1: as `untied` without a centre.",
+        source="Cunningham et al. 2023",
     )
 
 
