@@ -82,8 +82,11 @@ def test_a_dictionary_says_shape_and_what_was_measured_of_it(folder):
 
 
 def test_a_snapshot_says_that_it_is_one(folder):
-    dictionaries.save(folder / NAME, a_dictionary(), {"tokens": 5000, "steps_taken": 20})
-    assert said(folder / NAME).endswith("topk, k 2; a snapshot, at 5,000 vectors; 20 steps taken")
+    dictionaries.save(folder / NAME, a_dictionary(), {"tokens": 5000, "seen": 1280, "steps_taken": 20})
+    asked = "topk, k 2; a snapshot, asked for at 5,000 vectors"
+    assert said(folder / NAME).endswith(f"{asked}, 1,280 seen; 20 steps taken")
+    dictionaries.save(folder / NAME, a_dictionary(), {"tokens": 5000})  # of an older version
+    assert said(folder / NAME).endswith(asked)
 
 
 def test_directions_of_both_signs_are_stored_once_and_counted_twice(folder):

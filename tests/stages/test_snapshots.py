@@ -46,7 +46,7 @@ def test_a_training_gives_what_shorter_ones_of_its_schedule_would(vectors, tmp_p
     end = dictionaries.load(tmp_path / f"all/output/{kind}0.safetensors")
     assert torch.equal(last.decoder, end.decoder)
     early, told = dictionaries.load_with_settings(tmp_path / f"all/output/{kind}0_t1281.safetensors")
-    assert told["tokens"] == 1281
+    assert (told["tokens"], told["seen"]) == (1281, 21 * BATCH)  # a whole batch at a time
     assert not torch.equal(early.decoder, end.decoder)
     lines = found[f"{kind}0.log.jsonl"]
     assert lines.startswith(found[f"{kind}0_t1281.log.jsonl"])
@@ -82,6 +82,7 @@ def test_a_training_that_ended_before_gives_what_it_ended_with(vectors, tmp_path
         end = dictionaries.load(tmp_path / f"output/{name}.safetensors")
         assert torch.equal(late.decoder, end.decoder)
         assert told["steps_taken"] < STEPS
+        assert told["seen"] == told["steps_taken"] * BATCH < told["tokens"]
 
 
 def test_a_wish_that_a_snapshot_missed_is_said_of_the_snapshot(vectors, tmp_path, capsys):

@@ -52,9 +52,14 @@ def _tensors(path: Path) -> list[str]:
     made = json.loads(header.get("settings", "{}"))
     control = made.get("control")
     held = f"; a control: {CONTROLS.get(control, control)}" if control else ""
-    held += f"; a snapshot, at {made['tokens']:,} vectors" if "tokens" in made else ""
+    held += f"; a snapshot, asked for at {made['tokens']:,} vectors{_seen(made)}" if "tokens" in made else ""
     held += f"; {made['steps_taken']:,} steps taken" if "steps_taken" in made else ""
     return [f"a dictionary: {n_feat} features {dimensions} dimensions, {kind}{skip}{held}", *_matched(made)]
+
+
+def _seen(made: dict[str, Any]) -> str:
+    """A whole batch more at most; where the training ended before, less. Files of before do not tell."""
+    return f", {made['seen']:,} seen" if "seen" in made else ""
 
 
 def _matched(made: dict[str, Any]) -> list[str]:

@@ -287,7 +287,7 @@ def _write(
         "l1": own.l1,
         "k": own.k,
         **({} if own.l0 is None else {"l0_target": own.l0, **came_out(_steers(settings), member.penalty)}),
-        **({} if own.tokens is None else {"tokens": own.tokens}),
+        **({} if own.tokens is None else {"tokens": own.tokens, "seen": member.step * settings.training.batch}),
         "seed": own.seed,
         "lr": settings.own.lr,
         "training": _told(settings),

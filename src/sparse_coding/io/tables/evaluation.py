@@ -11,7 +11,7 @@ EVALUATION = pa.schema(
     [
         *columns(TEXT, "site name kind variant"),
         *strengths(),
-        *columns(WHOLE, "tokens", required=False),  # seen until a snapshot; null: it is of the end of a training
+        *columns(WHOLE, "tokens", required=False),  # when a snapshot was asked for; null: it is the end of a training
         *columns(WHOLE, "steps_taken", required=False),  # of a training with early stop; null: all
         *columns(TEXT, "path"),
         *columns(TEXT, "broken", required=False),  # what is wrong with it: core.metrics.soundness
