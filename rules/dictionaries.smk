@@ -23,7 +23,7 @@ for site in grid.sites_with_controls(PARAMS):
                 f"results/logs/{job.name}.log",
             benchmark:
                 f"results/logs/{job.name}.benchmark.tsv"
-            threads: min(len(cell.members), shared_threads(len(grid.cells(PARAMS, site))))
+            threads: min(len(cell.finals), shared_threads(len(grid.cells(PARAMS, site))))
             resources:
                 gpu=gpus_for(PARAMS.dictionaries.device),
             shell:

@@ -94,7 +94,7 @@ def _dictionaries(params: Params) -> Iterator[Planned]:
         for cell in cells:
             yield Planned(
                 cell_name(site, cell), "dictionaries", slices.dictionaries(params, cell), tuple(cell.member_names),
-                harvests_of(params, site), most_threads=len(cell.members), ready=len(cells),
+                harvests_of(params, site), most_threads=len(cell.finals), ready=len(cells),
             )  # fmt: skip
 
 

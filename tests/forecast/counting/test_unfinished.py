@@ -26,7 +26,9 @@ def test_it_is_what_members_side_by_side_keep(kind, together):
     member.train([torch.randn(32, D_ACT)])
     kept = sum(tensor.nbytes for tensor in member.kept()[0].values())
     training = SimpleNamespace(side_by_side=together, optimiser="adam")
-    own: Any = SimpleNamespace(site="a", architecture=kind, ratio=4, members=range(5), training=training, control=None)
+    own: Any = SimpleNamespace(
+        site="a", architecture=kind, ratio=4, trainings=range(5), training=training, control=None
+    )
     width = {"width": lambda site: D_ACT, "out_width": lambda site: D_ACT}
     sizes: Any = SimpleNamespace(**width, features=lambda site, kind, ratio: N_FEAT)
     assert disk.unfinished(own, sizes) == pytest.approx(together * kept, rel=0.05)

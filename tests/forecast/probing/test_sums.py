@@ -1,6 +1,7 @@
 """What probes are multiplied by: each is set to a time that is easy to see, and the sum is done by hand."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from sparse_coding.core.baselines import ica, work
 from sparse_coding.core.baselines.contract import Work
-from sparse_coding.forecast.counting import corpus
+from sparse_coding.forecast.counting import corpus, disk, memory
 from sparse_coding.forecast.counting.vectors import Sizes
 from sparse_coding.forecast.probing import evaluating, fitting, interpreting, probe, processor, starting, training
 from sparse_coding.forecast.probing.assumed import settled_l0
@@ -194,6 +195,40 @@ def test_members_are_trained_on_one_reading_as_many_as_are_side_by_side(folder, 
     params = some(grid={"k": [1, 2, 3, 4, 5]}, dictionaries={"steps": 7, "batch": 8, "side_by_side": 2})
     costs, known = costs_of(params)
     assert costs._train(known[f"dictionaries_{SITE}_topk_r2"]) == 5 * 100 + 3 * 7
+
+
+def test_a_snapshot_is_no_training(folder, monkeypatch):
+    """Neither its time, nor a reading, nor a thread; a file more, with the lines of its log until then."""
+    taking(monkeypatch, training, member=100.0, batch=1.0)
+    taking(monkeypatch, starting, hashed=0.0)
+    own = {"steps": 60, "batch": 8, "side_by_side": 2, "log_steps": 20}
+    params = some(grid={"k": [1, 2, 3]}, dictionaries=own | {"snapshots": [8, 161, 480]})
+    costs, known = costs_of(params)
+    name = f"dictionaries_{SITE}_topk_r2"
+    assert costs._train(known[name]) == 3 * 100 + 2 * 60
+    job = jobs.of_params(params)[name]
+    assert (len(job.members), job.most_threads) == (12, 3)
+    lines = [
+        disk.files_of(job, f"topk_r2_k1_s0{end}", costs.sizes)["log.jsonl"] for end in ("", "_t8", "_t161", "_t480")
+    ]
+    assert [round(size / disk.LOG_LINE) for size in lines] == [4, 1, 2, 4]
+    without = jobs.of_params(some(grid={"k": [1, 2, 3]}, dictionaries=own))[name].settings
+    assert disk.unfinished(known[name], costs.sizes) == disk.unfinished(without, costs.sizes)
+    copied = memory.of_job(job, costs.sizes, 1) - memory.of_job(replace(job, settings=without), costs.sizes, 1)
+    assert copied == disk.unfinished(without, costs.sizes) / 2
+
+
+def test_norms_take_memory_by_the_vector_where_these_are_many(folder):
+    """Which are trained on is held; more while they are found, which is over when the members are made."""
+
+    def peak(tokens: int, limit: float | None) -> int:
+        params = some(dataset={"train_tokens": tokens}, dictionaries={"norm_limit": limit})
+        return memory.of_job(jobs.of_params(params)[f"dictionaries_{SITE}_topk_r2"], Sizes(params), 1)
+
+    few, many = 100_000, 400_000_000
+    assert peak(few, 10.0) - peak(few, None) == pytest.approx(8 * few, rel=0.01)
+    assert peak(many, None) == peak(few, None)
+    assert peak(many, 10.0) == pytest.approx(26 * many, rel=0.05)
 
 
 def test_a_member_is_probed_no_wider_than_it_must_and_at_its_own_l0(monkeypatch):

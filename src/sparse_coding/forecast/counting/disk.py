@@ -77,12 +77,16 @@ def in_work(job: Planned, params: Params, sizes: Sizes) -> int:
 
 def unfinished(own: DictionariesSlice, sizes: Sizes) -> int:
     """Parameters and moments of the dictionaries of a cell that are trained side by side; meanwhile also in .work."""
+    return in_training(own, sizes) * min(len(own.trainings), own.training.side_by_side)
+
+
+def in_training(own: DictionariesSlice, sizes: Sizes) -> int:
+    """Parameters and moments of one dictionary of a cell."""
     d_in, d_out = sizes.width(own.site), sizes.out_width(own.site)
     n_feat = sizes.features(own.site, own.architecture, own.ratio)
     copies = 1 + methods.OPTIMISERS[own.training.optimiser].moments
-    together = min(len(own.members), own.training.side_by_side)
     began = n_feat * d_out if own.control == "soft_frozen_decoder" else 0  # rows as they were drawn
-    return FLOAT * (copies * weights(n_feat, d_in, d_out, own.architecture) + began) * together
+    return FLOAT * (copies * weights(n_feat, d_in, d_out, own.architecture) + began)
 
 
 def _stamp(job: Planned, sizes: Sizes) -> int:
@@ -143,11 +147,13 @@ def dictionary_bytes(n_feat: int, d_act: int, kind: str, d_out: int | None = Non
 
 
 def _dictionaries(job: Planned, name: str, sizes: Sizes) -> Files:
-    """The log has a line each `log_steps`, and of the last step."""
+    """The log has a line each `log_steps`, and of the last step; that of a snapshot ends with it."""
     own = job.settings
     assert isinstance(own, DictionariesSlice)
-    last, every = own.training.steps - 1, own.training.log_steps
-    lines = last // every + 1 + (last % every > 0)
+    training, tokens = own.training, own.members[name].tokens
+    steps = training.steps if tokens is None else min(-(-tokens // training.batch), training.steps)
+    last, every = steps - 1, training.log_steps
+    lines = last // every + 1 + (steps == training.steps and last % every > 0)
     n_feat = sizes.features(own.site, own.architecture, own.ratio)
     size = dictionary_bytes(n_feat, sizes.width(own.site), own.architecture, sizes.out_width(own.site))
     return {"safetensors": size, "log.jsonl": LOG_LINE * lines}

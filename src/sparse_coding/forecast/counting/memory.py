@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from sparse_coding import methods
 from sparse_coding.forecast.counting import corpus
-from sparse_coding.forecast.counting.disk import unfinished
+from sparse_coding.forecast.counting.disk import in_training, unfinished
 from sparse_coding.forecast.counting.shapes import BYTES
 from sparse_coding.forecast.counting.vectors import Sizes
 from sparse_coding.portions.baselines import READ_ROWS, nmf_rows
@@ -49,6 +49,7 @@ PRETRAINED_ON, NGRAMS = 15, 57  # bytes a token: ids and blocks of them; n-grams
 TOKEN_LOADED, TOKEN_PACKED = 13, 25  # bytes a token: ids, documents, and a copy while they are checked or packed
 TURN = 2 * STEPS_A_TURN  # batches of a turn and of the one before
 PATTERN, SCREEN = 8 * DENSEST, 4  # bytes a code: positive ones by row, as number and index; scores of all
+NORMS, ROW_NUMBER = 26, 8  # bytes a vector and place while norms are compared, measured; a vector that is trained on
 RANKED = 24  # bytes a code: all of the first batch in their order, where a share of them is to be positive
 # What a thread keeps of what it freed (docs/decisions.md: memory of threads): at most, and however little it does; half
 # of the most after so many passes; of measuring, when splicing begins.
@@ -113,15 +114,20 @@ def _import(own: ImportSlice, sizes: Sizes, threads: int) -> float:
 
 
 def _dictionaries(own: DictionariesSlice, sizes: Sizes, threads: int) -> float:
-    """The stream, the members with their moments, and a workspace a thread."""
+    """The stream, the members with their moments, and a workspace a thread; a member once more where a snapshot of it
+    is written. With a limit of norms, which vectors are below it; before that, the norms of all of them.
+    """
     training, width, read = own.training, sizes.width(own.site), sizes.read_width(own.site)
     n_feat, about = sizes.features(own.site, own.architecture, own.ratio), methods.of(own.architecture)
-    together = min(len(own.members), training.side_by_side)
+    together = min(len(own.trainings), training.side_by_side)
     stream = (max(training.buffer_rows, training.batch) + CHUNK_ROWS) * read * BYTES[sizes.params.activations.dtype]
     stream += (AHEAD + TURN) * training.batch * read * FLOAT
     is_ranked = getattr(own.own, "initial_density", None) is not None
     steps = min(threads, together) * workspace(training.batch, n_feat, width, about.strength, is_ranked)
-    return BASE["dictionaries"] + LOOPS + unfinished(own, sizes) + stream + steps
+    copied = in_training(own, sizes) if any(member.tokens for member in own.members.values()) else 0
+    rows = sizes.rows(own.site).train if training.norm_limit is not None else 0
+    held = ROW_NUMBER * rows + unfinished(own, sizes) + copied + stream + steps
+    return BASE["dictionaries"] + LOOPS + max(held, NORMS * rows * len(sites.places(own.site)))
 
 
 def workspace(batch: int, n_feat: int, d_act: int, strength: methods.Strength | None, is_ranked: bool) -> float:

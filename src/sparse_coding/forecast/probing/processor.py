@@ -102,7 +102,7 @@ class Costs:
         width = self.sizes.width(own.site)
         n_feat, given = self.sizes.features(own.site, own.architecture, own.ratio), own.training
         total, varies_in = 0.0, methods.of(own.architecture).varies_in
-        for member in own.members.values():
+        for member in own.trainings:
             guess = settled_l0(member.strength, member.value, n_feat, width, off)
             settled = guess if self.l0 is None or member.strength != "l1" else self.l0
             keeps = member.k if member.l0 is None else first_penalty(varies_in, float(member.l0), width).k or None
@@ -110,7 +110,7 @@ class Costs:
             if member.l0_rows:
                 counted = min(member.l0_rows, self.sizes.rows(own.site).held_out)
                 total += _looks(given.steps) * counted * evaluating.measured(n_feat, width, None, None, 1)
-        readings = -(-len(own.members) // given.side_by_side)
+        readings = -(-len(own.trainings) // given.side_by_side)
         read, taken = self.sizes.read_width(own.site), steps_of(given.steps, own.control)
         drawn = training.batch(given.batch, read, TORCH_DTYPES[self.sizes.params.activations.dtype])
         return total + readings * taken * drawn + self._files(own.site) * starting.hashed() / 2

@@ -1,5 +1,6 @@
 """What each step sees: the settings of one job, as its step is given them."""
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ConfigDict, Field, SerializeAsAny, model_validator
@@ -61,6 +62,11 @@ class DictionariesSlice(Section):
     own: SerializeAsAny[Own]  # the section of its architecture
     penalty_warmup: float  # what that makes of it: share of the steps in which the penalty is warmed up
     control: Control | None = None  # what is held: core.controls
+
+    @property
+    def trainings(self) -> list[Member]:
+        """What is trained: a snapshot is of the training of its member."""
+        return list(dict.fromkeys(replace(member, tokens=None) for member in self.members.values()))
 
     @model_validator(mode="before")
     @classmethod
