@@ -21,6 +21,30 @@ TINY = 1e-6
 NOTHING = Terms(torch.zeros(()), torch.zeros(()), torch.zeros(1, 1))  # what a step saw
 
 
+class OfTheOriginal:
+    """What each of these kinds is tested for: a kind's own tests are one of these, with its formula."""
+
+    kind: str
+    formula: Formula
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_the_loss_and_its_slopes_are_those_of_the_formula(self, seed):
+        check_loss(self.kind, self.formula, seed)
+
+    def test_what_is_saved_is_what_was_trained(self, tmp_path):
+        check_fold(self.kind, tmp_path)
+
+    def test_the_bytes_do_not_hang_on_company_or_breaks(self):
+        check_bytes(self.kind)
+
+
+class BeginsSparse(OfTheOriginal):
+    """One that begins with a share of its codes."""
+
+    def test_before_the_first_step_the_wished_share_of_codes_is_positive(self):
+        check_begin(self.kind)
+
+
 def settings_of(kind: str) -> dict:
     return own_section(kind)().model_dump(mode="json")
 

@@ -10,15 +10,7 @@ from sklearn.linear_model import Lasso
 from sparse_coding.core.activations import unrolled
 from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
-from tests.core.of_the_original import (
-    case,
-    check_bytes,
-    check_fold,
-    check_loss,
-    settings_of,
-    trained,
-    unit,
-)
+from tests.core.of_the_original import OfTheOriginal, case, settings_of, trained, unit
 
 KIND = "lista"
 
@@ -33,13 +25,8 @@ def formula(p, z, l1):
     return mse + l1 * codes.sum() / len(z), mse, codes
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_the_loss_and_its_slopes_are_those_of_the_formula(seed):
-    check_loss(KIND, formula, seed)
-
-
-def test_what_is_saved_is_what_was_trained(tmp_path):
-    check_fold(KIND, tmp_path)
+class TestLISTA(OfTheOriginal):
+    kind, formula = KIND, staticmethod(formula)
 
 
 def test_before_the_first_step_the_wished_share_of_codes_of_the_first_layer_is_positive():
@@ -49,10 +36,6 @@ def test_before_the_first_step_the_wished_share_of_codes_of_the_first_layer_is_p
     architecture.begin(parameters, z, 0.1)
     codes = architecture.loss(parameters, {}, z, Penalty()).codes
     assert float((codes > 0).float().mean()) == pytest.approx(0.1, rel=0.03)
-
-
-def test_the_bytes_do_not_hang_on_company_or_breaks():
-    check_bytes(KIND)
 
 
 def test_one_layer_is_the_relu_of_untied():

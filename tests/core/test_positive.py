@@ -1,12 +1,11 @@
 """Positive: its formula in numpy, directions without negative entries, and what it finds of such planted ones."""
 
 import numpy as np
-import pytest
 import torch
 
 from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
-from tests.core.of_the_original import check_bytes, check_fold, check_loss, settings_of, trained, unit
+from tests.core.of_the_original import OfTheOriginal, settings_of, trained, unit
 from tests.planted import Planted
 
 KIND = "positive"
@@ -19,17 +18,8 @@ def formula(p, z, l1):
     return mse + l1 * codes.sum() / len(z), mse, codes
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_the_loss_and_its_slopes_are_those_of_the_formula(seed):
-    check_loss(KIND, formula, seed)
-
-
-def test_what_is_saved_is_what_was_trained(tmp_path):
-    check_fold(KIND, tmp_path)
-
-
-def test_the_bytes_do_not_hang_on_company_or_breaks():
-    check_bytes(KIND)
+class TestPositive(OfTheOriginal):
+    kind, formula = KIND, staticmethod(formula)
 
 
 def test_training_begins_with_the_wished_share_of_each_features_codes():

@@ -5,16 +5,7 @@ import pytest
 import torch
 
 from sparse_coding.core.architectures import build
-from tests.core.of_the_original import (
-    NOTHING,
-    check_begin,
-    check_bytes,
-    check_fold,
-    check_loss,
-    settings_of,
-    trained,
-    unit,
-)
+from tests.core.of_the_original import NOTHING, BeginsSparse, settings_of, trained, unit
 
 KIND = "reverse"
 
@@ -28,21 +19,8 @@ def formula(p, z, l1):
     return mse + l1 * np.maximum(m, 0).sum() / len(z) + decay, mse, codes
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_the_loss_and_its_slopes_are_those_of_the_formula(seed):
-    check_loss(KIND, formula, seed)
-
-
-def test_what_is_saved_is_what_was_trained(tmp_path):
-    check_fold(KIND, tmp_path)
-
-
-def test_before_the_first_step_the_wished_share_of_codes_is_positive():
-    check_begin(KIND)
-
-
-def test_the_bytes_do_not_hang_on_company_or_breaks():
-    check_bytes(KIND)
+class TestReverse(BeginsSparse):
+    kind, formula = KIND, staticmethod(formula)
 
 
 def test_no_bias_is_above_0_so_that_no_code_is_negative():

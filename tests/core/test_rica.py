@@ -6,7 +6,7 @@ import torch
 
 from sparse_coding.core.architectures import build
 from sparse_coding.errors import BadInput
-from tests.core.of_the_original import check_bytes, check_fold, check_loss, settings_of, trained, unit
+from tests.core.of_the_original import OfTheOriginal, settings_of, trained, unit
 from tests.planted import Planted
 
 KIND = "rica"
@@ -22,17 +22,8 @@ def formula(p, z, l1):
     return mse + l1 * huber.sum() / len(z), mse, np.maximum(np.concatenate([codes, -codes], axis=1), 0)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_the_loss_and_its_slopes_are_those_of_the_formula(seed):
-    check_loss(KIND, formula, seed)
-
-
-def test_what_is_saved_is_what_was_trained(tmp_path):
-    check_fold(KIND, tmp_path)
-
-
-def test_the_bytes_do_not_hang_on_company_or_breaks():
-    check_bytes(KIND)
+class TestRICA(OfTheOriginal):
+    kind, formula = KIND, staticmethod(formula)
 
 
 def test_an_odd_number_of_features_is_refused():
