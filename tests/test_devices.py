@@ -14,7 +14,7 @@ from sparse_coding.settings import declared, hub_lock, params_file, slices
 from sparse_coding.settings.params import Params
 from sparse_coding.stages import dictionaries
 from sparse_coding.workflow import orders, stamps
-from tests.test_workflow import TINY, write_texts
+from tests.line.tiny_line import TINY, write_texts
 from tests.tiny_model import make_tiny_model
 from tests.workspace import ROOT, make_workspace, snakemake
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from sparse_coding.io import judged, tables
+from tests.line.tiny_line import TINY, write_texts
 from tests.model_server import ModelServer
-from tests.test_workflow import TINY, write_texts
 from tests.tiny_model import make_tiny_embedder, make_tiny_model
 from tests.workspace import ROOT, content, make_workspace, snakemake, step, write_params
 

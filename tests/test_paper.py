@@ -9,7 +9,7 @@ from sparse_coding.io.activations import open_activations
 from sparse_coding.io.tables.autointerp import AUTOINTERP
 from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.settings import grid, params_file
-from tests.test_workflow import TINY, write_texts
+from tests.line.tiny_line import TINY, write_texts
 from tests.tiny_model import make_tiny_model
 from tests.workspace import ROOT, make_workspace, snakemake
 

@@ -7,7 +7,7 @@ from safetensors.numpy import save_file
 
 from sparse_coding.settings import grid, outside, params_file
 from sparse_coding.settings.params import Params
-from tests.test_workflow import planned_jobs, write_texts
+from tests.line.tiny_line import planned_jobs, write_texts
 from tests.workspace import ROOT, make_workspace
 
 SHIPPED = [ROOT / "params.yaml", *sorted((ROOT / "presets").glob("*.yaml"))]

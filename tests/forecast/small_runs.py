@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.test_workflow import write_texts
+from tests.line.tiny_line import write_texts
 from tests.tiny_model import make_tiny_model
 from tests.workspace import make_workspace
 

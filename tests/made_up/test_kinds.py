@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.test_workflow import TINY, write_texts
+from tests.line.tiny_line import TINY, write_texts
 from tests.tiny_model import make_tiny_model
 from tests.what_reruns import text
 from tests.workspace import ROOT, write_params

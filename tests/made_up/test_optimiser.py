@@ -24,12 +24,12 @@ from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.stages import dictionaries
 from tests.architectures import BY_NAME
 from tests.core.test_processor import stream
+from tests.line.tiny_line import TINY, write_texts
 from tests.made_up import momentum
 from tests.made_up.test_kinds import ROW, run
 from tests.reference import train_reference
 from tests.stages import test_unfinished as unfinished
 from tests.stages.test_unfinished import vectors  # noqa: F401
-from tests.test_workflow import TINY, write_texts
 from tests.tiny_model import make_tiny_model
 from tests.what_reruns import text
 from tests.workspace import ROOT, write_params
