@@ -96,6 +96,15 @@ def test_an_l1_must_be_finite_and_not_negative(value):
         ),
         ({"dataset": {"streaming": "never"}}, r"dataset\.streaming: found 'never'; wanted 'auto', true or false$"),
         ({"dictionaries": {"lista": {"layers": 33}}}, r"lista\.layers: found 33; wanted less than or equal to 32$"),
+        ({"autointerp": {"llm": {"quantiles": 9}}}, r"autointerp\.llm\.quantiles: found 9; wanted at most as many as "),
+        (
+            {"grid": {"only": ["tied"]}},
+            r"grid\.only\.0: found 'tied'; wanted a section of sites, architectures, ratios, ",
+        ),
+        (
+            {"grid": {"architectures": ["topk"]}, "evaluation": {"variants": ["threshold_refit"]}},
+            r"evaluation\.variants: found threshold_refit, which topk cannot have; wanted it with one of tied, ",
+        ),
         ({"grid": {"seeds": []}}, r"grid\.seeds: found \[\]; wanted at least one value"),
         ({"grid": {"l1": []}}, r"grid\.l1: found an empty list, from which tied has its members; wanted at least one"),
         (
@@ -117,7 +126,7 @@ def test_an_l1_must_be_finite_and_not_negative(value):
         ({"grid": {"k": [4, 4]}}, r"grid\.k: found \[4, 4\]; wanted each value once"),
         (
             {"grid": {"only": [{"ratio": [1]}]}},
-            r"grid\.only\.0\.ratio: found an unknown key .*; wanted a key that docs/",
+            r"grid\.only\.0\.ratio: found an unknown key .*; wanted one of sites, architectures, ratios",
         ),
         (
             {"dictionaries": {"tide": {"lr": 1}}},
@@ -151,7 +160,7 @@ def test_an_l1_must_be_finite_and_not_negative(value):
         ),
         (
             {"autointerp": {"llm": {"explainer": "a", "judge": "b", "shown": 3, "quantiles": 4}}},
-            r"at most as many quantiles as fragments shown \(3\), not 4",
+            r"llm\.quantiles: found 4; wanted at most as many as fragments shown, 3",
         ),
         (
             {"autointerp": {"llm": {"base_url": "http://h:1/v1", "explainer": "a", "judge": "b"}}},
@@ -196,7 +205,7 @@ def test_an_l1_must_be_finite_and_not_negative(value):
         ({"transformer": {"name": "../x"}}, r"transformer\.name: found '\.\./x'; wanted .*pattern"),
         ({"transformer": {"d_model": 16, "heads": 5}}, r"transformer\.heads: found 5; wanted a divisor of d_model, 16"),
         ({"transformer": {"d_model": 130}}, r"transformer\.heads: found 4; wanted a divisor of d_model, 130"),
-        ({"plots": None}, r"plots: found None; wanted a valid dictionary or instance of Plots"),
+        ({"plots": None}, r"plots: found None; wanted a section of dpi, width"),
         ({"autointerp": {"scorer": "gpt"}}, r"autointerp\.scorer: found 'gpt'; wanted 'token-rules'"),
     ],
 )

@@ -98,11 +98,23 @@ REFUSED = {
     "a limit that leaves out half": ({"norm_limit": 1}, r"dictionaries\.norm_limit: found 1; wanted greater than 1"),
     "windows between lines of the log": (
         {"log_steps": 20, "early_stop": {"window": 19}},
-        r"early_stop\.window of at least log_steps, 20",
+        r"yaml: dictionaries\.early_stop\.window: found 19; wanted at least log_steps, 20: the log",
     ),
     "resampling of a kind without L1": (
         {"topk": {"resample": {"every": 20, "dead_after": 2}}},
         r"dictionaries\.topk\.resample: found an unknown key",
+    ),
+    "windows of early stop that never are two": (
+        {"steps": 150, "early_stop": {"window": 76}},
+        r"yaml: dictionaries\.early_stop\.window: found 76; wanted at most 75, half of the steps: two windows are ",
+    ),
+    "resampling after its end": (
+        {"steps": 400, "untied": {"resample": {}}},
+        r"yaml: dictionaries\.untied\.resample\.every: found 250; wanted at most 200, until_share of the 400 steps; ",
+    ),
+    "resampling that is no section": (
+        {"untied": {"resample": True}},
+        r"dictionaries\.untied\.resample: found True; wanted a section of every, dead_after, until_share$",
     ),
     "resampling at no time": ({"tied": {"resample": {"every": 0, "dead_after": 2}}}, r"tied\.resample\.every: found 0"),
     "k annealing beyond the end": (

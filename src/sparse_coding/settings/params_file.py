@@ -6,11 +6,13 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from sparse_coding import methods
 from sparse_coding.errors import BadInput
 from sparse_coding.settings import grid_checks, moved, strict_yaml
-from sparse_coding.settings.params import Autointerp, Evaluation, Llm, LlmScorer, Params, Section
+from sparse_coding.settings.params import Autointerp, Llm, LlmScorer, Params, Section
+from sparse_coding.settings.params.section import AT
 from sparse_coding.settings.strict_yaml import Place, Read
-from sparse_coding.variants import FITTED
+from sparse_coding.variants import BY_NAME, FITTED
 
 
 def load(path: Path) -> Params:
@@ -34,7 +36,7 @@ def load(path: Path) -> Params:
         raise first_problem(path, error, Params) from None
     _check_numbers(path, read, params)
     grid_checks.check(path, params)
-    _check_variants(path, params.evaluation)
+    _check_variants(path, params)
     _check_llm(path, params.autointerp)
     return params
 
@@ -58,8 +60,14 @@ def _leaves(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
         yield place, value
 
 
-def _check_variants(path: Path, evaluation: Evaluation) -> None:
-    """What is fitted has vectors to be fitted on."""
+def _check_variants(path: Path, params: Params) -> None:
+    """What is asked for is one of some dictionary, and what is fitted has vectors to be fitted on."""
+    evaluation, kinds = params.evaluation, params.grid.architectures
+    for name in evaluation.variants or ():
+        having = [kind for kind in methods.LEARNED if BY_NAME[name].is_of(kind, None)]
+        if not set(having) & set(kinds) and (BY_NAME[name].is_fitted or not params.baselines.topk_methods):
+            wanted = f"it with one of {', '.join(having)} in grid.architectures"
+            raise BadInput(f"{path}: evaluation.variants", f"{name}, which {', '.join(kinds)} cannot have", wanted)
     fitted = [name for name in evaluation.variants or () if name in FITTED]
     if fitted and evaluation.gain_refit_rows is None:
         wanted = f"a number of vectors: {', '.join(fitted)} of evaluation.variants is fitted on them"
@@ -94,7 +102,7 @@ def _asked(place: str, scorer: LlmScorer, llm: Llm) -> set[str]:
 
 def first_problem(source: object, error: ValidationError, model: type[Section]) -> BadInput:
     """The first of the problems that pydantic found in `source`, read as a `model`, in one line."""
-    first = _of_choice(error.errors(), model)
+    first = _plainly(_of_choice(error.errors(), model), model)
     place = ": ".join(str(part) for part in (source, ".".join(map(str, first["loc"]))) if part)
     if first["type"] == "extra_forbidden" and first["loc"] in moved.OTHERS:
         return BadInput(place, "a setting that has moved", moved.OTHERS[first["loc"]])
@@ -106,6 +114,16 @@ def first_problem(source: object, error: ValidationError, model: type[Section]) 
     if isinstance(first["input"], str) and "," in first["input"]:
         wanted += "; decimals with a point"
     return BadInput(place, repr(first["input"]), wanted)
+
+
+def _plainly(first: Any, model: type[Section]) -> Any:
+    """A problem between fields of a section at the field that it names; what a section is that is none."""
+    if first["type"] == AT:
+        at = first["ctx"]
+        return first | {"loc": (*first["loc"], *at["at"].split(".")), "input": at["found"]}
+    if first["type"] in ("model_type", "dataclass_type"):
+        return first | {"msg": "a section of " + _known_keys(model, (*first["loc"], "")).removeprefix("one of ")}
+    return first
 
 
 def _of_choice(errors: list[Any], model: type[Section]) -> Any:
@@ -126,9 +144,9 @@ def _of_choice(errors: list[Any], model: type[Section]) -> Any:
 
 def _known_keys(model: Any, location: tuple) -> str:
     for part in location[:-1]:
-        annotation = (
-            model.model_fields[part].annotation if isinstance(part, str) and part in model.model_fields else None
-        )
+        if isinstance(part, int):  # of a list: each is of the section that was found for the list
+            continue
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
         sections = [each for each in (annotation, *get_args(annotation)) if _is_section(each)]
         if not sections:
             return "a key that docs/params.md lists"

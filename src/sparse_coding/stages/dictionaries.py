@@ -293,7 +293,7 @@ def _write(
         "training": _told(settings),
         **matched,
         **({} if left_out is None else {"left_out": left_out}),
-        **({} if settings.training.early_stop is None else {"steps_taken": member.step}),
+        **({} if settings.training.early_stop is None else {"steps_taken": member.step * trains(settings.control)}),
     }
     # The larger file first: where the disk is full, the older pair stays together.
     dictionaries.save(output / f"{name}.safetensors", dictionary, made_by)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from sparse_coding import methods
 from sparse_coding.settings.params.choices import Own, WithK, WithResample
 from sparse_coding.settings.params.originals import LISTA, RICA, Positives, Reverse, SemiLinear, Thresholding
 from sparse_coding.settings.params.section import (
@@ -17,6 +18,7 @@ from sparse_coding.settings.params.section import (
     Share,
     WithL1,
     distinct,
+    refused,
     setting,
 )
 from sparse_coding.settings.params.training import Training
@@ -195,7 +197,22 @@ class Dictionaries(Training):
     def _snapshots_within(self) -> "Dictionaries":
         most, last = self.steps * self.batch, max(self.snapshots, default=0)
         if last > most:
-            raise ValueError(f"snapshots of at most steps * batch vectors, {most}: {last} is beyond the end")
+            raise refused("snapshots", last, f"at most steps * batch vectors, {most}: it is beyond the end")
+        return self
+
+    @model_validator(mode="after")
+    def _chosen_can_be(self) -> "Dictionaries":
+        """What is asked for and would never be done is a mistake."""
+        half = self.steps // 2
+        if self.early_stop is not None and self.early_stop.window > half:
+            wanted = f"at most {half}, half of the steps: two windows are held against each other"
+            raise refused("early_stop.window", self.early_stop.window, wanted)
+        for kind in methods.LEARNED:
+            resample = getattr(self.of(kind), "resample", None)
+            until = 0 if resample is None else round(resample.until_share * self.steps)
+            if resample is not None and resample.every > until:
+                wanted = f"at most {until}, until_share of the {self.steps} steps; or no resample: it is never done"
+                raise refused(f"{kind}.resample.every", resample.every, wanted)
         return self
 
     def of(self, architecture: Architecture) -> Own:

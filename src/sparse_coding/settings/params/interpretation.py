@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from sparse_coding.settings.params.section import Architecture, Count, NonNegative, Positive, Section, setting
+from sparse_coding.settings.params.section import Architecture, Count, NonNegative, Positive, Section, refused, setting
 
 # What a request holds by other settings, or by what is done with its answer, also under newer names.
 _CHAT = {"model", "messages", "max_tokens", "temperature", "seed", "response_format", "logprobs", "top_logprobs"}
@@ -218,7 +218,7 @@ class Llm(Questions):
     @model_validator(mode="after")
     def _enough_for_each_quantile(self) -> Self:
         if self.quantiles is not None and self.quantiles > self.shown:
-            raise ValueError(f"at most as many quantiles as fragments shown ({self.shown}), not {self.quantiles}")
+            raise refused("quantiles", self.quantiles, f"at most as many as fragments shown, {self.shown}")
         return self
 
     def read_by(self, scorer: LlmScorer) -> "Llm":

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sparse_coding.settings.params.section import Section, setting
+from sparse_coding.settings.params.section import Section, refused, setting
 
 REVISION_A_STEP = "EleutherAI/pythia"
 
@@ -42,9 +42,10 @@ class Model(Section):
     @model_validator(mode="after")
     def _one_revision(self) -> "Model":
         if self.checkpoint is not None and self.revision is not None:
-            raise ValueError("revision or checkpoint, not both")
+            raise refused("checkpoint", self.checkpoint, "revision or checkpoint, not both")
         if self.checkpoint is not None and not self.name.startswith(REVISION_A_STEP):
-            raise ValueError(f"checkpoint only with a name that begins with {REVISION_A_STEP}; else revision")
+            wanted = f"checkpoint only with a name that begins with {REVISION_A_STEP}; else revision"
+            raise refused("checkpoint", self.checkpoint, wanted)
         return self
 
     @property

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from sparse_coding import methods, variants
 
@@ -36,6 +37,14 @@ def setting(
     """
     extra: dict[str, Any] = {"unit": unit, "source": source, "changes_results": changes_results, "place": place}
     return Field(default=default, description=doc, json_schema_extra=extra, **constraints)
+
+
+AT = "at"  # the kind of error that names a place below the section that it is raised in
+
+
+def refused(at: str, found: object, wanted: str) -> PydanticCustomError:
+    """To be raised where fields of a section do not go together: of that field, not of the whole section."""
+    return PydanticCustomError(AT, "{wanted}", {"at": at, "found": found, "wanted": wanted})
 
 
 def filled_and_distinct(values: tuple) -> tuple:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from sparse_coding.settings.params.choices import Chosen
-from sparse_coding.settings.params.section import Count, Optimisation, Optimiser, Positive, setting
+from sparse_coding.settings.params.section import Count, Optimisation, Optimiser, Positive, refused, setting
 
 
 class Training(Chosen, Optimisation):
@@ -51,5 +51,6 @@ class Training(Chosen, Optimisation):
     @model_validator(mode="after")
     def _windows_are_logged(self) -> "Training":
         if self.early_stop is not None and self.early_stop.window < self.log_steps:
-            raise ValueError(f"an early_stop.window of at least log_steps, {self.log_steps}: the log's loss decides")
+            wanted = f"at least log_steps, {self.log_steps}: the log's loss decides"
+            raise refused("early_stop.window", self.early_stop.window, wanted)
         return self
