@@ -124,6 +124,7 @@ EDITS = (
     Edit("`grid.seeds`: a second seed", params(grid={"seeds": [0, 1]})),
     Edit("`dictionaries.steps`", params(dictionaries={"steps": 2000})),
     Edit("`dictionaries.topk.lr`", params(dictionaries={"topk": {"lr": 0.005}})),
+    Edit("`dictionaries.snapshots`: one count", params(dictionaries={"snapshots": [200_000]})),
     Edit("`dictionaries.gated`, which no cell of the grid is of", params(dictionaries={"gated": {"lr": 0.005}})),
     Edit("`dictionaries.l0_rows`, of a wished L0 alone", params(dictionaries={"l0_rows": 1000})),
     Edit("`baselines.ica_rows`", params(baselines={"ica_rows": 50_000})),

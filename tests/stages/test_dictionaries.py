@@ -13,6 +13,7 @@ from sparse_coding.io import dictionaries as dictionary_files
 from sparse_coding.io.activations import ActivationsWriter, Header, open_activations
 from sparse_coding.settings.grid import Member
 from sparse_coding.settings.params import Architecture, Training, own_section
+from sparse_coding.settings.params.choices import EarlyStop
 from sparse_coding.settings.slices import DictionariesSlice
 from sparse_coding.stages import dictionaries
 
@@ -75,10 +76,12 @@ def test_a_control_says_what_it_is(activations, tmp_path):
     whole = run(a_slice("untied", members={"high": L1["high"]}), activations, tmp_path / "whole")
     for control, steps in (("frozen_decoder", 300), ("step0", 0)):
         held = a_slice("untied", members={"high": L1["high"]}).model_copy(update={"control": control})
+        stop = held.training.model_copy(update={"early_stop": EarlyStop(window=150)})
+        held = held.model_copy(update={"training": stop})
         made = run(held, activations, tmp_path / control)
         _, settings = dictionary_files.load_with_settings(made / "high.safetensors")
         assert settings["control"] == control
-        assert settings["training"]["steps"] == steps
+        assert settings["training"]["steps"] == settings["steps_taken"] == steps
         assert fvu(activations, made / "high.safetensors") > fvu(activations, whole / "high.safetensors")
     assert len((made / "high.log.jsonl").read_text().splitlines()) == 1
     assert "control" not in dictionary_files.load_with_settings(whole / "high.safetensors")[1]
