@@ -145,7 +145,7 @@ def quality(section: Row) -> str:
     parts += ["### FVU of ours against the best of the others", table(first, others)]
     parts += ["### What L0 came of what was asked for, seed 0", "\n".join(notes)]
     drawn = f"![FVU against processor seconds, a panel a kind, a line a trainer](../{page.PICTURE})"
-    return "\n\n".join([*parts, "### FVU against processor seconds, L0 near 16", drawn])
+    return "\n\n".join([*parts, "### FVU against processor seconds", drawn])
 
 
 OWN_FORM = {"training": training, "quality": quality}

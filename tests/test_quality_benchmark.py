@@ -189,6 +189,18 @@ def test_the_page_says_how_far_ours_is_from_the_best():
     assert "BatchTopK, ours: 7: 7.7, 15: 16.5, 30: 33.0" in page
 
 
+def test_a_curve_ends_where_the_table_reads_the_fvu_and_is_read_as_its_end_before():
+    there = carried_out(Entry("ours", "batchtopk", UP), 1e-2, [])
+    for line in there:
+        line["curve"] = [(500, line["l0"], 2 * line["fvu"]), (1000, 2 * line["l0"], line["fvu"])]
+    (curve,) = section.curves_of(there)
+    fvu = Done(Entry("ours", "batchtopk", UP), there).at(1e-2, 0, CHOSEN_AT)
+    (_, before, twice), (_, seconds, end) = curve["curve"]
+    assert (end, twice) == (pytest.approx(fvu), pytest.approx(2 * fvu))
+    assert seconds == pytest.approx(2 * before)
+    assert section.curves_of([line for line in there if line["l0"] < CHOSEN_AT]) == []
+
+
 def test_a_cell_of_rates_has_the_settings_of_the_default_but_for_the_rate():
     cell = rates.Cell("topk", "layer2_residual", 2.0, 2048, 0.123)
     settings = cell.settings()

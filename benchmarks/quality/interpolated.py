@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
 
 NEAR = 0.005  # an L0 this near to the wished one, as a share of it, is that one
 
@@ -25,8 +24,3 @@ def beside(points: Sequence[tuple[float, float]], wanted: float) -> tuple[float,
     if at_l0(points, wanted) is not None or not (there := [point for point in points if point[0] > 0]):
         return None
     return min(there, key=lambda point: abs(math.log(point[0] / wanted)))
-
-
-def nearest_to(found: Sequence[dict[str, Any]], wanted: float) -> dict[str, Any]:
-    """The line whose L0 is nearest to the wished one."""
-    return min(found, key=lambda line: abs(math.log(max(line["l0"], 1e-9) / wanted)))

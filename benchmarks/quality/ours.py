@@ -16,7 +16,7 @@ from sparse_coding.settings import grid, params_file, slices
 from sparse_coding.settings.params import Params
 from sparse_coding.stages import dictionaries
 
-NOTE = "the default's settings but for the rate"
+NOTE = "the default's settings but for the rate, which of all but L1 kinds is that of 8 codes a vector (`lr_grows_to`)"
 KINDS = {
     "tied": Grid((0.0003, 0.0005, 0.0008, 0.0013, 0.002), (0.0008, 0.0013)),
     "untied": Grid((0.0003, 0.0005, 0.0008, 0.0013, 0.002), (0.0008, 0.0013)),

@@ -8,6 +8,8 @@ from sparse_coding import methods
 
 Row = dict[str, Any]
 PICTURE = "docs/quality.png"
+LOOKS = {OURS: ("#0072B2", "o", "-"), "sae_lens": ("#D55E00", "s", "--")}
+LOOKS |= {"dictionary_learning": ("#009E73", "^", ":"), "sparsify": ("#CC79A7", "D", "-.")}
 
 HOW_TO_READ = """**How to read it.** All learn from the same 1,000 batches of 1,024 vectors of the default's layer 2
 (128 dimensions, 512 features), with the same warm-up and decay of the rate; of the rest of its recipe each keeps its
@@ -16,8 +18,8 @@ outwards while it gets better). FVU, loss recovered and dead features are on hel
 standard deviation of the FVU. Where no dictionary has the L0 of the column it is read between two that lie around it,
 linear in log L0; an empty cell: there were none. Each dictionary of another library was measured in our form, after
 its FVU had agreed with that by the library's own class. Processor seconds are of the steps alone, on a machine that
-others used too. In the picture L0 is that of the end: where a penalty makes it, training begins with many more codes,
-and so with a low FVU."""
+others used too. In the picture, on a sample of held-out vectors, L0 is that of the end: where a penalty makes it,
+training begins with many more codes, and so with a low FVU."""
 
 
 def number(spread: Row | None, digits: int) -> str:
@@ -81,28 +83,36 @@ def measured_l0(rows: list[Row]) -> list[str]:
 
 
 def draw(curves: list[Row], path: str) -> None:
-    """FVU against processor seconds, a panel a kind, a line a trainer."""
+    """FVU against processor seconds, a panel a kind, a line a trainer; the legend has a panel's place of its own."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    looks = {OURS: ("#0072B2", "o", "-"), "sae_lens": ("#D55E00", "s", "--")}
-    looks |= {"dictionary_learning": ("#009E73", "^", ":"), "sparsify": ("#CC79A7", "D", "-.")}
     families = list(dict.fromkeys(curve["family"] for curve in curves))
-    figure = Figure(figsize=(12, 3.2 * -(-len(families) // 4)), layout="constrained")
+    n_rows = -(-(len(families) + 1) // 4)
+    figure = Figure(figsize=(12, 3.1 * n_rows), layout="constrained")
     FigureCanvasAgg(figure)
+    named = {}
     for place, name in enumerate(families):
-        axes = figure.add_subplot(-(-len(families) // 4), 4, place + 1, xscale="log", yscale="log")
+        axes = figure.add_subplot(n_rows, 4, place + 1, xscale="log", yscale="log")
         for curve in (each for each in curves if each["family"] == name):
-            colour, marker, dashes = looks[curve["trainer"]]
+            colour, marker, dashes = LOOKS[curve["trainer"]]
             hollow = {"markerfacecolor": "white"} if curve["kind"] != name else {}
-            label = f"{title(curve | {'variant': 'plain'})}, L0 {curve['l0']:g}"
             _, seconds, fvu = zip(*curve["curve"], strict=True)
-            axes.plot(seconds, fvu, dashes, color=colour, marker=marker, markersize=4, label=label, **hollow)
-        axes.set(title=methods.of(name).label, xlabel="processor seconds", ylabel="FVU")
-        axes.set_ylim(top=min(axes.get_ylim()[1], 1.0))
-        for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-            which("{x:.2g}")
-        axes.xaxis.set_minor_formatter("")  # in less than a decade they would lie over one another
-        axes.grid(color="#e4e4e4")
-        axes.legend(fontsize=7)
+            (line,) = axes.plot(seconds, fvu, dashes, color=colour, marker=marker, markersize=4, **hollow)
+            named[title(curve | {"variant": "plain"})] = line
+        ruled(axes, methods.of(name).label)
+    legend = figure.add_subplot(n_rows, 4, len(families) + 1)
+    legend.set_axis_off()
+    legend.legend(named.values(), named, loc="center", frameon=False)
     figure.savefig(path, dpi=110)
+
+
+def ruled(axes: Any, name: str) -> None:
+    """Both axes of a panel."""
+    axes.set(title=name, xlabel="processor seconds", ylabel="FVU at an L0 of 16")
+    axes.set_ylim(top=min(axes.get_ylim()[1], 1.0))
+    for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        which("{x:.2g}")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")  # in less than a decade they would lie over one another
+    axes.grid(color="#e4e4e4")

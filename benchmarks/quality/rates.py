@@ -61,7 +61,8 @@ class Cell:
         raw["grid"] |= {"sites": [self.site], "architectures": [self.kind], "ratios": [self.ratio]}
         raw["grid"] |= {"seeds": [self.seed], "only": [], "l0": []} | {strength: list(STRENGTHS[strength])}
         raw["dictionaries"] |= {"batch": self.batch, "steps": STEPS * BATCH // self.batch}
-        raw["dictionaries"][self.kind]["lr"] = self.rate
+        own = raw["dictionaries"][self.kind]
+        own |= {"lr": self.rate} | ({"lr_grows_to": None} if "lr_grows_to" in own else {})
         params = Params.model_validate(raw)
         (cell,) = grid.cells(params, self.site)
         return slices.dictionaries(params, cell)

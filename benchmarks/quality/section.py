@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks import results
 from benchmarks.quality import lines
 from benchmarks.quality.contract import CHOSEN_AT, EXACT, L0S, SEEDS, Task
-from benchmarks.quality.interpolated import nearest_to
+from benchmarks.quality.interpolated import at_l0
 from benchmarks.quality.plan import Done
 from benchmarks.quality.trainers import FAMILIES, OURS, TITLES, Entry
 
@@ -74,16 +74,26 @@ def rows_of(there: list[lines.Line]) -> list[Row]:
 
 
 def curves_of(there: list[lines.Line]) -> list[Row]:
-    """Of each trainer at its best rate, seed 0, the training whose L0 is nearest to 16."""
+    """Of each trainer at its best rate, seed 0: the curve to an L0 of 16, read as its end is, between two trainings."""
     found = []
     for entry in entries_of(there):
         done = Done(entry, in_variant(there, PLAIN))
         own = [line for line in done.of(done.best_rate() or 0.0, SEEDS[0]) if "curve" in line]
-        if own:
-            line = nearest_to(own, CHOSEN_AT)
-            curve = {"l0": round(line["l0"], 1), "fvu": line["fvu"], "curve": line["curve"]}
-            found.append({"trainer": entry.trainer, "kind": entry.kind, "family": entry.family, **curve})
+        curve = [point for looks in zip(*(by_l0(line) for line in own), strict=True) if (point := read(looks))]
+        if curve:
+            found.append({"trainer": entry.trainer, "kind": entry.kind, "family": entry.family, "curve": curve})
     return found
+
+
+def by_l0(line: lines.Line) -> list[tuple[float, tuple[int, float, float]]]:
+    """The L0 that a training ended with, before each point of its curve: steps, seconds, FVU."""
+    return [(line["l0"], point) for point in line["curve"]]
+
+
+def read(looks: tuple[tuple[float, tuple[int, float, float]], ...]) -> tuple[int, float, float] | None:
+    """The point at an L0 of 16 of some trainings after equal steps."""
+    seconds, fvu = (at_l0([(l0, point[which]) for l0, point in looks], CHOSEN_AT) for which in (1, 2))
+    return None if seconds is None or fvu is None else (looks[0][1][0], seconds, fvu)
 
 
 def against(rows: list[Row]) -> list[Row]:

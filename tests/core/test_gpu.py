@@ -1,6 +1,9 @@
 """A stack of members against the members one by one; on the processor, or on a GPU where there is one."""
 
 import copy
+from dataclasses import replace
+from functools import partial
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -19,6 +22,7 @@ from tests.architectures import ADAM, BY_NAME
 from tests.core.test_processor import member, stream
 from tests.core.test_steps import autograd, data
 from tests.core.test_thresholds import PENALTY, SIZES, WINDOW, by_autograd, case, check_seen, trained
+from tests.made_up.momentum import Momentum
 from tests.reference import random_parameters
 
 JUMPRELU = build("jumprelu", {"bandwidth": 0.3, "l0_weight": 10.0})
@@ -166,6 +170,28 @@ def test_a_stack_trains_what_the_ensemble_trains(name):
         assert own.step == 60
         assert own.log[-1]["loss"] == pytest.approx(other.log[-1]["loss"], rel=5e-3 if name == "topk" else 1e-4)
         assert [line["step"] for line in own.log] == [line["step"] for line in other.log]
+
+
+@pytest.mark.parametrize("optimiser", [ADAM, partial(Momentum, decay=0.9)])
+@pytest.mark.parametrize("name", ["untied", "topk"])
+def test_members_with_rates_of_their_own_are_one_stack_that_trains_what_the_ensemble_trains(name, optimiser):
+    def members():
+        course = Schedule(steps=60, lr=1e-3, warmup=5, decay=20, l1_warmup=10)
+        return [
+            Trainee(f"{lr}", BY_NAME[name], (96, 32), Penalty(1e-3, 4), 0, replace(course, lr=lr), optimiser, 1)
+            for lr in (1e-3, 4e-3, 2e-3)
+        ]
+
+    one_by_one, together = members(), members()
+    processor.train(one_by_one, iter(stream()), threads=1)
+    with patch.object(stacked, "step", wraps=stacked.step) as steps:
+        assert gpu.train(together, fed(), DEVICE) == {}
+    assert steps.call_count == 60
+    for own, other in zip(together, one_by_one, strict=True):
+        for line, wanted in zip(own.log, other.log, strict=True):
+            assert line == pytest.approx(wanted, rel=5e-3 if name == "topk" else 1e-3)
+    ends = [own.log[-1]["loss"] for own in together]
+    assert len({round(end, 5) for end in ends}) == 3
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bfloat16"])

@@ -22,7 +22,7 @@ class Momentum(Optimiser):
         """The rate."""
         return (lr,)
 
-    def move(self, name: str, gradient: Tensor, rates: Rates, rows: slice = slice(None)) -> None:
+    def _move(self, name: str, gradient: Tensor, rates: Rates, rows: slice) -> None:
         """As torch.optim.SGD."""
         velocity = self.moments["velocity"][name][rows]
         velocity.mul_(self.decay).add_(gradient)

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,27 @@ def test_bytes_hang_neither_on_company_nor_threads_nor_kills_and_are_others_than
     assert not set(alone.values()) & set(without.values())
     if "resample" in own:
         assert sum(line.get("resampled", 0) for line in log(tmp_path / "whole", f"{kind}0")) > 0
+
+
+@pytest.mark.parametrize("kind", ["topk", "batchtopk", "jumprelu"])
+def test_members_of_one_cell_have_the_rate_of_their_codes_and_of_eight_the_bytes_of_before(vectors, tmp_path, kind):
+    """Which rate a member had stands in its file; for eight codes nothing else says that there is a rule."""
+    wanted = settings(kind, 2, minutes=1e9)
+    name = "l0" if kind == "jumprelu" else "k"
+    members = dict(zip(wanted.members, (8, 2), strict=True))
+    given = {each: replace(wanted.members[each], **{name: codes}) for each, codes in members.items()}
+    growing, same = (
+        wanted.model_copy(update={"members": given, "own": wanted.own.model_copy(update={"lr_grows_to": most})})
+        for most in (32, None)
+    )
+    for folder, each in (("growing", growing), ("same", same)):
+        train(vectors, tmp_path / folder, each)
+    rates = [header(tmp_path / "growing", each)["lr"] for each in members]
+    assert rates == [pytest.approx(wanted.own.lr), pytest.approx(wanted.own.lr / 2)]
+    eight, two = members
+    one, other = files(tmp_path / "growing"), files(tmp_path / "same")
+    assert one[f"{eight}.safetensors"] == other[f"{eight}.safetensors"]
+    assert one[f"{two}.safetensors"] != other[f"{two}.safetensors"]
 
 
 def header(work: Path, name: str) -> dict:

@@ -26,7 +26,7 @@ from sparse_coding.atomic import write_text
 from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.controls import controlled, steps_of, trains
-from sparse_coding.core.training import choices, feed, gpu, optimisers, processor
+from sparse_coding.core.training import choices, feed, gpu, optimisers, peak, processor
 from sparse_coding.core.training.feed import Scale
 from sparse_coding.core.training.keeping import Keeping
 from sparse_coding.core.training.marks import Marks, by_training, step_of, stops
@@ -218,7 +218,7 @@ def _member(settings: DictionariesSlice, name: str, file: SiteVectors, matching:
     steps, own_settings = _steps(settings), settings.own.model_dump(mode="json")
     schedule = Schedule(
         steps=steps,
-        lr=settings.own.lr,
+        lr=peak.of(own_settings, own.k if own.l0 is None else own.l0),
         warmup=round(training.warmup_share * steps),
         decay=round(training.decay_share * steps),
         l1_warmup=round(settings.penalty_warmup * steps),
@@ -257,7 +257,7 @@ def penalty_of(member: Member, steers: methods.Strength, d_in: int) -> Penalty:
 def _told(settings: DictionariesSlice) -> dict[str, Any]:
     """What files tell of the training: of the first kinds as ever, with what they do not read; another optimiser."""
     training, own = split(settings.training)[0], split(settings.own)[0]
-    del own["lr"]
+    own = {name: value for name, value in own.items() if name not in ("lr", "lr_grows_to")}  # it stands by itself
     if training["optimiser"] == "adam":
         del training["optimiser"]
     untrained = {} if trains(settings.control) else {"steps": 0}
@@ -289,7 +289,7 @@ def _write(
         **({} if own.l0 is None else {"l0_target": own.l0, **came_out(_steers(settings), member.penalty)}),
         **({} if own.tokens is None else {"tokens": own.tokens, "seen": member.step * settings.training.batch}),
         "seed": own.seed,
-        "lr": settings.own.lr,
+        "lr": member.schedule.lr,
         "training": _told(settings),
         **matched,
         **({} if left_out is None else {"left_out": left_out}),

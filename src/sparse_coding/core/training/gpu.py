@@ -85,7 +85,7 @@ def _one_by_one(
 
 
 class _Stacks:
-    """All members, those of one schedule as one stack: they are parted where one of them ends early."""
+    """All members, those of one course of the rate as one stack: they are parted where one of them ends early."""
 
     def __init__(self, members: list[Trainee], form: Form, device: torch.device) -> None:
         self._members, self._form, self._device = members, form, device
@@ -106,7 +106,7 @@ class _Stacks:
         alike: dict[Schedule, list[Trainee]] = {}
         for member in going:
             if not member.is_done():
-                alike.setdefault(member.schedule, []).append(member)
+                alike.setdefault(replace(member.schedule, lr=1.0), []).append(member)
         self._stacks = [_Stack(those, self._form, self._device) for those in alike.values()]
 
     def step(self, z: Tensor, failed: dict[str, NotFinite]) -> None:
@@ -133,13 +133,13 @@ class _Stack:
         for kept in self.optimiser.keeps:
             self.optimiser.moments[kept] = _together([member.optimiser.moments[kept] for member in members], device)
         self._penalties = _penalties(members, device)
-        self._numbers = _numbers(first, self.optimiser, parameters[form.bias])
+        self._numbers = _numbers(members, self.optimiser, parameters[form.bias])
         self._ks = _ks(members, device)
 
     def step(self, z: Tensor, failed: dict[str, NotFinite]) -> None:
         """One step of all; those that turn out not to be finite are added to `failed`."""
         first = self.members[0]
-        warm, *rates = self._numbers[first.step - self._begun].unbind()
+        warm, *rates = (each[first.step - self._begun] for each in self._numbers)
         penalties = self._penalties_now()
         self.optimiser.count += 1
         saw = stacked.step(self._form, self.optimiser, self.state, z, penalties, warm, tuple(rates))
@@ -201,17 +201,19 @@ def _ks(members: list[Trainee], device: torch.device) -> Tensor | None:
     return torch.tensor(rows, device=device) if rows else None
 
 
-def _numbers(first: Trainee, optimiser: Optimiser, like: Tensor) -> Tensor:
-    """What changes from step to step, for all that are to come, where training is: warm-up and rates, [step, number].
+def _numbers(members: list[Trainee], optimiser: Optimiser, like: Tensor) -> list[Tensor]:
+    """What changes from step to step, for all that are to come, where training is: warm-up [step], then each of the
+    optimiser's numbers, [step] where members have the same, else [step, member].
 
     So the processor sends nothing within a step, and a step could be recorded once and played again.
     """
-    course, done = first.schedule, optimiser.count - first.step
-    rows = [
-        (course.l1_factor(step), *optimiser.rates(course.rate(step), done + step + 1))
-        for step in range(first.step, course.steps)
-    ]
-    return torch.tensor(rows, dtype=like.dtype, device=like.device)
+    first, done = members[0], optimiser.count - members[0].step
+    steps = range(first.step, first.schedule.steps)
+    warm = torch.tensor([first.schedule.l1_factor(step) for step in steps], dtype=like.dtype)
+    rows = [[optimiser.rates(member.schedule.rate(step), done + step + 1) for member in members] for step in steps]
+    rates = torch.tensor(rows, dtype=like.dtype).unbind(2)
+    same = [each[:, 0] if bool((each == each[:, :1]).all()) else each for each in rates]
+    return [each.to(like.device) for each in (warm, *same)]
 
 
 def _rounding(device: torch.device, precision: Precision) -> AbstractContextManager:

@@ -1,13 +1,28 @@
 """Choices of training that peers have and the papers of most kinds had not: null, which is none, unless asked for."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from sparse_coding.settings.params.section import Count, Positive, Section, Share, setting
 
 
-class WithK(Section):
+def grows_to(codes: int | None) -> Any:
+    """A field `lr_grows_to`."""
+    words = (
+        "`lr` is the rate for 8 codes a vector. With another k, or wished L0, it is times sqrt(k / 8), of at most so "
+        "many; null: it is the rate of all."
+    )
+    return setting(codes, words, unit="codes", source="docs/decisions.md: learning rates")
+
+
+class OfCodes(Section):
+    """What a kind reads that is told how many codes a vector has: its k, or a wished L0."""
+
+    lr_grows_to: Count | None = grows_to(32)
+
+
+class WithK(OfCodes):
     """What a kind may read that keeps k codes."""
 
     k_anneal_share: Share | None = setting(

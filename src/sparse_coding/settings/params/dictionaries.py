@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sparse_coding import methods
-from sparse_coding.settings.params.choices import Own, WithK, WithResample
+from sparse_coding.settings.params.choices import OfCodes, Own, WithK, WithResample, grows_to
 from sparse_coding.settings.params.originals import LISTA, RICA, Positives, Reverse, SemiLinear, Thresholding
 from sparse_coding.settings.params.section import (
     Architecture,
@@ -55,10 +55,11 @@ class TopK(WithK, _Weights):
     learned_centre: bool = setting(True, "Learn a centre.", source="Bricken et al. 2023")
 
 
-class JumpReLU(Own):
+class JumpReLU(OfCodes, Own):
     """Codes are kept above a threshold that each feature learns."""
 
     lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: JumpReLU")
+    lr_grows_to: Count | None = grows_to(16)
     bandwidth: Positive = setting(
         0.05,
         "Width of the window in which a threshold hears of the pre-activations around it, on activations scaled to "
@@ -129,6 +130,7 @@ class Matryoshka(BatchTopK):
     """As BatchTopK, and prefixes of the features are trained to do by themselves."""
 
     lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: Matryoshka")
+    lr_grows_to: Count | None = grows_to(16)
     prefixes: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], AfterValidator(_ascending)] = setting(
         (1 / 32, 3 / 32, 7 / 32, 15 / 32),
         "Lengths of the prefixes, ascending; all features are one more.",
@@ -141,6 +143,7 @@ class Transcoder(WithK, Own):
     """Of a pair of places: the k largest codes of one are kept, and the other is put together from them."""
 
     lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: transcoders")
+    lr_grows_to: Count | None = grows_to(None)
     aux_weight: NonNegative = setting(
         1.0,
         "Weight of the auxiliary loss of dead features; 0: none.",

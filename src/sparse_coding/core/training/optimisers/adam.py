@@ -38,7 +38,7 @@ class Adam(Optimiser):
         count = 1 if self.legacy else count
         return lr / (1 - self.beta1**count), 1 / math.sqrt(1 - self.beta2**count)
 
-    def move(self, name: str, gradient: Tensor, rates: Rates, rows: slice = slice(None)) -> None:
+    def _move(self, name: str, gradient: Tensor, rates: Rates, rows: slice) -> None:
         """Both moments, then the parameter."""
         size, correction = rates
         first, second = self.first[name][rows], self.second[name][rows]

@@ -10,7 +10,8 @@ from torch import Tensor, zeros_like
 
 from sparse_coding.core.architectures.contract import Parameters
 
-Rates = tuple[Any, ...]  # numbers of one step; on a GPU tensors of no dimension, so that nothing waits for them
+# Numbers of one step. On a GPU tensors, so that nothing waits for them: of no dimension, or a number a member.
+Rates = tuple[Any, ...]
 
 
 class Optimiser:
@@ -49,4 +50,13 @@ class Optimiser:
 
     def move(self, name: str, gradient: Tensor, rates: Rates, rows: slice = slice(None)) -> None:
         """Move rows of a parameter against their gradient (the same shape): no whole gradient has to exist."""
+        self._move(name, gradient, tuple(_beside(rate, gradient) for rate in rates), rows)
+
+    def _move(self, name: str, gradient: Tensor, rates: Rates, rows: slice) -> None:
+        """As `move`, with rates that multiply what is of the shape of `gradient`."""
         raise NotImplementedError
+
+
+def _beside(rate: Any, like: Tensor) -> Any:
+    """A number a member is brought to the dimensions of `like`, of which members are the first."""
+    return rate.reshape(-1, *(1,) * (like.ndim - 1)) if isinstance(rate, Tensor) and rate.ndim else rate
