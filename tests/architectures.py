@@ -10,4 +10,7 @@ KEEPING = {name: Dictionaries().of(name).model_dump(mode="json") for name in ("t
 ALL = BY_NAME | {"jumprelu": build("jumprelu", JUMPRELU.model_dump())}
 ALL |= {"gated": build("gated", {})}
 ALL |= {name: build(name, own) for name, own in KEEPING.items()}
+D_IN, D_OUT = 32, 24  # of tests.planted.plant_step
+PAIRS = {name: Dictionaries().of(name).model_dump(mode="json") for name in ("transcoder", "skip_transcoder")}
+ALL |= {name: build(name, own, D_IN) for name, own in PAIRS.items()}
 ADAM = optimisers.build("adam", {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8})

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import torch
 
-from tests.architectures import BY_NAME, JUMPRELU, KEEPING
-from tests.reference_kept import Kept
+from tests.architectures import BY_NAME, JUMPRELU
+from tests.reference_kept import KEPT, Kept
 
-ATOMS = {"tied": "atoms"} | dict.fromkeys(("untied", "topk", "jumprelu", "gated", *KEEPING), "decoder")
+ATOMS = {"tied": "atoms"} | dict.fromkeys(("untied", "topk", "jumprelu", "gated", *KEPT), "decoder")
 
 
 def jumped(m, theta):
@@ -100,7 +100,7 @@ def train_reference(name, initial, batches, penalty, schedule, optimiser=torch.o
     """
     leaves = {key: value.double().clone().requires_grad_() for key, value in initial.items()}
     optimiser = optimiser(leaves.values())
-    losses, kept = [], Kept(name, len(initial["bias"])) if name in KEEPING else None
+    losses, kept = [], Kept(name, len(initial["bias"])) if name in KEPT else None
     for step, batch in enumerate(batches):
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step)

@@ -1,13 +1,14 @@
 """Which learning rate suits which kind: `python -m benchmarks.quality.rates [KIND ...]`, after `snakemake`.
 
-    --sites A B    of params.yaml; those of the default without it
+    --sites A B    whose vectors are in results/activations, pairs too; those of the default without it
     --ratios 2 4   features per dimension
     --batch N      vectors a step, 1024 without it; with more there are fewer steps, so that all see the same vectors
     --rates ...    those of RATES without it
+    --strengths    of l1, k or l0, as the kind has it; those of STRENGTHS without it
     --table        print what is there, and train nothing
 
 A cell of the default's strengths at each rate, a line of benchmarks/quality/rates.jsonl a dictionary: FVU, L0 and dead
-features on held-out vectors. Cells whose lines are there are not trained again. One thread.
+features on held-out vectors. What lines are there of is not trained again. One thread.
 """
 
 import argparse
@@ -28,8 +29,8 @@ from benchmarks.quality.runs import measured
 from benchmarks.results import ROOT
 from sparse_coding import methods
 from sparse_coding.io import dictionaries as files
-from sparse_coding.io.activations import open_activations
-from sparse_coding.settings import grid, params_file, slices
+from sparse_coding.io.activations import open_site
+from sparse_coding.settings import declared, grid, params_file, slices
 from sparse_coding.settings.params import Params
 from sparse_coding.stages import dictionaries
 
@@ -45,7 +46,7 @@ STRENGTHS: dict[str, tuple[float, ...]] = {
 
 @dataclass(frozen=True)
 class Cell:
-    """Dictionaries of one kind at one rate, one for each of STRENGTHS."""
+    """Dictionaries of one kind at one rate, which differ in their strength alone."""
 
     kind: str
     site: str
@@ -54,12 +55,16 @@ class Cell:
     rate: float
     seed: int = 0
 
-    def settings(self) -> slices.DictionariesSlice:
+    @property
+    def strength(self) -> str:
+        """What they differ in."""
+        return methods.of(self.kind).varies_in
+
+    def settings(self, strengths: list[float]) -> slices.DictionariesSlice:
         """By params.yaml, but for what the cell says."""
         raw = params_file.load(ROOT / "params.yaml").model_dump(mode="json")
-        strength = methods.of(self.kind).varies_in
         raw["grid"] |= {"sites": [self.site], "architectures": [self.kind], "ratios": [self.ratio]}
-        raw["grid"] |= {"seeds": [self.seed], "only": [], "l0": []} | {strength: list(STRENGTHS[strength])}
+        raw["grid"] |= {"seeds": [self.seed], "only": [], "l0": []} | {self.strength: strengths}
         raw["dictionaries"] |= {"batch": self.batch, "steps": STEPS * BATCH // self.batch}
         own = raw["dictionaries"][self.kind]
         own |= {"lr": self.rate} | ({"lr_grows_to": None} if "lr_grows_to" in own else {})
@@ -67,25 +72,35 @@ class Cell:
         (cell,) = grid.cells(params, self.site)
         return slices.dictionaries(params, cell)
 
-    def lines(self) -> Iterable[lines.Line]:
+    def lines(self, strengths: list[float]) -> Iterable[lines.Line]:
         """Train and measure them. A member that diverges ends them all: a line that says so."""
-        settings, at = self.settings(), ROOT / "results" / "activations" / f"{self.site}.h5"
-        with tempfile.TemporaryDirectory() as folder, open_activations(at) as file:
+        settings, at = (
+            self.settings(strengths),
+            {what: ROOT / path for what, path in declared.vectors_of(self.site).items()},
+        )
+        with tempfile.TemporaryDirectory() as folder, open_site(**at) as file:
             try:
-                dictionaries.run(settings, activations=at, output=Path(folder), threads=1)
+                dictionaries.run(settings, **at, output=Path(folder), threads=1)
             except ArithmeticError as error:
                 yield asdict(self) | {"failed": str(error)}
                 return
             split = file.split("held_out")
-            x = split.read(0, split.n_rows)
+            z = split.read(0, split.n_rows)
             for name, member in settings.members.items():
-                found = measured(files.load(Path(folder) / f"{name}.safetensors"), x)
+                found = measured(files.load(Path(folder) / f"{name}.safetensors"), z, file.cut)
                 yield asdict(self) | {"strength": member.value, **found}
 
 
 def cell_of(line: lines.Line) -> Cell:
     """The cell that a line is of."""
     return Cell(**{name: line[name] for name in Cell.__dataclass_fields__})
+
+
+def missing(cell: Cell, wanted: Iterable[float]) -> list[float]:
+    """The strengths that no line is of; none of them where a member diverged."""
+    there = [line for line in lines.read(FILE) if cell_of(line) == cell]
+    done = {line.get("strength") for line in there}
+    return [] if any("failed" in line for line in there) else [each for each in wanted if each not in done]
 
 
 def table(there: list[lines.Line]) -> str:
@@ -120,6 +135,7 @@ def main() -> None:
     parser.add_argument("--sites", nargs="+", default=default)
     parser.add_argument("--ratios", nargs="+", type=float, default=[4.0])
     parser.add_argument("--rates", nargs="+", type=float, default=RATES)
+    parser.add_argument("--strengths", nargs="+", type=float)
     parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
@@ -129,8 +145,8 @@ def main() -> None:
         for kind in given.kinds for ratio in given.ratios for site in given.sites for rate in given.rates
     )  # fmt: skip
     for cell in () if given.table else each:
-        if cell not in {cell_of(line) for line in lines.read(FILE)}:
-            for line in list(cell.lines()):
+        if strengths := missing(cell, given.strengths or STRENGTHS[cell.strength]):
+            for line in list(cell.lines(strengths)):
                 lines.add(line, FILE)
             print(*asdict(cell).values(), "done", file=sys.stderr, flush=True)
     print(table(lines.read(FILE)))

@@ -9,11 +9,13 @@ import torch
 
 from benchmarks.quality.contract import STEPS, Learner
 from benchmarks.quality.vectors import Vectors
+from sparse_coding.core.cut import Cut
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.core.metrics.reconstruction import Reconstruction
 
 LOOKS = (25, 50, 100, 200, 300, 400, 500, 600, 700, 800, 900, STEPS)  # steps at which a curve has a point
 ROWS = 4096  # measured at a time
+ONE_PLACE = Cut()
 LARGEST_DIFFERENCE = 1e-3  # between FVUs of a library's own class and of our dictionary of it
 LIBRARIES = ("torch", "numba", "sae-lens", "dictionary-learning", "eai-sparsify")
 
@@ -42,12 +44,13 @@ def trained(learner: Learner, vectors: Vectors, steps: int = STEPS) -> Clock:
     return clock
 
 
-def measured(dictionary: Dictionary, z: torch.Tensor) -> dict[str, Any]:
-    """FVU, L0 and dead features on normalised vectors; centring and scaling move none of them."""
-    found = Reconstruction(z.double().mean(0), dictionary.n_feat, n_clusters=1)
+def measured(dictionary: Dictionary, z: torch.Tensor, cut: Cut = ONE_PLACE) -> dict[str, Any]:
+    """FVU of what is put together, L0 and dead features; centring and scaling move none of them."""
+    found = Reconstruction(cut.target(z).double().mean(0), dictionary.n_feat, n_clusters=1)
     for rows in z.split(ROWS):
-        codes = dictionary.encode(rows)
-        found.add(rows, codes, dictionary.decode(codes), torch.zeros(len(rows), dtype=torch.long))
+        x = cut.source(rows)
+        codes, one_cluster = dictionary.encode(x), torch.zeros(len(rows), dtype=torch.long)
+        found.add(cut.target(rows), codes, dictionary.put_together(codes, x), one_cluster)
     return {"fvu": found.fvu.value, "l0": found.l0.value, "dead": found.dead, "n_feat": dictionary.n_feat}
 
 

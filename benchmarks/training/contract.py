@@ -5,7 +5,9 @@ from typing import Protocol
 
 from torch import Tensor
 
-Parameters = dict[str, Tensor]  # as ours: atoms, bias; or encoder, bias, decoder, decoder_bias
+from sparse_coding import methods
+
+Parameters = dict[str, Tensor]  # as ours: atoms, bias; or encoder, bias, decoder, decoder_bias, and a skip
 
 MEMBERS = 8  # dictionaries of a grid
 ALONE = 2  # how many of them are timed where a trainer holds one dictionary an object: the cost is linear
@@ -18,7 +20,8 @@ class Setting:
 
     sparsity: "L0 50", "k 50", "dense" (zero bias) or "trained" (weights that were really trained).
     l1: one value a member, as ours defines it (loss = mean squared error over batch and dimensions + l1 * mean L1
-    norm). k: codes kept, of JumpReLU wished for. lr: 0 holds the L0 still; the arithmetic is the same.
+    norm). k: codes kept, of JumpReLU wished for. lr: 0 holds the L0 still; the arithmetic is the same. Of a pair of
+    places both have d_act dimensions, and stand side by side in a batch.
     """
 
     architecture: str
@@ -34,6 +37,11 @@ class Setting:
     def name(self) -> str:
         """For example `d512 untied L0 50`."""
         return f"d{self.d_act} {self.architecture} {self.sparsity}"
+
+    @property
+    def is_of_pair(self) -> bool:
+        """Whether its batches are of two places."""
+        return methods.of(self.architecture).pairs
 
 
 class Trainer(Protocol):

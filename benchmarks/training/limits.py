@@ -24,7 +24,8 @@ class DenseProducts:
         self.codes = torch.randn(setting.batch, setting.n_feat)
 
     def step(self, batch: Tensor) -> None:
-        """All five."""
+        """All five; of a pair of places, with the first one for both."""
+        batch = batch[:, : self.weights.shape[1]].contiguous()
         self.product(batch, self.weights.T)
         self.product(self.codes, self.weights)
         self.product(batch, self.weights.T)

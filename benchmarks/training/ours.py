@@ -12,7 +12,9 @@ from sparse_coding.core.training.trainee import Schedule, Trainee
 from sparse_coding.settings.params import Dictionaries
 
 NOTE = "`Member.train`, one member after the other"
-ARCHITECTURES = ("tied", "untied", "topk", "jumprelu", "batchtopk", "topk_aux", "matryoshka")
+ARCHITECTURES = (
+    "tied", "untied", "topk", "jumprelu", "batchtopk", "topk_aux", "matryoshka", "transcoder", "skip_transcoder"
+)  # fmt: skip
 FOREVER = 10**9
 
 
@@ -28,7 +30,8 @@ class Ours:
         schedule = Schedule(steps, setting.lr, warmup, decay, warmup)
         adam = partial(Adam, beta1=BETAS[0], beta2=BETAS[1], eps=EPS)
         own = Dictionaries().of(setting.architecture).model_dump(mode="json")
-        architecture, shape = build(setting.architecture, own), (setting.n_feat, setting.d_act)
+        d_in, width = (setting.d_act, 2 * setting.d_act) if setting.is_of_pair else (None, setting.d_act)
+        architecture, shape = build(setting.architecture, own, d_in), (setting.n_feat, width)
         self.dictionaries = []
         for index, given in enumerate(parameters):
             penalty = Penalty(setting.l1[index], setting.k, float(setting.k))

@@ -8,11 +8,13 @@ from torch import Tensor
 
 from benchmarks.training.contract import MEMBERS, Parameters, Setting
 from benchmarks.training.ours import Ours
+from sparse_coding import methods
 from sparse_coding.core.training import processor
 
 SHAPES = ((2048, 512, 1024), (1024, 128, 2048))  # n_feat, d_act, batch
 SPARSITIES = (20, 50, 100)  # mean L0 of untied, k of TopK
-MORE, MORE_L0 = ("jumprelu", "batchtopk", "topk_aux", "matryoshka"), 50  # other kinds: at the first shape, one L0
+MORE_L0 = 50  # of other kinds, at the first shape
+MORE = ("jumprelu", "batchtopk", "topk_aux", "matryoshka", "transcoder", "skip_transcoder")
 BATCHES, TIMED_BATCHES = 32, 4
 TRAINED_STEPS = 150
 PEAK_LR = 1e-2
@@ -65,7 +67,10 @@ def planted(d_act: int, batch: int, count: int = BATCHES, active: int = 16, nois
 
 
 def timed_batches(setting: Setting) -> tuple[Tensor, ...]:
-    """The batches that the trainers see in turn."""
+    """The batches that the trainers see in turn; of a pair the halves of wider vectors, each of unit mean norm."""
+    if setting.is_of_pair:
+        wide = planted(2 * setting.d_act, setting.batch, TIMED_BATCHES).batches
+        return tuple(batch * 2**0.5 for batch in wide)
     return planted(setting.d_act, setting.batch).batches[:TIMED_BATCHES]
 
 
@@ -96,7 +101,9 @@ def random_parameters(setting: Setting, generator: torch.Generator) -> Parameter
     bias = torch.zeros(setting.n_feat)
     if setting.architecture == "tied":
         return {"atoms": rows(), "bias": bias}
-    return {"encoder": rows(), "bias": bias, "decoder": rows(), "decoder_bias": torch.zeros(setting.d_act)}
+    made = {"encoder": rows(), "bias": bias, "decoder": rows(), "decoder_bias": torch.zeros(setting.d_act)}
+    skip = torch.zeros(setting.d_act, setting.d_act)
+    return made | ({"skip": skip} if methods.of(setting.architecture).skip else {})
 
 
 def threshold(encoder: Tensor, batches: tuple[Tensor, ...], share: float) -> float:
@@ -108,7 +115,7 @@ def threshold(encoder: Tensor, batches: tuple[Tensor, ...], share: float) -> flo
 @torch.no_grad()
 def l0_of(setting: Setting, parameters: list[Parameters]) -> list[float]:
     """The mean number of codes above zero of each member, on the first timed batch."""
-    batch = timed_batches(setting)[0]
+    batch = timed_batches(setting)[0][:, : setting.d_act]
     found = []
     for each in parameters:
         pre = torch.addmm(each["bias"], batch - each.get("decoder_bias", 0), each.get("encoder", each.get("atoms")).T)

@@ -1,4 +1,4 @@
-"""BatchTopK, TopK with aux-k and Matryoshka by the fast steps: what autograd of their losses does."""
+"""BatchTopK, TopK with aux-k, Matryoshka and transcoders by the fast steps: what autograd of their losses does."""
 
 import numpy as np
 import pytest
@@ -15,15 +15,20 @@ from sparse_coding.core.training.steps.seen import Seen
 from tests.core.test_gated import check_company, check_taking_up
 
 OWN = {"aux_weight": 1.0, "dead_after": 30, "threshold_rate": 0.3, "prefixes": [0.1, 0.3, 0.6]}
-KINDS = ("batchtopk", "topk_aux", "matryoshka")
+PAIRS = ("transcoder", "skip_transcoder")
+KINDS = ("batchtopk", "topk_aux", "matryoshka", *PAIRS)
 SIZES = {"n_feat": st.integers(1, 150), "d_act": st.integers(1, 30), "batch": st.integers(1, 40)}
 
 
 def case(kind, seed, n_feat, d_act, batch, dtype, weight=1.0):
-    """Parameters and state in the middle of a training, a third of the features dead; three batches."""
-    architecture = build(kind, OWN | {"aux_weight": weight})
+    """Parameters and state in the middle of a training, a third of the features dead; three batches.
+
+    Of a pair of places, the second one is of another width.
+    """
+    d_in, width = (d_act, d_act + 1 + 7 * d_act % 30) if kind in PAIRS else (None, d_act)
+    architecture = build(kind, OWN | {"aux_weight": weight}, d_in)
     generator = torch.Generator().manual_seed(seed)
-    parameters = architecture.init(n_feat, d_act, generator)
+    parameters = architecture.init(n_feat, width, generator)
     for value in parameters.values():
         value.add_(0.2 * torch.randn(value.shape, generator=generator) / d_act**0.5)
     parameters = {name: value.to(dtype) for name, value in parameters.items()}
@@ -33,7 +38,7 @@ def case(kind, seed, n_feat, d_act, batch, dtype, weight=1.0):
         for name, value in architecture.state({**parameters}).items()
     }
     state["silent"] += torch.randint(0, 45, (n_feat,), generator=generator)
-    return architecture, parameters, state, torch.randn(3, batch, d_act, generator=generator).to(dtype)
+    return architecture, parameters, state, torch.randn(3, batch, width, generator=generator).to(dtype)
 
 
 def steps(architecture, parameters, state, batches, penalty, one):
@@ -52,7 +57,8 @@ def by_hand(architecture, adam, state, z, penalty):
 
 
 def by_codes(architecture, adam, state, z, penalty, screen=None):
-    space = workspace.Workspace(len(z), z.shape[1], adam.parameters["bias"].shape[0])
+    (n_feat, d_in), d_out = adam.parameters["encoder"].shape, adam.parameters["decoder"].shape[1]
+    space = workspace.Workspace(len(z), d_in, n_feat, d_out)
     return sparse.step(architecture.form, adam, state, z, penalty, 1e-3, space, screen or finder.Screen(int8=False))
 
 
@@ -101,19 +107,29 @@ def test_a_stack_is_the_general_step_of_each_member_in_float64(kind, seed, k, we
             torch.testing.assert_close(kept[name][index], value, rtol=1e-9, atol=1e-12, msg=name)
 
 
+def sides(d_in, z, p):
+    """The magnitudes of what is encoded, and of what codes are to put together."""
+    if d_in is None:
+        return (z.double().abs() + p["decoder_bias"],) * 2
+    x, y = z.double().abs().tensor_split([d_in], dim=1)
+    return x, y + p["decoder_bias"] + (x @ p["skip"] if "skip" in p else 0)
+
+
 def sizes(architecture, parameters, state, z, penalty):
     """The largest sum of the magnitudes of what a gradient is the sum of, for each parameter."""
     p = {name: value.double().abs() for name, value in parameters.items()}
-    x = z.double().abs() + p["decoder_bias"]
+    d_in = architecture.form.d_in
+    x, y = sides(d_in, z, p)
     terms = architecture.loss(parameters, state, z, penalty)
     codes = terms.codes.double()
-    d_x_hat = (codes @ p["decoder"] + x) * 2 / z.numel()
+    d_x_hat = (codes @ p["decoder"] + y) * 2 / y.numel()
     dead = state["silent"] >= architecture.dead_after
     m = (x @ p["encoder"].T + p["bias"]) * dead
-    d_wrong = (m @ p["decoder"] + d_x_hat * z.numel() / 2) * 2 * architecture.weight / z.numel()
+    d_wrong = (m @ p["decoder"] + d_x_hat * y.numel() / 2) * 2 * architecture.weight / y.numel()
     d_pre = (d_x_hat @ p["decoder"].T) * (codes > 0) + (d_wrong @ p["decoder"].T) * dead
     found = {"bias": d_pre.sum(0), "encoder": d_pre.T @ x, "decoder": codes.T @ d_x_hat + m.T @ d_wrong}
-    found["decoder_bias"] = d_x_hat.sum(0) + found["bias"] @ p["encoder"]
+    found["decoder_bias"] = d_x_hat.sum(0) + (found["bias"] @ p["encoder"] if d_in is None else 0)
+    found["skip"] = x.T @ d_x_hat if d_in else torch.zeros(1)
     return {name: float(value.max()) for name, value in found.items()}
 
 
@@ -173,27 +189,32 @@ def test_without_a_dead_feature_a_step_of_aux_k_has_the_bytes_of_topk():
         assert all(np.array_equal(fast.parameters[name], topk.parameters[name]) for name in parameters)
 
 
+def own_of(kind):
+    """For trainings on vectors of 12 dimensions, of a pair 5 and 7; some features die."""
+    return OWN | {"dead_after": 300} | ({"d_in": 5} if kind in PAIRS else {})
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_alone_or_in_company_with_one_thread_or_two_the_same_bytes(kind):
-    check_company(kind, OWN | {"dead_after": 300}, Penalty(k=3))
+    check_company(kind, own_of(kind), Penalty(k=3))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_taken_up_again_the_bytes_are_those_of_one_that_was_left_alone(kind):
     """From before and from after features are dead; what was guessed for the next batch is not kept."""
     for kept_at in (1, 37):
-        check_taking_up(kind, OWN | {"dead_after": 300}, Penalty(k=3), kept_at)
+        check_taking_up(kind, own_of(kind), Penalty(k=3), kept_at)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_within_a_step_of_a_stack_waits_for_the_device(kind):
     """As tests.core.test_gpu has it: tensors of the device `meta` have no numbers."""
-    architecture, parameters, state, _ = case(kind, 0, 20, 6, 8, torch.float32)
+    architecture, parameters, state, (z, *_) = case(kind, 0, 20, 6, 8, torch.float32)
     there, kept = (
         {name: value.expand(3, *value.shape).to("meta") for name, value in each.items()} for each in (parameters, state)
     )
     numbers = torch.ones(3, device="meta")
-    penalties, z = stacked.Penalties(numbers, numbers, numbers.long(), 4), torch.zeros(8, 6, device="meta")
+    penalties, z = stacked.Penalties(numbers, numbers, numbers.long(), 4), z.to("meta")
     warm, *rates = numbers.unbind()
     saw = stacked.step(architecture.form, Adam(there, 0.9, 0.999, 1e-8), kept, z, penalties, warm, tuple(rates))
     assert [each.shape for each in saw] == [(3,)] * 4

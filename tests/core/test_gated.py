@@ -133,7 +133,7 @@ def test_each_mutation_is_caught(mutation, tmp_path):
 
 def member_of(kind, own, penalty, steps, shape=(256, 64), lr=0.01, seed=0):
     schedule = Schedule(steps=steps, lr=lr, warmup=steps // 20, decay=steps * 3 // 10, l1_warmup=steps // 10)
-    return Trainee(f"m{seed}", build(kind, own), shape, penalty, seed, schedule, ADAM, 50, 0.1)
+    return Trainee(f"m{seed}", build(kind, own, own.get("d_in")), shape, penalty, seed, schedule, ADAM, 50, 0.1)
 
 
 def batches_of(z, steps, size=512):

@@ -18,7 +18,7 @@ from sparse_coding.core.training import processor
 from sparse_coding.core.training.trainee import Schedule, Trainee
 from sparse_coding.errors import BadInput
 from tests.architectures import ADAM
-from tests.planted import plant
+from tests.planted import plant_step
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 KINDS = ("transcoder", "skip_transcoder")
@@ -68,8 +68,12 @@ def by_hand(parameters, z, d_in, k, dead, weight):
 @given(st.sampled_from(KINDS), st.integers(0, 10_000), st.integers(1, 50), st.floats(0, 3), st.data())
 def test_loss_and_slopes_are_those_by_hand(kind, seed, k, weight, data):
     sizes = {name: data.draw(size) for name, size in SIZES.items()}
-    made, parameters, z = case(kind, seed, **sizes, aux_weight=weight, dead_after=5)
     silent = np.array(data.draw(st.lists(st.integers(0, 9), min_size=sizes["n_feat"], max_size=sizes["n_feat"])))
+    check_slopes(kind, seed, k, weight, sizes, silent)
+
+
+def check_slopes(kind, seed, k, weight, sizes, silent):
+    made, parameters, z = case(kind, seed, **sizes, aux_weight=weight, dead_after=5)
     leaves = {name: value.clone().requires_grad_() for name, value in parameters.items()}
     terms = made.loss(leaves, {"silent": torch.tensor(silent)}, z, Penalty(k=k))
     found = dict(zip(leaves, torch.autograd.grad(terms.loss, leaves.values()), strict=True))
@@ -84,7 +88,10 @@ def test_loss_and_slopes_are_those_by_hand(kind, seed, k, weight, data):
 @settings(max_examples=30, deadline=None)
 @given(st.sampled_from(KINDS), st.integers(0, 10_000), st.floats(0.01, 100), st.floats(0.01, 100), st.data())
 def test_a_file_makes_of_raw_vectors_what_training_made_of_normalised_ones(kind, seed, of_x, of_y, data):
-    sizes = {name: data.draw(size) for name, size in SIZES.items()}
+    check_file(kind, seed, of_x, of_y, {name: data.draw(size) for name, size in SIZES.items()})
+
+
+def check_file(kind, seed, of_x, of_y, sizes):
     d_in, d_out = sizes["d_in"], sizes["d_out"]
     made, parameters, z = case(kind, seed, **sizes)
     mean = 5 * torch.randn(d_in + d_out, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -176,29 +183,20 @@ def fvu(dictionary, x, y):
     return float((dictionary.reconstruct(x) - y).square().sum() / (y - y.mean(0)).square().sum())
 
 
-@pytest.fixture(scope="module")
-def step():
-    """Sparse codes, of which x has the sums with some atoms, and y those with others, of another width."""
-    planted, generator = plant(rows=20_000, n_feat=64, d_act=32, active=2), torch.Generator().manual_seed(3)
-    atoms = torch.nn.functional.normalize(torch.randn(64, 24, generator=generator), dim=1)
-    return planted, atoms, 20 * planted.codes @ atoms + 7
-
-
-def test_a_planted_step_from_one_place_to_another_is_found(step):
-    planted, atoms, y = step
-    x, cut = planted.x, 18_000
+def test_a_planted_step_from_one_place_to_another_is_found():
+    step, cut = plant_step(), 18_000
+    x, y, atoms = step.x, step.y, step.atoms
     found = trained("transcoder", x[:cut], y[:cut])
     assert mmcs(atoms, found.atoms) > 0.95
     assert fvu(found, x[cut:], y[cut:]) < 0.15
     best = (found.atoms @ atoms.T).argmax(0)  # what writes an atom of y looks where its codes lie in x
     looks = torch.nn.functional.normalize(found.encoder[best], dim=1)
-    assert float((looks * planted.atoms).sum(1).mean()) > 0.7
+    assert float((looks * step.read.atoms).sum(1).mean()) > 0.7
 
 
-def test_a_skip_takes_what_is_linear(step):
-    planted, _, y = step
-    skip = torch.randn(32, 24, generator=torch.Generator().manual_seed(4)) / 32**0.5
-    x, cut, dense = planted.x, 18_000, y + 60 * planted.x @ skip
+def test_a_skip_takes_what_is_linear():
+    step, cut = plant_step(linear=60), 18_000
+    x, dense = step.x, step.y
     plain, skipping = (trained(kind, x[:cut], dense[:cut]) for kind in KINDS)
     errors = [fvu(each, x[cut:], dense[cut:]) for each in (plain, skipping, replace(skipping, skip=None))]
     assert errors[1] < 0.4 * errors[0]

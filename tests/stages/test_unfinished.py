@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from sparse_coding import methods
 from sparse_coding.io import unfinished
 from sparse_coding.io.activations import ActivationsWriter, Header, open_site
 from sparse_coding.settings.grid import Member
@@ -25,7 +26,7 @@ STRENGTHS = {
     "tied": ("l1", [1e-3, 3e-3]), "untied": ("l1", [1e-3, 3e-3]), "topk": ("k", [2, 3]), "jumprelu": ("l0", [2.0, 4.0]),
     "batchtopk": ("k", [2, 3]), "topk_aux": ("k", [2, 3]),
     "gated": ("l1", [1e-3, 3e-3]), "matryoshka": ("k", [2, 3]),
-    "lista": ("l1", [1e-3, 3e-3]),
+    "lista": ("l1", [1e-3, 3e-3]), "transcoder": ("k", [2, 3]), "skip_transcoder": ("k", [2, 3]),
 }  # fmt: skip
 
 
@@ -35,12 +36,17 @@ class Broken(Exception):
 
 @pytest.fixture(scope="module")
 def vectors(tmp_path_factory):
-    path = tmp_path_factory.mktemp("vectors") / "a.h5"
-    header = Header(site="a", model="none", corpus="none", dtype="float32", d_act=D_ACT, block_rows=64)
-    generator = torch.Generator().manual_seed(0)
-    atoms = torch.nn.functional.normalize(torch.randn(40, D_ACT, generator=generator), dim=1)
+    """Of a place, and beside it in `b.h5` those of another with the same codes."""
+    folder, generator = tmp_path_factory.mktemp("vectors"), torch.Generator().manual_seed(0)
     codes = (torch.rand(ROWS, 40, generator=generator) < 0.05) * torch.rand(ROWS, 40, generator=generator)
-    x = codes @ atoms + 0.01 * torch.randn(ROWS, D_ACT, generator=generator)
+    write(folder / "b.h5", codes, D_ACT - 4, generator)
+    return write(folder / "a.h5", codes, D_ACT, generator)
+
+
+def write(path, codes, d_act, generator):
+    header = Header(site=path.stem, model="none", corpus="none", dtype="float32", d_act=d_act, block_rows=64)
+    atoms = torch.nn.functional.normalize(torch.randn(40, d_act, generator=generator), dim=1)
+    x = codes @ atoms + 0.01 * torch.randn(ROWS, d_act, generator=generator)
     with ActivationsWriter(path, header, {"train": ROWS, "held_out": ROWS // 8}) as writer:
         for split, rows in (("train", x), ("held_out", 1.1 * x[::8])):
             column = np.arange(len(rows))
@@ -84,6 +90,7 @@ def train(vectors: Path, work: Path, wanted: DictionariesSlice, breaks_at: int |
         dictionaries.run(
             wanted,
             activations=vectors,
+            targets=vectors.with_name("b.h5") if methods.of(wanted.architecture).pairs else None,
             output=work / "output",
             threads=threads,
             partly=lambda name: work / "partly" / name,
@@ -104,7 +111,7 @@ def test_broken_off_again_and_again_the_bytes_are_the_same(vectors, tmp_path, ki
             train(vectors, tmp_path / "broken", settings(kind, n), breaks_at=draw.randrange(1, n * STEPS))
         except Broken:
             broken += 1
-            began += [unfinished.load(path, _of(path))[1]["step"] for path in (tmp_path / "broken/partly").iterdir()]
+            began += [unfinished.load(path, _of(path))[1]["step"] for path in (tmp_path / "broken/partly").glob("*")]
     train(vectors, tmp_path / "broken", settings(kind, n), threads=1)
     assert broken >= 2
     assert 0 < max(began) < STEPS

@@ -19,11 +19,12 @@ AT_ONCE = 16  # rows of d_x_hat that are used twice while they are in the first-
 class Batch(NamedTuple):
     """What a feature needs of the batch: vectors, d loss / d x_hat, d penalty / d code; scratch for a feature."""
 
-    x: Float32[np.ndarray, "row d_act"]
-    d_x_hat: Float32[np.ndarray, "row d_act"]
+    x: Float32[np.ndarray, "row d_in"]
+    d_x_hat: Float32[np.ndarray, "row d_out"]
     penalty: np.float32
     slopes: Float32[np.ndarray, " at_once"]
-    gradients: Float32[np.ndarray, "2 d_act"]
+    d_encoder: Float32[np.ndarray, " d_in"]
+    d_decoder: Float32[np.ndarray, " d_out"]
 
 
 class Begun(NamedTuple):
@@ -31,9 +32,9 @@ class Begun(NamedTuple):
     an empty one: none has any."""
 
     place: Int32[np.ndarray, " n_feat"]
-    d_encoder: Float32[np.ndarray, "some d_act"]
+    d_encoder: Float32[np.ndarray, "some d_in"]
     d_bias: Float32[np.ndarray, " some"]
-    d_decoder: Float32[np.ndarray, "some d_act"]
+    d_decoder: Float32[np.ndarray, "some d_out"]
 
 
 class AdamNumbers(NamedTuple):
@@ -138,9 +139,9 @@ def add_gradients(
     columns: Pattern,
     feature: int,
     batch: Batch,
-    atom: Float32[np.ndarray, " d_act"],
-    d_encoder: Float32[np.ndarray, " d_act"],
-    d_decoder: Float32[np.ndarray, " d_act"],
+    atom: Float32[np.ndarray, " d_out"],
+    d_encoder: Float32[np.ndarray, " d_in"],
+    d_decoder: Float32[np.ndarray, " d_out"],
 ) -> np.float32:
     """Add slopes^T x to `d_encoder` and codes^T d_x_hat to `d_decoder`, which may be one; the gradient of the bias.
 
@@ -162,11 +163,12 @@ def add_gradients(
 
 @compiled
 def add_begun(
-    begun: Begun, line: int, d_encoder: Float32[np.ndarray, " d_act"], d_decoder: Float32[np.ndarray, " d_act"]
+    begun: Begun, line: int, d_encoder: Float32[np.ndarray, " d_in"], d_decoder: Float32[np.ndarray, " d_out"]
 ) -> np.float32:
     """Add what a line of `begun` has; the slope of the bias."""
     for j in range(len(d_encoder)):
         d_encoder[j] += begun.d_encoder[line, j]
+    for j in range(len(d_decoder)):
         d_decoder[j] += begun.d_decoder[line, j]
     return begun.d_bias[line]
 
@@ -174,7 +176,7 @@ def add_begun(
 @compiled
 def update_tied(columns: Pattern, batch: Batch, atoms: Atoms, bias: Weights, rates: AdamNumbers) -> None:
     """A step for atoms that encode and decode: two paths lead to them."""
-    gradient = batch.gradients[0]
+    gradient = batch.d_decoder
     for feature in range(len(bias.values)):
         atom = atoms.weights.values[feature]
         gradient[:] = 0
@@ -190,7 +192,7 @@ def update_untied(
     encoder: Weights,
     bias: Weights,
     decoder: Atoms,
-    d_centre: Float32[np.ndarray, " d_act"],
+    d_centre: Float32[np.ndarray, " d_in"],
     rates: AdamNumbers,
     begun: Begun,
 ) -> None:
@@ -199,7 +201,7 @@ def update_untied(
     `d_centre` comes in as the sum of d_x_hat over rows; sum(slopes) @ encoder is taken from it: the centre is added
     to the output and subtracted from the input.
     """
-    d_encoder, d_decoder = batch.gradients[0], batch.gradients[1]
+    d_encoder, d_decoder = batch.d_encoder, batch.d_decoder
     for feature in range(len(bias.values)):
         row, atom = encoder.values[feature], decoder.weights.values[feature]
         d_encoder[:] = 0

@@ -68,22 +68,22 @@ def products(
 @compiled
 def residuals(
     rows: Pattern,
-    x: Float32[np.ndarray, "row d_act"],
-    decoder: Float32[np.ndarray, "n_feat d_act"],
-    gradient: Float32[np.ndarray, "row d_act"],
+    wanted: Float32[np.ndarray, "row d_out"],
+    decoder: Float32[np.ndarray, "n_feat d_out"],
+    gradient: Float32[np.ndarray, "row d_out"],
 ) -> tuple[float, float]:
     """Fill `gradient` with d loss / d x_hat; give the sums of squared errors and of codes.
 
-    x_hat = codes @ decoder, loss = mean over all entries of (x_hat - x)^2, and what does not depend on x_hat.
+    x_hat = codes @ decoder, loss = mean over all entries of (x_hat - wanted)^2, and what does not depend on x_hat.
     """
-    n_rows, width = x.shape
+    n_rows, width = wanted.shape
     scale = np.float32(2.0 / (n_rows * width))
     squares, codes = 0.0, 0.0
     for row in range(n_rows):
         first, end = rows.starts[row], rows.starts[row + 1]
-        residual, wanted = gradient[row], x[row]
+        residual, own = gradient[row], wanted[row]
         for j in range(width):
-            residual[j] = -wanted[j]
+            residual[j] = -own[j]
         add_weighted(residual, rows.codes[first:end], rows.other[first:end], decoder)
         square = ZERO
         for j in range(width):
@@ -99,9 +99,9 @@ def residuals(
 def nested_residuals(
     rows: Pattern,
     ends: Int64[np.ndarray, " prefix"],
-    x: Float32[np.ndarray, "row d_act"],
-    decoder: Float32[np.ndarray, "n_feat d_act"],
-    gradients: Float32[np.ndarray, "prefix row d_act"],
+    wanted: Float32[np.ndarray, "row d_out"],
+    decoder: Float32[np.ndarray, "n_feat d_out"],
+    gradients: Float32[np.ndarray, "prefix row d_out"],
     squares: Float64[np.ndarray, " prefix"],
 ) -> float:
     """As `residuals`, where the loss is the mean of those of all prefixes of the features; give the sum of codes.
@@ -109,7 +109,7 @@ def nested_residuals(
     Features before ends[p] are in prefix p. gradients[p]: for features that are in it and in no shorter one, so of all
     prefixes from it on. squares: filled with the sum of squared errors of each.
     """
-    n_rows, width = x.shape
+    n_rows, width = wanted.shape
     n_prefixes = len(ends)
     scale = np.float32(2.0 / (n_rows * width * n_prefixes))
     squares[:] = 0
@@ -118,7 +118,7 @@ def nested_residuals(
         first, end = rows.starts[row], rows.starts[row + 1]
         for prefix in range(n_prefixes):
             residual = gradients[prefix, row]
-            before, sign = (gradients[prefix - 1, row], ONE) if prefix > 0 else (x[row], -ONE)
+            before, sign = (gradients[prefix - 1, row], ONE) if prefix > 0 else (wanted[row], -ONE)
             for j in range(width):
                 residual[j] = sign * before[j]
             last = first
@@ -136,7 +136,7 @@ def nested_residuals(
 
 
 @compiled
-def add_later(gradients: Float32[np.ndarray, "prefix row d_act"], row: int, scale: np.float32) -> None:
+def add_later(gradients: Float32[np.ndarray, "prefix row d_out"], row: int, scale: np.float32) -> None:
     """Make gradients[p, row] `scale` times the sum of itself and of those of all later prefixes, in place."""
     last = len(gradients) - 1
     for prefix in range(last, -1, -1):

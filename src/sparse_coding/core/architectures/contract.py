@@ -54,9 +54,9 @@ class Revival:
     dead_after: int
 
     @staticmethod
-    def most(d_act: int) -> int:
-        """How many dead features have a code in the auxiliary loss of a vector at most: half of its dimensions."""
-        return max(d_act // 2, 1)
+    def most(d_out: int) -> int:
+        """How many dead features have a code in the auxiliary loss at most: half of the dimensions put together."""
+        return max(d_out // 2, 1)
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,15 @@ class Form:
     lengths_i * d_i, and the loss divides it by its length: that takes a part in how far a step turns d_i, and in
     nothing else.
 
+    Where z is [x | y] of a pair of places, cut at `d_in`, there is no centre, and y is what is put together,
+
+        c = activation(x E^T + bias)        y_hat = c D + offset + x S        loss = mean (y_hat - y)^2 + ...
+
+    with `offset` and `skip`, the names of the second and the third term, where there are these.
+
     With `prefixes`, shares of the features, the squared error is the mean of those of all prefixes, as in
-    core.architectures.matryoshka; with `revival`, dead features have a loss beside it. Both are for an encoder of its
-    own, with a centre, without lengths.
+    core.architectures.matryoshka; with `revival`, dead features have a loss beside it. Both, and pairs, are for an
+    encoder of its own, without lengths.
     """
 
     encoder: str
@@ -94,6 +100,9 @@ class Form:
     threshold_rate: float = 0.0
     prefixes: tuple[float, ...] = ()
     revival: Revival | None = None
+    d_in: int | None = None
+    offset: str | None = None
+    skip: str | None = None
 
     def groups(self, n_feat: int) -> list[slice]:
         """The features that each prefix has beside those of the one before it, in order; the last prefix is all.
@@ -116,7 +125,7 @@ class Form:
     @property
     def names(self) -> set[str]:
         """The parameters that the fast steps move."""
-        parts = self.encoder, self.bias, self.decoder, self.centre, self.threshold
+        parts = self.encoder, self.bias, self.decoder, self.centre, self.threshold, self.offset, self.skip
         return {name for name in parts if name}
 
     def beside(self, penalty: Penalty, l1_norm: float, l0: float, d_act: int) -> float:

@@ -5,16 +5,23 @@
 S begins at 0. What is linear in the step from x to y does not have to go through codes.
 """
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sparse_coding.core.architectures.contract import Architecture, Parameters, Settings
+from sparse_coding.core.architectures.contract import Architecture, Form, Parameters, Settings
 from sparse_coding.core.architectures.transcoder import Transcoder, numbers
 
 
 class SkipTranscoder(Transcoder):
     """With `skip` [d_in, d_out]."""
+
+    @property
+    def form(self) -> Form:
+        """As Transcoder, with the map."""
+        return replace(super().form, skip="skip")
 
     def init(self, n_feat: int, d_act: int, generator: torch.Generator) -> Parameters:
         """And a map of zeros."""

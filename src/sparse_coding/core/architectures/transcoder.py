@@ -10,17 +10,20 @@ Codes as Paulo, Shabalin & Belrose 2025 (arXiv:2501.18823) have them, in the pla
 first paper. x is not centred once more: b does it. Dead features learn what the others leave, as in topk_aux.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from sparse_coding.core.architectures import running
 from sparse_coding.core.architectures.contract import (
     Architecture,
+    Form,
     Parameters,
     Penalty,
+    Revival,
     Settings,
     State,
     Terms,
@@ -37,6 +40,16 @@ class Transcoder(Architecture):
     weight: float
     dead_after: int
 
+    @property
+    def form(self) -> Form:
+        """As TopK with aux-k, of a pair."""
+        parts = Form("encoder", "bias", "decoder", d_in=self.d_in, offset="decoder_bias")
+        return replace(parts, keeps_largest=True, revival=Revival(self.weight, self.dead_after))
+
+    def density(self, penalty: Penalty, n_feat: int) -> float:
+        """No more than k codes of a vector."""
+        return min(penalty.k / n_feat, 1.0)
+
     def init(self, n_feat: int, d_act: int, generator: torch.Generator) -> Parameters:
         """Random unit rows on both sides, which know nothing of each other; zero biases."""
         d_out = d_act - self.d_in
@@ -47,7 +60,7 @@ class Transcoder(Architecture):
 
     def state(self, parameters: Parameters) -> State:
         """For how many vectors each feature has been silent."""
-        return {"silent": torch.zeros(len(parameters["bias"]), dtype=torch.int64)}
+        return running.silence(parameters["bias"])
 
     def beside(self, parameters: Parameters, x: Float[Tensor, "batch d_in"]) -> Tensor | float:
         """What of y does not go through the codes."""
@@ -57,21 +70,21 @@ class Transcoder(Architecture):
         """As above."""
         x, y = z[:, : self.d_in], z[:, self.d_in :]
         m = torch.relu(x @ parameters["encoder"].T + parameters["bias"])
-        codes = keep_largest(m, min(penalty.k, m.shape[1]))
+        codes = self.form.kept(m, penalty.k)
         atoms = functional.normalize(parameters["decoder"], dim=1)
         left = y - codes @ atoms - parameters["decoder_bias"] - self.beside(parameters, x)
         mse = left.square().mean()
         dead = (state["silent"] >= self.dead_after).nonzero().squeeze(1)
         if not self.weight or not len(dead):
             return Terms(mse, mse, codes)
-        auxiliary = keep_largest(m[:, dead], min(max(y.shape[1] // 2, 1), len(dead)))
+        auxiliary = keep_largest(m[:, dead], min(Revival.most(y.shape[1]), len(dead)))
         revived = (left.detach() - auxiliary @ atoms[dead]).square().mean()
         return Terms(mse + self.weight * revived, mse, codes)
 
     def after(self, parameters: Parameters, state: State, terms: Terms) -> None:
         """Rows of the decoder are made unit; silence is counted."""
         parameters["decoder"].div_(parameters["decoder"].norm(dim=1, keepdim=True))
-        state["silent"].add_(len(terms.codes)).masked_fill_((terms.codes > 0).any(0), 0)
+        running.after(self.form, state, terms.codes)
 
     def fold(
         self,

@@ -191,10 +191,10 @@ class Trainee:
         if form is None:
             saw = general.step(self.architecture, optimiser, self.state, batch, penalty, rate, self.choices.clip_norm)
             return Seen(*saw.tolist()) if saw.device.type == "cpu" or self.is_logged() else None
-        seen, n_feat = None, len(self.parameters[form.bias])
+        seen, (n_feat, d_out) = None, self.parameters[form.decoder].shape
         # The loops of the sparse step have Adam in them, as it is and no other.
         if self.density < DENSEST and batch.dtype == torch.float32 and type(optimiser) is Adam:
-            space = workspaces.of(len(batch), batch.shape[1], n_feat)
+            space = workspaces.of(len(batch), self.parameters[form.encoder].shape[1], n_feat, d_out)
             seen = sparse.step(form, optimiser, self.state, batch, penalty, rate, space, self.screen)
         if seen is None:
             seen = dense.step(form, optimiser, self.state, batch, penalty, rate)

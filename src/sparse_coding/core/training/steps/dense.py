@@ -16,7 +16,7 @@ from sparse_coding.core.architectures.contract import Form, Parameters, Penalty,
 from sparse_coding.core.products import linear
 from sparse_coding.core.training.optimisers.contract import Optimiser, Rates
 from sparse_coding.core.training.resampling import QUIET, hear
-from sparse_coding.core.training.steps import revived
+from sparse_coding.core.training.steps import revived, sides
 from sparse_coding.core.training.steps.seen import Seen
 from sparse_coding.core.training.steps.windows import Windows
 
@@ -28,11 +28,10 @@ def step(
 ) -> Seen:
     """Move the parameters of `optimiser`, and the lengths in `state`, by one step on the batch `z`."""
     parameters, rates = optimiser.parameters, optimiser.begin(lr)
-    centre = parameters[form.centre] if form.centre else None
-    x = z if centre is None else z - centre
+    x, wanted = (each.contiguous() for each in sides.of(form, parameters, z))
     pre = linear(x, parameters[form.encoder], parameters[form.bias])
     codes = _codes(form, parameters, pre, penalty)
-    d_x_hats, errors = _nested(form, codes, parameters[form.decoder], x)
+    d_x_hats, errors = _nested(form, codes, parameters[form.decoder], wanted)
     mse, l1_norm, positive = errors[-1], float(codes.sum()) / len(z), 0.0
     dead = revived.of(form, parameters, state, x, d_x_hats[-1], len(d_x_hats))
     l1 = 0.0 if form.keeps_largest or form.threshold else penalty.l1 / len(z)
@@ -49,12 +48,14 @@ def step(
         d_bias[rows] = d_pre.sum(0)
         if dead:
             dead.add_bias(d_bias, rows)
-        d_centre.addmv_(parameters[form.encoder][rows].T, d_bias[rows], alpha=-1)
+        if form.centre:
+            d_centre.addmv_(parameters[form.encoder][rows].T, d_bias[rows], alpha=-1)
         positive += float(some_codes.sign().sum())
         _move_rows(form, optimiser, state, rows, x, d_pre, some_codes, d_x_hat, rates, dead)
     optimiser.move(form.bias, d_bias, rates)
     if form.centre:
         optimiser.move(form.centre, d_centre, rates)
+    sides.move(form, optimiser, x, d_x_hats[0], rates)
     if windows and form.threshold:
         optimiser.move(form.threshold, windows.slopes, rates)
     running.after(form, state, codes)
@@ -64,15 +65,15 @@ def step(
     return Seen(mse, l1_norm, positive / len(z), loss if form.prefixes or dead else None, near)
 
 
-def _nested(form: Form, codes: Tensor, decoder: Tensor, x: Tensor) -> tuple[list[Tensor], list[float]]:
+def _nested(form: Form, codes: Tensor, decoder: Tensor, wanted: Tensor) -> tuple[list[Tensor], list[float]]:
     """d loss / d x_hat for the features of each prefix that are in no shorter one; the squared errors of prefixes."""
     residuals: list[Tensor] = []
     for group in form.groups(len(decoder)):
         put_together = linear(codes[:, group], decoder[group].T)
-        residuals.append(put_together.add_(residuals[-1]) if residuals else put_together.sub_(x))
+        residuals.append(put_together.add_(residuals[-1]) if residuals else put_together.sub_(wanted))
     errors = [float(each.square().mean()) for each in residuals]
     for each in residuals:
-        each.mul_(2 / x.numel() / len(residuals))
+        each.mul_(2 / wanted.numel() / len(residuals))
     for longer, shorter in pairwise(reversed(residuals)):  # a feature is in its own prefix, and in all longer ones
         shorter.add_(longer)
     return residuals, errors

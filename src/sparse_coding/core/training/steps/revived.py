@@ -19,9 +19,9 @@ class Revived:
     """Slopes of the rows of dead features, whose numbers are ascending; loss: with its weight."""
 
     features: Int[Tensor, " dead"]
-    d_encoder: Float[Tensor, "dead d_act"]
+    d_encoder: Float[Tensor, "dead d_in"]
     d_bias: Float[Tensor, " dead"]
-    d_decoder: Float[Tensor, "dead d_act"]
+    d_decoder: Float[Tensor, "dead d_out"]
     loss: float
 
     def within(self, rows: slice) -> tuple[slice, Tensor]:
@@ -43,9 +43,9 @@ class Revived:
 
 
 def of(
-    form: Form, parameters: Parameters, state: State, x: Float[Tensor, "batch d_act"], d_x_hat: Tensor, n_prefixes: int
+    form: Form, parameters: Parameters, state: State, x: Float[Tensor, "batch d_in"], d_x_hat: Tensor, n_prefixes: int
 ) -> Revived | None:
-    """None where no feature is dead. d_x_hat: 2 / (batch * d_act * n_prefixes) times what the whole put wrong."""
+    """None where no feature is dead. d_x_hat: 2 / (batch * d_out * n_prefixes) times what the whole put wrong."""
     revival = form.revival
     if not revival or not revival.weight:
         return None
@@ -54,11 +54,11 @@ def of(
         return None
     atoms = parameters[form.decoder][features]
     m = linear(x, parameters[form.encoder][features], parameters[form.bias][features]).relu_()
-    most = revival.most(x.shape[1])
+    most = revival.most(d_x_hat.shape[1])
     codes = keep_largest(m, most) if most < len(features) else m
-    wrong = linear(codes, atoms.T).add_(d_x_hat, alpha=x.numel() * n_prefixes / 2)
+    wrong = linear(codes, atoms.T).add_(d_x_hat, alpha=d_x_hat.numel() * n_prefixes / 2)
     loss = revival.weight * float(wrong.square().mean())
-    d_wrong = wrong.mul_(2 * revival.weight / x.numel())
+    d_wrong = wrong.mul_(2 * revival.weight / d_x_hat.numel())
     d_pre = torch.ops.aten.threshold_backward(linear(d_wrong, atoms), codes, 0)
     return Revived(features, linear(d_pre.T, x.T), d_pre.sum(0), linear(codes.T, d_wrong.T), loss)
 

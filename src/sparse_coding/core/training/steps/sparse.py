@@ -16,7 +16,7 @@ from sparse_coding.core.finder import Screen
 from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.optimisers.contract import Rates
 from sparse_coding.core.training.resampling import QUIET, hear
-from sparse_coding.core.training.steps import revived
+from sparse_coding.core.training.steps import revived, sides
 from sparse_coding.core.training.steps.seen import Seen
 from sparse_coding.core.training.steps.workspace import Workspace
 from sparse_coding.kernels import bounds, columns, pattern, rows, thresholds
@@ -42,7 +42,7 @@ def step(
     Parameters and `z` are float32 on the processor, contiguous.
     """
     parameters = {name: parameter.numpy() for name, parameter in adam.parameters.items()}
-    x = (z - adam.parameters[form.centre] if form.centre else z).numpy()
+    x, wanted = (each.contiguous().numpy() for each in sides.of(form, adam.parameters, z))
     k = penalty.k if form.keeps_largest else None
     borders = _borders(form, adam)
     weights = parameters[form.encoder], parameters[form.bias]
@@ -54,18 +54,18 @@ def step(
     by_row, (by_feature, near) = space.finder.rows, space.columns_over(given.scores)
     ends = np.array([group.stop for group in form.groups(len(given.bias))])
     d_x_hats = space.d_x_hats(len(ends))
-    errors, codes = _residuals(by_row, ends, x, parameters[form.decoder], d_x_hats)
+    errors, codes = _residuals(by_row, ends, wanted, parameters[form.decoder], d_x_hats)
     dead = revived.of(form, adam.parameters, state, torch.from_numpy(x), torch.from_numpy(d_x_hats[-1]), len(ends))
     loss = revived.loss(errors, dead) if form.prefixes or dead else None
     seen = Seen(errors[-1], codes / len(x), int(by_row.starts[-1]) / len(x), loss)
     pattern.transpose(by_row, by_feature)
     l1 = 0.0 if form.keeps_largest or form.threshold else min(penalty.l1 / len(x), LARGEST)
-    batch = columns.Batch(x, space.d_x_hat, np.float32(l1), space.slopes, space.gradients)
+    batch = columns.Batch(x, space.d_x_hat, np.float32(l1), space.slopes, space.d_encoder, space.d_decoder)
     begun = adam.begin(lr)
     if borders is not None:
         pattern.transpose(space.finder.windows, near)
         _move_thresholds(
-            form, adam, begun, near, batch, form.slope_of_count(penalty.l0, seen.l0, x.shape, penalty.warm)
+            form, adam, begun, near, batch, form.slope_of_count(penalty.l0, seen.l0, wanted.shape, penalty.warm)
         )
         seen = replace(seen, near=int(near.starts[-1]) / len(x))
     _move(form, adam, state, begun, by_feature, batch, d_x_hats, dead)
@@ -76,15 +76,15 @@ def step(
 
 
 def _residuals(
-    by_row: pattern.Pattern, ends: np.ndarray, x: np.ndarray, decoder: np.ndarray, d_x_hats: np.ndarray
+    by_row: pattern.Pattern, ends: np.ndarray, wanted: np.ndarray, decoder: np.ndarray, d_x_hats: np.ndarray
 ) -> tuple[list[float], float]:
     """Fill d_x_hats; give the mean squared errors of all prefixes, and the sum of codes."""
     if len(ends) == 1:
-        squares, codes = rows.residuals(by_row, x, decoder, d_x_hats[0])
-        return [squares / x.size], codes
+        squares, codes = rows.residuals(by_row, wanted, decoder, d_x_hats[0])
+        return [squares / wanted.size], codes
     sums = np.empty(len(ends))
-    codes = rows.nested_residuals(by_row, ends, x, decoder, d_x_hats, sums)
-    return (sums / x.size).tolist(), codes
+    codes = rows.nested_residuals(by_row, ends, wanted, decoder, d_x_hats, sums)
+    return (sums / wanted.size).tolist(), codes
 
 
 def _go_on(form: Form, state: State, by_row: pattern.Pattern, by_feature: pattern.Pattern, n_rows: int) -> None:
@@ -130,7 +130,7 @@ def _move(
     if form.tied:
         columns.update_tied(by_feature, batch, decoder, bias, rates)
         return
-    d_centre = d_x_hats[0].sum(0)
+    d_centre = d_x_hats[0].sum(0) if form.d_in is None else np.zeros_like(batch.x[0])  # of a pair nobody reads it
     encoder, beside = _weights(adam, form.encoder), _begun(dead, len(bias.values))
     for group, d_x_hat in zip(form.groups(len(bias.values)), d_x_hats, strict=True):
         own = by_feature._replace(starts=by_feature.starts[group.start : group.stop + 1])
@@ -147,6 +147,7 @@ def _move(
         )
     if form.centre:
         adam.move(form.centre, torch.from_numpy(d_centre), begun)
+    sides.move(form, adam, torch.from_numpy(batch.x), torch.from_numpy(d_x_hats[0]), begun)
 
 
 def _rows(weights: columns.Weights, group: slice) -> columns.Weights:

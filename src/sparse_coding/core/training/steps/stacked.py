@@ -14,7 +14,9 @@ from sparse_coding.core.architectures import running
 from sparse_coding.core.architectures.contract import Form, Revival, State
 from sparse_coding.core.training.optimisers.contract import Optimiser, Rates
 from sparse_coding.core.training.resampling import QUIET, hear
+from sparse_coding.core.training.steps import sides
 from sparse_coding.core.training.steps.seen import Seen
+from sparse_coding.core.training.steps.sides import product
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,24 +44,22 @@ def step(
     """
     parameters = optimiser.parameters
     encoder, decoder, bias = parameters[form.encoder], parameters[form.decoder], parameters[form.bias]
-    x = z.expand(len(bias), -1, -1)
-    if form.centre:
-        x = x - parameters[form.centre].unsqueeze(1)
-    pre = _product(x, encoder.mT).add_(bias.unsqueeze(1))
+    x, wanted = sides.of(form, parameters, z.expand(len(bias), -1, -1))
+    pre = product(x, encoder.mT).add_(bias.unsqueeze(1))
     codes = _codes(form, optimiser, pre, penalties)
     groups = form.groups(decoder.shape[1])
-    residuals = _residuals(codes, decoder, x, groups)
+    residuals = _residuals(codes, decoder, wanted, groups)
     l0, errors = codes.sign().sum((1, 2)) / len(z), [each.square().mean((1, 2)) for each in residuals]
-    d_x_hats = _slopes_of_outputs(residuals, z.numel())
-    d_pre = _by_group([_product(d_x_hat, decoder[:, own].mT) for own, d_x_hat in zip(groups, d_x_hats, strict=True)], 2)
+    d_x_hats = _slopes_of_outputs(residuals, wanted[0].numel())
+    d_pre = _by_group([product(d_x_hat, decoder[:, own].mT) for own, d_x_hat in zip(groups, d_x_hats, strict=True)], 2)
     if form.threshold:
-        d_count = form.slope_of_count(penalties.l0, l0, z.shape, warm)
+        d_count = form.slope_of_count(penalties.l0, l0, wanted.shape[1:], warm)
         slopes = _threshold_slopes(form, parameters[form.threshold].exp(), pre, d_pre, d_count)
         optimiser.move(form.threshold, slopes, rates)
     elif not form.keeps_largest:
         d_pre = d_pre + (penalties.l1 * (warm / len(z)))[:, None, None]
     d_pre = torch.ops.aten.threshold_backward(d_pre, codes, 0)
-    turned = [_product(codes[..., own].mT, d_x_hat) for own, d_x_hat in zip(groups, d_x_hats, strict=True)]
+    turned = [product(codes[..., own].mT, d_x_hat) for own, d_x_hat in zip(groups, d_x_hats, strict=True)]
     d_decoder, loss = _by_group(turned, 1), torch.stack(errors).mean(0)
     if form.revival:
         added = _revived(form.revival, state["silent"], pre, residuals[-1], decoder)
@@ -67,10 +67,11 @@ def step(
     saw = [errors[-1], codes.sum((1, 2)) / len(z), l0, *([loss] if form.prefixes or form.revival else [])]
     d_bias = d_pre.sum(1)
     if form.centre:
-        d_centre = d_x_hats[0].sum(1) - _product(d_bias.unsqueeze(1), encoder).squeeze(1)
+        d_centre = d_x_hats[0].sum(1) - product(d_bias.unsqueeze(1), encoder).squeeze(1)
         optimiser.move(form.centre, d_centre, rates)
+    sides.move(form, optimiser, x, d_x_hats[0], rates)
     optimiser.move(form.bias, d_bias, rates)
-    d_encoder = _product(d_pre.mT, x)
+    d_encoder = product(d_pre.mT, x)
     if form.tied:
         d_decoder = d_decoder + d_encoder
     else:
@@ -94,11 +95,11 @@ def _codes(form: Form, optimiser: Optimiser, pre: Tensor, penalties: Penalties) 
     return keep_largest(codes, penalties) if form.keeps_largest else codes
 
 
-def _residuals(codes: Tensor, decoder: Tensor, x: Tensor, groups: list[slice]) -> list[Tensor]:
+def _residuals(codes: Tensor, decoder: Tensor, wanted: Tensor, groups: list[slice]) -> list[Tensor]:
     """What each prefix of the features puts wrong."""
-    residuals = [_product(codes[..., groups[0]], decoder[:, groups[0]]) - x]
+    residuals = [product(codes[..., groups[0]], decoder[:, groups[0]]) - wanted]
     for own in groups[1:]:
-        residuals.append(residuals[-1] + _product(codes[..., own], decoder[:, own]))
+        residuals.append(residuals[-1] + product(codes[..., own], decoder[:, own]))
     return residuals
 
 
@@ -120,10 +121,10 @@ def _revived(revival: Revival, silent: Tensor, m: Tensor, wrong: Tensor, decoder
     dead = silent >= revival.dead_after
     values, places = (m * dead.unsqueeze(1)).topk(min(revival.most(wrong.shape[2]), m.shape[2]), dim=2)
     codes = torch.zeros_like(m).scatter_(2, places, values)
-    wrong = wrong + _product(codes, decoder)
+    wrong = wrong + product(codes, decoder)
     d_wrong = wrong * (2 * revival.weight / wrong[0].numel())
-    d_pre = torch.ops.aten.threshold_backward(_product(d_wrong, decoder.mT), codes, 0)
-    return d_pre, _product(codes.mT, d_wrong), revival.weight * wrong.square().mean((1, 2)) * dead.any(1)
+    d_pre = torch.ops.aten.threshold_backward(product(d_wrong, decoder.mT), codes, 0)
+    return d_pre, product(codes.mT, d_wrong), revival.weight * wrong.square().mean((1, 2)) * dead.any(1)
 
 
 def _threshold_slopes(form: Form, theta: Tensor, pre: Tensor, d_codes: Tensor, d_count: Tensor) -> Tensor:
@@ -144,11 +145,6 @@ def _move_decoder(form: Form, optimiser: Optimiser, state: State, slopes: Tensor
     decoder.div_(norms)
     if form.lengths:
         lengths.copy_(norms)
-
-
-def _product(left: Tensor, right: Tensor) -> Tensor:
-    """left @ right for each member, in the precision of `left`: autocast gives bfloat16, with the digits it has."""
-    return torch.bmm(left, right).to(left.dtype)
 
 
 def seen(saw: list[Tensor]) -> list[Seen]:

@@ -11,22 +11,23 @@ from sparse_coding.portions.training import DENSEST
 
 
 class Workspace:
-    """Arrays for batches [n_rows, d_act] and n_feat features.
+    """Arrays for batches [n_rows, d_in] and n_feat features; d_out: of what is put together, where that is another.
 
     The pattern by rows takes 2 * DENSEST of a batch of codes. The pattern by columns takes no room of its own: it lies
     where the scores of the screen were, when these are done with; and beside it that of the windows around thresholds.
     """
 
-    def __init__(self, n_rows: int, d_act: int, n_feat: int) -> None:
-        self.shape = (n_rows, d_act, n_feat)
-        self.finder = Finder(n_rows, d_act, n_feat, int(DENSEST * n_rows * n_feat))
-        self.d_x_hat = aligned(n_rows, d_act)
-        self.slopes, self.gradients = aligned(AT_ONCE), aligned(2, d_act)
+    def __init__(self, n_rows: int, d_in: int, n_feat: int, d_out: int | None = None) -> None:
+        d_out = d_out or d_in
+        self.shape = (n_rows, d_in, n_feat, d_out)
+        self.finder = Finder(n_rows, d_in, n_feat, int(DENSEST * n_rows * n_feat))
+        self.d_x_hat = aligned(n_rows, d_out)
+        self.slopes, self.d_encoder, self.d_decoder = aligned(AT_ONCE), aligned(d_in), aligned(d_out)
         self._nested = np.empty(0, np.float32)
         self._column_starts = np.empty((2, n_feat + 1), np.int64)
 
     def d_x_hats(self, n_prefixes: int) -> np.ndarray:
-        """Room for as many gradients of the output, [prefix, row, d_act]; that of one is `d_x_hat`."""
+        """Room for as many gradients of the output, [prefix, row, d_out]; that of one is `d_x_hat`."""
         if n_prefixes == 1:
             return self.d_x_hat[None]
         if len(self._nested) != n_prefixes:
@@ -48,8 +49,8 @@ class Workspaces(threading.local):
     def __init__(self) -> None:
         self._last: Workspace | None = None
 
-    def of(self, n_rows: int, d_act: int, n_feat: int) -> Workspace:
-        """The workspace of this thread."""
-        if self._last is None or self._last.shape != (n_rows, d_act, n_feat):
-            self._last = Workspace(n_rows, d_act, n_feat)
+    def of(self, *shape: int) -> Workspace:
+        """The workspace of this thread; shape: all that `Workspace` asks for."""
+        if self._last is None or self._last.shape != shape:
+            self._last = Workspace(*shape)
         return self._last
