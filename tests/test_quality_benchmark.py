@@ -8,7 +8,7 @@ import pytest
 import torch
 from benchmarks import report
 from benchmarks.quality import __main__ as program
-from benchmarks.quality import lines, ours, plan, rates, runs, section
+from benchmarks.quality import lines, ours, plan, rates, runs, section, wished
 from benchmarks.quality.contract import CHOSEN_AT, L0S, RATES, SEEDS, Grid, Task
 from benchmarks.quality.folded import folded, gate_threshold
 from benchmarks.quality.interpolated import at_l0
@@ -17,6 +17,8 @@ from benchmarks.quality.trainers import Entry
 from benchmarks.quality.vectors import Vectors
 from hypothesis import given
 from hypothesis import strategies as st
+
+from sparse_coding import methods
 
 UP, DOWN = Grid((7.0, 15.0, 30.0), (7.0, 15.0), rises=True), Grid((0.1, 0.2), (0.1, 0.2))
 positive = st.floats(0.5, 500)
@@ -208,3 +210,27 @@ def test_a_cell_of_rates_has_the_settings_of_the_default_but_for_the_rate():
     assert [member.k for member in settings.members.values()] == list(rates.STRENGTHS["k"])
     assert rates.cell_of(rates.asdict(cell) | {"fvu": 0.1}) == cell
     assert replace(cell, rate=0.2) != cell
+
+
+def test_a_cell_of_wishes_has_the_settings_of_the_default_but_for_the_wish():
+    for kind in wished.KINDS:
+        cell = wished.Cell(kind, "layer4_residual", 2)
+        settings = cell.settings()
+        assert (settings.site, settings.ratio, settings.training.steps) == ("layer4_residual", 4.0, 1000)
+        assert [(member.l0, member.seed) for member in settings.members.values()] == [(8, 2), (16, 2), (32, 2)]
+        assert wished.cell_of(wished.asdict(cell) | {"l0": 8.1}) == cell
+    learned = {kind for kind in methods.LEARNED if not methods.of(kind).pairs and not methods.of(kind).dense}
+    assert set(wished.KINDS) == learned
+
+
+def test_the_table_of_wishes_has_what_is_farthest_below_and_above():
+    """Two kinds in the order of KINDS; a wish of one seed, one that nobody had, and a training that diverged."""
+    told = {"site": "here", "wish": 8.0}
+    there = [{"kind": "tied", "seed": seed, "l0": l0} | told for seed, l0 in enumerate((8.0, 8.08, 7.92))]
+    there += [{"kind": "tied", "seed": 0, "site": "here", "wish": 32.0, "l0": 32.032}]
+    there += [{"kind": "untied", "seed": 1, "l0": 8.0016} | told]
+    there += [{"kind": "untied", "seed": 2, "site": "here", "failed": "not finite"}]
+    assert wished.table(there).splitlines()[2:] == [
+        "| untied | here | 1 | 0.0 % |  |  |",
+        "| tied | here | 0, 1, 2 | -1.0 to +1.0 % |  | +0.1 % |",
+    ]
