@@ -12,6 +12,7 @@ from benchmarks.results import ROOT
 from sparse_coding import methods
 from sparse_coding.core.cut import Cut
 from sparse_coding.core.dictionary import Dictionary
+from sparse_coding.core.training import choices
 from sparse_coding.settings import grid, params_file, slices
 from sparse_coding.settings.params import Params
 from sparse_coding.stages import dictionaries
@@ -50,15 +51,17 @@ class Ours:
         settings, name = settings_of(task, **changes)
         self.place: Any = Place(shape[1])
         self.member = dictionaries._member(settings, name, self.place, None)
+        self.length = choices.length(settings.own.model_dump(), shape[1])
 
     def step(self, z: Tensor) -> None:
         """As the ensemble does it."""
-        self.member.train([z])
+        self.member.train([z * self.length])
 
     def dictionary(self) -> Dictionary:
         """Of z: nothing is folded in."""
         member = self.member
-        return member.architecture.fold(member.parameters, member.state, self.place.mean, 1.0, member.penalty)
+        folded = member.parameters, member.state, self.place.mean, 1 / self.length, member.penalty
+        return member.architecture.fold(*folded)
 
     def reconstruct(self, z: Tensor) -> Tensor:
         """The dictionary is its own class."""

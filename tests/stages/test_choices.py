@@ -77,6 +77,25 @@ def test_members_of_one_cell_have_the_rate_of_their_codes_and_of_eight_the_bytes
     assert one[f"{two}.safetensors"] != other[f"{two}.safetensors"]
 
 
+def test_vectors_of_another_length_are_the_same_to_begin_with_and_are_folded_back(vectors, tmp_path):
+    """Before the first step all that is longer is the error; afterwards biases have moved less, and x comes back."""
+    ends = {}
+    for length in ("unit", "root"):
+        train(vectors, tmp_path / length, settings("matryoshka", 1, minutes=1e9, own={"vector_length": length}))
+        first, *_, ends[length] = log(tmp_path / length, "matryoshka0")
+        ends[length] |= {"first": first, "header": header(tmp_path / length, "matryoshka0")["training"]}
+    with open_activations(vectors) as file:
+        d_act, held_out = file.d_act, file.split("held_out").read(0, file.split("held_out").n_rows).float()
+    first, other = (ends[length]["first"] for length in ("unit", "root"))
+    assert other["mse"] == pytest.approx(d_act * first["mse"], rel=1e-4)
+    assert other["l0"] == pytest.approx(first["l0"], rel=0.02)
+    for length in ends:
+        made = dictionaries.load(tmp_path / length / "output" / "matryoshka0.safetensors")
+        assert ends[length]["header"]["vector_length"] == length
+        left = (made.reconstruct(held_out) - held_out).square().sum() / (held_out - held_out.mean(0)).square().sum()
+        assert 0.01 < left < 0.9
+
+
 def header(work: Path, name: str) -> dict:
     """What a file says of its training."""
     return dictionaries.load_with_settings(work / "output" / f"{name}.safetensors")[1]

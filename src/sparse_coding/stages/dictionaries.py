@@ -62,10 +62,9 @@ def run(
     """Train members on `activations`; write `<output>/<member>.safetensors` and its log.
 
     targets: of a pair of places, the vectors that are to be put together. `done` hears the name of each member that is
-    written; partly: where one in training is kept, None: nowhere. one_of:
-    waits for one of these things that is not in use, and holds it; which. Members that diverge take nothing from the
-    others: these are finished first, then NotFinite is raised for the first of them. Raises BadInput, before any is
-    trained, where grid.k or grid.l0 asks for more codes than there are features.
+    written; partly: where one in training is kept, None: nowhere. one_of: waits for one of these things that is not in
+    use, and holds it; which. Members that diverge take nothing from the others: these are finished first, then
+    NotFinite is raised. Raises BadInput, before any is trained, where more codes are asked for than there are features.
     """
     failures: list[NotFinite] = []
     trainings, size = _trainings(settings), settings.training.side_by_side
@@ -77,7 +76,8 @@ def run(
         _check_codes(settings, file)
         vectors = trained_on(file, settings.training.norm_limit)
         vectors.say()
-        own, normal = settings.training, vectors.normal(settings.training.normalise)
+        own, length = settings.training, choices.length(settings.own.model_dump(), file.d_in)
+        normal = vectors.normal(own.normalise, length)
         at = {marks.name: partly(marks.name) for marks in trainings} if partly is not None else {}
         device = _device(settings.training.device, one_of)
         of = _data(file, *normal, device)

@@ -1,5 +1,6 @@
 """What a training may do beside its steps; each is off unless asked for, and has a module of its own."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,14 @@ def build(settings: Mapping[str, Any], own: Mapping[str, Any], steps: int, begin
         begins = max(begins, resampling.until) if resampling else begins
         stopping = Stopping(wanted["window"], wanted["gain"], begins)
     return Choices(settings.get("clip_norm"), stopping, resampling)
+
+
+def length(own: Mapping[str, Any], d_act: int) -> float:
+    """The mean length of the vectors that a kind learns from: 1, or sqrt(d_act) where its `vector_length` is root.
+
+    Adam moves biases as far as weights, whatever the vectors: on longer ones biases move less beside them.
+    """
+    return math.sqrt(d_act) if own.get("vector_length") == "root" else 1.0
 
 
 def annealing(own: Mapping[str, Any], first: int, steps: int) -> Annealing | None:

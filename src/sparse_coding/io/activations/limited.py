@@ -57,9 +57,10 @@ class Vectors:
     scale: float | Tensor
     left_out: dict[str, float] | None = None
 
-    def normal(self, normalise: bool) -> tuple[Tensor, float | Tensor]:
-        """The mean and the scale that these are normalised by; those that change nothing, where that is not wished."""
-        return (self.mean, self.scale) if normalise else (0 * self.mean, 1.0)
+    def normal(self, normalise: bool, length: float = 1.0) -> tuple[Tensor, float | Tensor]:
+        """The mean and the scale that these are normalised by, to a mean norm of `length`; those that change nothing,
+        where that is not wished."""
+        return (self.mean, self.scale / length) if normalise else (0 * self.mean, 1.0)
 
     def say(self) -> None:
         """On stderr, so in the log, where there is a limit."""

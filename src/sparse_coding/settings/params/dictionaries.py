@@ -130,7 +130,13 @@ class Matryoshka(BatchTopK):
     """As BatchTopK, and prefixes of the features are trained to do by themselves."""
 
     lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: Matryoshka")
-    lr_grows_to: Count | None = grows_to(16)
+    lr_grows_to: Count | None = grows_to(None)
+    vector_length: Literal["unit", "root"] = setting(
+        "root",
+        "Mean length of the vectors that are learned from: 1, or the root of their dimensions, beside which biases "
+        "move less.",
+        source="docs/decisions.md: Matryoshka",
+    )
     prefixes: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], AfterValidator(_ascending)] = setting(
         (1 / 32, 3 / 32, 7 / 32, 15 / 32),
         "Lengths of the prefixes, ascending; all features are one more.",
