@@ -215,7 +215,7 @@ def _member(settings: DictionariesSlice, name: str, file: SiteVectors, matching:
     n_feat = round(settings.ratio * d_in)
     if n_feat < 1:
         raise BadInput("grid.ratios", f"{settings.ratio:g}", f"at least {1 / d_in:g}: one feature for d_act {d_in}")
-    steps, own_settings = _steps(settings), settings.own.model_dump(mode="json")
+    steps, own_settings = _steps(settings), choices.of_length(settings.own.model_dump(mode="json"), d_in)
     schedule = Schedule(
         steps=steps,
         lr=peak.of(own_settings, own.k if own.l0 is None else own.l0),

@@ -52,6 +52,14 @@ def length(own: Mapping[str, Any], d_act: int) -> float:
     return math.sqrt(d_act) if own.get("vector_length") == "root" else 1.0
 
 
+def of_length(own: Mapping[str, Any], d_act: int) -> dict[str, Any]:
+    """The settings of one kind for vectors of its `length`: a width of codes grows with it, and what is weighed against
+    the squared error with its square."""
+    times = length(own, d_act)
+    grow = {"bandwidth": times, "l0_weight": times**2}
+    return {**own, **{name: factor * own[name] for name, factor in grow.items() if name in own}}
+
+
 def annealing(own: Mapping[str, Any], first: int, steps: int) -> Annealing | None:
     """From `first` codes on, for a kind that keeps k of them."""
     until = round((own.get("k_anneal_share") or 0) * steps)

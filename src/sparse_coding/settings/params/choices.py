@@ -16,6 +16,14 @@ def grows_to(codes: int | None) -> Any:
     return setting(codes, words, unit="codes", source="docs/decisions.md: learning rates")
 
 
+LONG = setting(
+    "root",
+    "Mean length of the vectors that are learned from: 1, or the root of their dimensions, beside which biases move "
+    "less.",
+    source="docs/decisions.md: Matryoshka",
+)
+
+
 class OfCodes(Section):
     """What a kind reads that is told how many codes a vector has: its k, or a wished L0."""
 

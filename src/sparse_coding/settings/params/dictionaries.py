@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sparse_coding import methods
-from sparse_coding.settings.params.choices import OfCodes, Own, WithK, WithResample, grows_to
+from sparse_coding.settings.params.choices import LONG, OfCodes, Own, WithK, WithResample, grows_to
 from sparse_coding.settings.params.originals import LISTA, RICA, Positives, Reverse, SemiLinear, Thresholding
 from sparse_coding.settings.params.section import (
     Architecture,
@@ -59,7 +59,7 @@ class JumpReLU(OfCodes, Own):
     """Codes are kept above a threshold that each feature learns."""
 
     lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: JumpReLU")
-    lr_grows_to: Count | None = grows_to(16)
+    vector_length: Literal["unit", "root"] = LONG
     bandwidth: Positive = setting(
         0.05,
         "Width of the window in which a threshold hears of the pre-activations around it, on activations scaled to "
@@ -131,12 +131,7 @@ class Matryoshka(BatchTopK):
 
     lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: Matryoshka")
     lr_grows_to: Count | None = grows_to(None)
-    vector_length: Literal["unit", "root"] = setting(
-        "root",
-        "Mean length of the vectors that are learned from: 1, or the root of their dimensions, beside which biases "
-        "move less.",
-        source="docs/decisions.md: Matryoshka",
-    )
+    vector_length: Literal["unit", "root"] = LONG
     prefixes: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], AfterValidator(_ascending)] = setting(
         (1 / 32, 3 / 32, 7 / 32, 15 / 32),
         "Lengths of the prefixes, ascending; all features are one more.",
