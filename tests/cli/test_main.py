@@ -132,7 +132,7 @@ ARGUMENTS = ("--activations", "a.h5", "--output", "out", "--threads", "1")
     [
         ("{not json", "error: dictionaries: --settings: found '{not json'; wanted Invalid JSON: "),
         ('{"site": "x"}', "error: dictionaries: --settings: architecture: found {'site': 'x'}; wanted Field required"),
-        ("[]", "error: dictionaries: --settings: found []; wanted an object"),
+        ("[]", "error: dictionaries: --settings: found []; wanted a section of site, architecture, "),
         ("missing.json", "error: dictionaries: [Errno 2] No such file or directory: 'missing.json'"),
     ],
 )

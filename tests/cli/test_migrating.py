@@ -22,7 +22,7 @@ SITE = "mine"
 SECTIONS: dict[str, Any] = {
     "grid": {"sites": [SITE], "architectures": ["tied", "topk"], "ratios": [2], "l1": [0.001, 0.01], "k": [4]},
     "activations": {"imported": {SITE: "vectors"}},
-    "dictionaries": {"tied": {"initial_density": None}},
+    "dictionaries": {"tied": {"initial_density": None}, "topk": {"lr_grows_to": None}},
     "baselines": {"methods": ["pca"], "topk": [], "topk_methods": []},
 }
 TIED = f"results/dictionaries/{SITE}/tied_r2_l1-0.001_s0.safetensors"
@@ -70,6 +70,7 @@ def of_before(made: Graph, artifact: Artifact, keys: dict[str, str]) -> dict[str
     if "own" in record["settings"]:
         own = record["settings"].pop("own")
         record["settings"]["lr"] = own.pop("lr")
+        own.pop("lr_grows_to", None)
         unread = {"l1_warmup_share": 0.1, "initial_density": None, "learned_centre": True}
         record["settings"]["training"] |= unread | own
         for member in record["settings"]["members"].values():

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sparse_coding.core.architectures import build
 from sparse_coding.core.architectures.contract import Penalty
 from sparse_coding.core.training import gpu, processor
 from sparse_coding.core.training.choices import Choices
@@ -12,7 +13,7 @@ from sparse_coding.core.training.clipping import clipped
 from sparse_coding.core.training.optimisers.adam import Adam
 from sparse_coding.core.training.steps import general
 from sparse_coding.core.training.trainee import Schedule, Trainee
-from tests.architectures import ADAM, ALL, BY_NAME
+from tests.architectures import ADAM, ALL, BY_NAME, PAIRS
 from tests.core.test_gpu import DEVICE, fed
 from tests.core.test_processor import stream
 from tests.core.test_steps import autograd, data
@@ -49,7 +50,8 @@ def test_a_step_moves_by_the_clipped_gradient(name):
 def member(name, clip_norm):
     schedule = Schedule(steps=60, lr=1e-2, warmup=5, decay=20, l1_warmup=10)
     penalty = Penalty(l1=1e-3, k=4, l0=4.0)
-    return Trainee(name, ALL[name], (96, 32), penalty, 0, schedule, ADAM, 1, 0.1, Choices(clip_norm=clip_norm))
+    architecture = build(name, PAIRS[name], 20) if name in PAIRS else ALL[name]
+    return Trainee(name, architecture, (96, 32), penalty, 0, schedule, ADAM, 1, 0.1, Choices(clip_norm=clip_norm))
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -51,7 +51,7 @@ def test_lines_of_before_become_lines_of_today_and_all_else_stays(tmp_path):
 def test_rates_in_lines_of_their_own(tmp_path):
     text = "dictionaries:\n  lr:\n    tied: 0.1  # one\n    topk: 0.2\n  steps: 3\n"
     after = moved.rewritten(text, "params.yaml")
-    assert after == "dictionaries:\n  # one\n  tied: {lr: 0.1}\n  topk: {lr: 0.2}\n  steps: 3\n"
+    assert after == "dictionaries:\n  # one\n  tied: {lr: 0.1}\n  topk: {lr: 0.2, lr_grows_to: null}\n  steps: 3\n"
     assert moved.rewritten("dictionaries:\n  steps: 3\n  lr:\n    tied: 0.1", "p") == (
         "dictionaries:\n  steps: 3\n  tied: {lr: 0.1}\n"
     )

@@ -11,7 +11,7 @@ from sparse_coding.settings.params.dictionaries import Own
 # Once of all architectures, and now of those that read them; only these kinds there were.
 KINDS = ("tied", "untied", "topk")
 OWN = ("l1_warmup_share", "initial_density", "initial_weights", "free_lengths", "learned_centre")
-RATES = "lr"
+RATES, GROWS = "lr", "lr_grows_to"
 OTHERS = {
     ("autointerp", "llm", "base_url"): "autointerp.llm.connection.base_url; answers that were kept are found there too",
 }
@@ -34,7 +34,9 @@ def lines(section: dict[str, Any]) -> list[str]:
 def own_of(section: dict[str, Any], kind: str) -> dict[str, Any]:
     """What an architecture reads of the keys of before."""
     rates = section.get(RATES)
-    own = {RATES: rates[kind]} if isinstance(rates, dict) and kind in rates else {}
+    own: dict[str, Any] = {RATES: rates[kind]} if isinstance(rates, dict) and kind in rates else {}
+    if own and GROWS in _section(kind).model_fields:
+        own[GROWS] = None  # it was one rate for all k
     return own | {key: section[key] for key in OWN if key in section and key in _section(kind).model_fields}
 
 

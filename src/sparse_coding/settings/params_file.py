@@ -130,10 +130,10 @@ def _of_choice(errors: list[Any], model: type[Section]) -> Any:
     """The first of them. Of a field that may be of two types, pydantic has those of both, each below a name for it: of
     a mapping that of the section, of anything else one that says both, at the field itself."""
     first = errors[0]
-    *field, tag = first["loc"]
-    if tag != "bool" and not str(tag).startswith("literal["):
-        return first
+    *field, tag = first["loc"] or ("",)
     others = [each for each in errors[1:] if [*each["loc"][: len(field)]] == field]
+    if not others or (tag != "bool" and not str(tag).startswith("literal[")):
+        return first
     if tag == "bool":
         return first | {"loc": (*field,), "msg": f"{others[0]['msg']}, true or false"}
     if isinstance(first["input"], dict):
