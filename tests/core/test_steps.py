@@ -72,7 +72,8 @@ def test_gradients_are_those_of_autograd(name, kind, seed, l1, n_feat, d_act, ba
         return
     if seen.l0 * batch != codes.count_nonzero():  # a pre-activation within rounding of 0
         return
-    assert seen.mse == pytest.approx(float(mse), rel=1e-5)
+    # What is left of one dimension may be next to nothing beside what is put together.
+    assert seen.mse == pytest.approx(float(mse), rel=1e-5, abs=1e-6 * float(z.square().mean()))
     assert seen.l1_norm == pytest.approx(float(codes.sum(1).mean()), rel=1e-5, abs=1e-7)
     # Sums may cancel, and projection nearly all of a gradient: it is as exact as its terms are large.
     for key, size in terms(name, parameters, z, penalty, codes).items():
