@@ -48,8 +48,9 @@ def family(row: Row) -> str:
 
 
 def table_of(rows: list[Row]) -> list[list[str]]:
-    """A row a trainer's kind; the first line is the head."""
-    columns = ("fvu", 4), ("loss_recovered", 3), ("dead", 0)
+    """A row a trainer's kind; the first line is the head. What was measured of none has no column."""
+    known = (("fvu", 4), ("loss_recovered", 3), ("dead", 0))
+    columns = [each for each in known if any(row["at"][f"{each[0]} {l0:g}"] for row in rows for l0 in L0S)]
     names = {"fvu": "FVU", "loss_recovered": "loss recovered", "dead": "dead"}
     head = ["kind", "trainer", "rate", "seeds", *(f"{names[what]}, {l0:g}" for what, _ in columns for l0 in L0S)]
     found = [[*head, "processor s"]]
