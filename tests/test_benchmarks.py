@@ -70,4 +70,4 @@ def test_the_page_shows_what_was_measured(tmp_path):
 
 def test_settings_have_names_of_their_own():
     names = [setting.name for setting in settings()]
-    assert len(set(names)) == len(names) == 22
+    assert len(set(names)) == len(names) == 24

@@ -205,7 +205,8 @@ def test_a_curve_ends_where_the_table_reads_the_fvu_and_is_read_as_its_end_befor
 
 def test_a_cell_of_rates_has_the_settings_of_the_default_but_for_the_rate():
     cell = rates.Cell("topk", "layer2_residual", 2.0, 2048, 0.123)
-    settings = cell.settings()
+    settings = cell.settings(rates.STRENGTHS["k"])
+    assert settings.own.lr_grows_to is None  # it is the rate of all
     assert (settings.own.lr, settings.ratio, settings.training.steps) == (0.123, 2.0, 500)
     assert [member.k for member in settings.members.values()] == list(rates.STRENGTHS["k"])
     assert rates.cell_of(rates.asdict(cell) | {"fvu": 0.1}) == cell
