@@ -306,3 +306,13 @@ def test_a_setting_that_is_null_by_default_stands_in_no_key(tmp_path, monkeypatc
     assert all(member.keys() == {"seed", "l1"} for member in deciding["members"].values())
     assert deciding["own"]["initial_density"] is None
     assert type(cut).model_validate(_merged(deciding, free)) == cut
+
+
+@pytest.mark.parametrize("kind", ["jumprelu", "matryoshka"])
+@pytest.mark.parametrize("normalise", [True, False])
+def test_vectors_that_are_not_scaled_have_no_other_length(kind, normalise):
+    """Else a window and a weight would be of vectors that nobody made longer."""
+    lists = {"architectures": [kind], "l0": [4] if kind == "jumprelu" else [], "only": []}
+    params = some_params({"grid": lists, "dictionaries": {"normalise": normalise}})
+    (cell,) = grid.cells(params, SITE)
+    assert slices.dictionaries(params, cell).own.vector_length == ("root" if normalise else "unit")

@@ -18,8 +18,8 @@ def grows_to(codes: int | None) -> Any:
 
 LONG = setting(
     "root",
-    "Mean length of the vectors that are learned from: 1, or the root of their dimensions, beside which biases move "
-    "less.",
+    "Mean length of the vectors that are learned from, where they are normalised: 1, or the root of their dimensions, "
+    "beside which biases move less.",
     source="docs/decisions.md: Matryoshka",
 )
 

@@ -11,7 +11,10 @@ from sparse_coding.settings.params.section import Count, Optimisation, Optimiser
 class Training(Chosen, Optimisation):
     """How a sparse autoencoder is trained, whatever its architecture."""
 
-    normalise: bool = setting(True, "Centre activations and scale them to unit mean norm; folded into the saved file.")
+    normalise: bool = setting(
+        True,
+        "Centre activations and scale them to unit mean norm, or to a `vector_length`; folded into the saved file.",
+    )
     optimiser: Optimiser = setting(  # type: ignore[valid-type]
         "adam", "What moves the parameters; another one may be slower than Adam, which the fastest loops have in them."
     )

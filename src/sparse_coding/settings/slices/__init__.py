@@ -140,14 +140,17 @@ def _stored(params: Params) -> Activations:
 def dictionaries(params: Params, cell: Cell) -> DictionariesSlice:
     """One cell with its members, and what its architecture reads of the settings."""
     common = params.dictionaries.model_dump(include=set(Training.model_fields))
+    own = params.dictionaries.of(cell.architecture)
+    if not params.dictionaries.normalise and hasattr(own, "vector_length"):  # they are as long as they are
+        own = own.model_copy(update={"vector_length": "unit"})
     return DictionariesSlice(
         site=cell.site,
         architecture=cell.architecture,
         ratio=cell.ratio,
         members=dict(zip(cell.member_names, cell.members, strict=True)),
         training=Training(**common),
-        own=params.dictionaries.of(cell.architecture),
-        penalty_warmup=params.dictionaries.of(cell.architecture).penalty_warmup,
+        own=own,
+        penalty_warmup=own.penalty_warmup,
         control=cell.control,
     )
 
