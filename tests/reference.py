@@ -10,10 +10,13 @@ from tests.reference_kept import KEPT, Kept
 ATOMS = {"tied": "atoms"} | dict.fromkeys(("untied", "topk", "jumprelu", "gated", *KEPT), "decoder")
 
 
-def jumped(m, theta):
-    """m above theta, and 1 there; slopes of theta within the window only (Rajamanoharan et al. 2024, eq. 11, 12)."""
-    above = (m > theta).to(m.dtype)
-    window = ((m - theta).abs() < JUMPRELU.bandwidth / 2) / JUMPRELU.bandwidth
+def jumped(m, theta, length=1.0):
+    """m above theta, and 1 there; slopes of theta within the window only (Rajamanoharan et al. 2024, eq. 11, 12).
+
+    Here and below `length` is the mean length of the vectors, with which the window grows.
+    """
+    above, width = (m > theta).to(m.dtype), JUMPRELU.bandwidth * length
+    window = ((m - theta).abs() < width / 2) / width
     hears = window * (theta - theta.detach())  # nothing, with a slope
     return m * above - theta.detach() * hears, above - hears
 
@@ -42,7 +45,7 @@ def _by_gates(parameters, z):
     return ((z_hat - z) ** 2).mean()
 
 
-def paper_codes(name, parameters, z, penalty):
+def paper_codes(name, parameters, z, penalty, length=1.0):
     """Codes and reconstruction, with unit rows made inside, so that autograd sees the constraint."""
     if name == "tied":
         atoms = torch.nn.functional.normalize(parameters["atoms"], dim=1)
@@ -53,7 +56,7 @@ def paper_codes(name, parameters, z, penalty):
         codes = _magnitudes(parameters, z) * (gates(parameters, z) > 0)
         return codes, codes @ decoder + parameters["decoder_bias"]
     m = _pre_activations(parameters, z)
-    codes = jumped(m, parameters["log_threshold"].exp())[0] if name == "jumprelu" else torch.relu(m)
+    codes = jumped(m, parameters["log_threshold"].exp(), length)[0] if name == "jumprelu" else torch.relu(m)
     if "threshold" in parameters:
         codes = codes * (codes > parameters["threshold"])
     elif name in ("topk", "topk_aux"):
@@ -62,11 +65,11 @@ def paper_codes(name, parameters, z, penalty):
     return codes, codes @ decoder + parameters["decoder_bias"]
 
 
-def paper_loss(name, parameters, z, penalty):
+def paper_loss(name, parameters, z, penalty, length=1.0):
     """The loss as the papers write it; also the mean squared error and the codes."""
-    codes, z_hat = paper_codes(name, parameters, z, penalty)
+    codes, z_hat = paper_codes(name, parameters, z, penalty, length)
     mse = ((z_hat - z) ** 2).mean()
-    return mse + paper_penalty(name, parameters, z, codes, penalty), mse, codes
+    return mse + paper_penalty(name, parameters, z, codes, penalty, length), mse, codes
 
 
 def first_thresholds(parameters, batch, density):
@@ -81,19 +84,20 @@ def first_gates(parameters, batch, density):
     return torch.full_like(parameters["gate_bias"], -float(ordered[round(density * len(ordered))]))
 
 
-def paper_penalty(name, parameters, z, codes, penalty):
-    """None for TopK; of JumpReLU that of their appendix on a wished L0, beside the error summed over dimensions."""
+def paper_penalty(name, parameters, z, codes, penalty, length=1.0):
+    """None for TopK; of JumpReLU that of their appendix on a wished L0, beside the error summed over dimensions, which
+    grows with the square of the vectors' length."""
     if name == "topk":
         return 0
     if name == "gated":
         return penalty.l1 * gates(parameters, z).sum(1).mean() + _by_gates(parameters, z)
     if name != "jumprelu":
         return penalty.l1 * codes.sum(1).mean()
-    l0 = jumped(_pre_activations(parameters, z), parameters["log_threshold"].exp())[1].sum(1).mean()
-    return penalty.warm * JUMPRELU.l0_weight * (l0 / penalty.l0 - 1) ** 2 / z.shape[1]
+    l0 = jumped(_pre_activations(parameters, z), parameters["log_threshold"].exp(), length)[1].sum(1).mean()
+    return penalty.warm * JUMPRELU.l0_weight * length**2 * (l0 / penalty.l0 - 1) ** 2 / z.shape[1]
 
 
-def train_reference(name, initial, batches, penalty, schedule, optimiser=torch.optim.Adam):
+def train_reference(name, initial, batches, penalty, schedule, optimiser=torch.optim.Adam, length=1.0):
     """The trained parameters and the loss of every step, from `initial` parameters on float batches.
 
     Of kinds that choose over the batch also the threshold that replaces it, with the parameters.
@@ -108,7 +112,7 @@ def train_reference(name, initial, batches, penalty, schedule, optimiser=torch.o
         warm = schedule.l1_factor(step)
         warmed = replace(penalty, l1=penalty.l1 * warm, warm=warm)
         both = leaves, batch.double(), warmed
-        loss = kept.loss(*both) if kept else paper_loss(name, *both)[0]
+        loss = kept.loss(*both) if kept else paper_loss(name, *both, length)[0]
         loss.backward()
         optimiser.step()
         with torch.no_grad():

@@ -135,7 +135,7 @@ def hangs_on(number):
 @pytest.mark.parametrize(("retries", "times"), [(0, 1), (1, 2), (6, 2)])
 def test_a_question_that_hangs_is_asked_at_most_twice_and_holds_nobody_up(tmp_path, retries, times):
     with ModelServer(hangs_on(3), latency=0.005) as server:
-        desk = Desk(tmp_path, server.url, timeout=0.15, retries=retries)
+        desk = Desk(tmp_path, server.url, timeout=0.3, retries=retries)
 
         async def begun_and_gone_on():
             async with desk.client() as client:
@@ -151,7 +151,7 @@ def test_a_question_that_hangs_is_asked_at_most_twice_and_holds_nobody_up(tmp_pa
         others, failed, took, again = asyncio.run(begun_and_gone_on())
         assert {said(answer) for answer in others} == {"9"}
         assert (failed.reason, failed.by) == (f"no answer in time, {times} times", "server")
-        assert times * LONGEST * 0.15 <= took < times * LONGEST * 0.15 + 3
+        assert times * LONGEST * 0.3 <= took < times * LONGEST * 0.3 + 3
         asked = 2 if retries == 0 else times  # where it was waited for twice, it is not sent once more
         assert isinstance(again, CallFailed)
         assert times_asked(server) == {3: asked, **dict.fromkeys(range(10, 90), 1)}

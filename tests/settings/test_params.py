@@ -140,7 +140,7 @@ def test_an_l1_must_be_finite_and_not_negative(value):
             {"dictionaries": {"steps": 3, "lr": {"tied": 0.02, "topk": 0.004}, "initial_density": None}},
             r"params\.yaml: dictionaries: found initial_density, lr, which each architecture now has for itself; "
             r"wanted in their place `tied: {lr: 0\.02, initial_density: null}`; `untied: {initial_density: null}`; "
-            r"`topk: {lr: 0\.004}`; `sparse_coding migrate` shows the new file and writes it",
+            r"`topk: {lr: 0\.004, lr_grows_to: null}`; `sparse_coding migrate` shows the new file and writes it",
         ),
         (
             {"autointerp": {"scorer": "simulation"}},
