@@ -1,8 +1,8 @@
 """`python -m tests.equal_bytes BEFORE AFTER`: which steps write the same bytes in two finished checkouts.
 
 BEFORE was made by earlier code, AFTER by this one, of the same settings and inputs, on one machine. What is found is
-added to `equal_bytes.json`, by which `sparse_coding migrate` knows what need not be made again. Digests of code that is
-no longer the present one are dropped.
+added to `equal_bytes.json`, by which `sparse_coding migrate` knows what need not be made again. What wrote the same as
+BEFORE's code, writes the same as AFTER's; entries of other code stay as they are.
 """
 
 import json
@@ -41,11 +41,17 @@ def between(before: Path, after: Path) -> Pairs:
 
 
 def merged(table: Pairs, found: Pairs) -> Pairs:
-    """The table with what was found now: of each present code, all that is known to write the same."""
-    return {
-        step: {now: sorted({*table.get(step, {}).get(now, []), *then}) for now, then in pairs.items()}
-        for step, pairs in found.items()
-    }
+    """The table with what was found now: of each present code, all that is known to write the same, over whatever many
+    versions."""
+    merged = {step: {now: set(then) for now, then in pairs.items()} for step, pairs in table.items()}
+    for step, pairs in found.items():
+        known = merged.setdefault(step, {})
+        chains = {now: set(then).union(*(known.get(earlier, ()) for earlier in then)) for now, then in pairs.items()}
+        for earlier in set().union(*pairs.values()) - pairs.keys():
+            known.pop(earlier, None)
+        for now, then in chains.items():
+            known[now] = (known.get(now, set()) | then) - {now}
+    return {step: {now: sorted(then) for now, then in pairs.items()} for step, pairs in merged.items()}
 
 
 if __name__ == "__main__":

@@ -178,9 +178,17 @@ def test_steps_that_made_the_same_bytes_are_found_by_remaking(project, tmp_path_
     assert found.artifacts[TIED].record["source"] not in table[topk.record["step"]]
     _, left = migration(found, table).found()
     assert left.keys() == {path for path in found.artifacts if "/tied" in path}
-    assert equal_bytes.merged({"a": {"new": ["old"]}}, {"a": {"new": ["older", "old"]}}) == {
-        "a": {"new": ["old", "older"]}
+
+
+def test_what_is_known_to_be_equal_goes_on_over_versions_and_stays_where_nothing_was_tried():
+    merged = equal_bytes.merged
+    assert merged({"a": {"new": ["old"]}}, {"a": {"new": ["older", "old"]}}) == {"a": {"new": ["old", "older"]}}
+    assert merged({"a": {"old": ["older"]}}, {"a": {"new": ["old"]}}) == {"a": {"new": ["old", "older"]}}
+    assert merged({"a": {"b": ["c"]}, "d": {"e": ["f"]}}, {"d": {"g": ["h"]}}) == {
+        "a": {"b": ["c"]},
+        "d": {"e": ["f"], "g": ["h"]},
     }
+    assert merged({"a": {"new": ["old"]}}, {"a": {"old": ["new"]}}) == {"a": {"old": ["new"]}}  # taken back
 
 
 def test_without_a_terminal_nothing_is_written_unless_that_is_said(tmp_path, monkeypatch, capsys):
