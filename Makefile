@@ -18,12 +18,15 @@ plot: install
 
 # Two workers, each with whole files, in their order: what a file makes for all its tests is made once, and the long
 # files (tests/workflow and those beside it) come when there are others left to share.
-test: $(VENV)/.test-installed
-	$(RUN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not server and not gate"
+PYTEST := $(RUN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# What breaks the training code in one place, which the gate must see (tests/test_mutations.py).
+test: $(VENV)/.test-installed
+	$(PYTEST) -m "not server and not gate"
+
+# What takes minutes: planted dictionaries, and mutations of the training code that these must see; whole runs, what
+# forecasts say of them, what each edit makes stale, and the commands of pages.
 gate: $(VENV)/.test-installed
-	$(RUN)/python -m pytest -m gate
+	$(PYTEST) -m gate
 
 # One process: what needs packages of the system, or an environment of its own. What is missing is skipped, and counted;
 # with REQUIRE_SERVERS=1 it fails.
@@ -118,7 +121,7 @@ help:
 	@echo "make install            make the environment .venv, or bring it up to date"
 	@echo "make plot               train the dictionaries of the first site of params.yaml, and draw its figure"
 	@echo "make test               run the test suite"
-	@echo "make gate               break the training code in one place after another, which a test must see"
+	@echo "make gate               the tests that take minutes: planted dictionaries and mutations, whole runs, what pages say"
 	@echo "make test-servers       run the tests that need servers: llama.cpp, in an environment of its own"
 	@echo "make lint               ruff, format check, mypy"
 	@echo "make clean              show what finished work is kept for later, and ask before it is deleted"

@@ -26,6 +26,8 @@ from tests.planted import plant
 from tests.reference import first_gates, first_thresholds, paper_codes, train_reference
 from tests.workspace import make_workspace, snakemake
 
+pytestmark = pytest.mark.gate
+
 TRAINING = Dictionaries.model_validate(
     {
         "steps": 1200,

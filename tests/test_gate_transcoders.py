@@ -27,6 +27,8 @@ from tests.planted import plant_step
 from tests.reference import train_reference
 from tests.test_gate import assert_trajectory
 
+pytestmark = pytest.mark.gate
+
 SITE, SHAPE, HELD_OUT = "layer0_mlpin_to_mlpout", (96, D_IN + D_OUT), 2000
 PARAMS = Params.model_validate(
     {

@@ -16,6 +16,8 @@ from tests.model_server import ModelServer
 from tests.tiny_model import make_tiny_embedder, make_tiny_model
 from tests.workspace import ROOT, content, make_workspace, snakemake, step, write_params
 
+pytestmark = pytest.mark.gate
+
 SITE = "layer1_residual"
 TABLE = f"results/autointerp/{SITE}/table.parquet"
 VARIABLE, KEY = "KEY_OF_THIS_SERVER", "sk-a-secret-that-nobody-writes-down"

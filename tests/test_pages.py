@@ -16,6 +16,8 @@ from sparse_coding.settings import params_file
 from tests.pages import Clone, Run, blocks, commands, merged
 from tests.workspace import ROOT
 
+pytestmark = pytest.mark.gate
+
 FIGURE = "results/plots/layer2_residual.png"
 # The tiny preset, cut down further: what is tried is that commands work, not what they find.
 CUT = {

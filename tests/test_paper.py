@@ -13,6 +13,8 @@ from tests.line.tiny_line import TINY, write_texts
 from tests.tiny_model import make_tiny_model
 from tests.workspace import ROOT, make_workspace, snakemake
 
+pytestmark = pytest.mark.gate
+
 PRESET = ROOT / "presets" / "paper.yaml"
 SITE = "layer1_residual"
 SIZES = {

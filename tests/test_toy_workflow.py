@@ -10,6 +10,8 @@ from sparse_coding.workflow import explain
 from sparse_coding.workflow.dump import of_checkout
 from tests.workspace import make_workspace, snakemake, write_params
 
+pytestmark = pytest.mark.gate
+
 FIGURE = "results/plots/toy.png"
 TINY: dict[str, Any] = {
     "toy": {

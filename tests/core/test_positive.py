@@ -45,7 +45,7 @@ def planted_positive():
 
 def test_most_planted_directions_without_negative_entries_are_found():
     member, found = trained(KIND, 4e-3, planted_positive())
-    assert found["mmcs"] > 0.75
+    assert found["mmcs"] > 0.7
     assert found["fvu"] < 0.4
     assert float(member.parameters["atoms"].min()) > 0
     assert float(member.parameters["start"].abs().max()) > 0.01  # where vectors begin is learned

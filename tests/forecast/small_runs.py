@@ -44,9 +44,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "evaluation": {"gain_refit_rows": 4000},
         "autointerp": {"random_weights": None},
     },
-    # Two sites of other widths and a pair of places, in a pass each; no gain refit, no control.
+    # A site of another width and a pair of places, in a pass each; no gain refit, no control.
     "passes": {
-        "grid": {"sites": ["layer0_mlp", "layer1_attn", "layer1_mlpin_to_mlpout"],
+        "grid": {"sites": ["layer0_mlp", "layer1_mlpin_to_mlpout"],
                  "architectures": ["topk", "skip_transcoder"], "ratios": [2], "k": [16]},
         "model": {"name": "models/tiny"},
         "dataset": TEXTS | {"train_tokens": 20000, "held_out_tokens": 4000, "fragments": 600, "bos": "never"},

@@ -24,7 +24,10 @@ from sparse_coding.settings.jobs import Planned
 from tests.forecast import small_runs
 from tests.workspace import step
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is looked up in /proc")
+pytestmark = [
+    pytest.mark.gate,
+    pytest.mark.skipif(sys.platform != "linux", reason="memory is looked up in /proc"),
+]
 MIB = 1 << 20
 BESIDE_RESULTS = (".work", ".snakemake", "results/logs")
 FIFTH, THIRD = 0.2, 0.3

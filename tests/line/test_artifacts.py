@@ -15,6 +15,8 @@ from sparse_coding.load import load_dictionary
 from sparse_coding.workflow import stamps
 from tests.line.tiny_line import CONTROL, MEMBERS, SITE, TINY, artifacts, baselines_of, read, sha256
 
+pytestmark = pytest.mark.gate
+
 
 def test_the_figure_is_a_picture_with_its_caption(made):
     picture = matplotlib.image.imread(made / f"results/plots/{SITE}.png")

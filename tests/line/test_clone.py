@@ -15,6 +15,8 @@ from tests.line.tiny_line import CONTROL, SITE, TINY, seen
 from tests.workflow.project import Project
 from tests.workspace import ROOT, write_params
 
+pytestmark = pytest.mark.gate
+
 
 @pytest.fixture(scope="module")
 def versioned(made, tmp_path_factory) -> Project:

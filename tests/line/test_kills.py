@@ -17,6 +17,8 @@ from tests.line.tiny_line import MEMBERS, SITE, TINY, contents, read
 from tests.workflow.project import Project, Started
 from tests.workspace import write_params
 
+pytestmark = pytest.mark.gate
+
 
 def test_a_step_that_is_killed_in_the_middle_of_a_cell_loses_one_member_at_most(made, tmp_path):
     slow = TINY | {"dictionaries": TINY["dictionaries"] | {"steps": 1500, "side_by_side": 1}}

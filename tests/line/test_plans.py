@@ -13,6 +13,8 @@ import pytest
 from tests.line.tiny_line import SITE, TINY, planned_jobs, sha256
 from tests.workspace import make_workspace, snakemake, write_params
 
+pytestmark = pytest.mark.gate
+
 
 def test_a_second_run_finds_nothing_to_do(made):
     again = snakemake(made, "-n")

@@ -18,6 +18,8 @@ from tests.tiny_model import make_tiny_model
 from tests.what_reruns import text
 from tests.workspace import ROOT, write_params
 
+pytestmark = pytest.mark.gate
+
 MODULE = "src/sparse_coding/core/architectures/mirror.py"
 ROW, SECTION = "src/sparse_coding/methods.py", "src/sparse_coding/settings/params/dictionaries.py"
 DOCS, TEST = "docs/what-there-is.md", "tests/core/test_mirror.py"
@@ -60,7 +62,7 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made_up") / "project"
     folder.mkdir()
     for name in ("src", "rules", "profiles", "prompts"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.egg-info"))
     for name in ("Snakefile", "hub.lock.json"):
         shutil.copy(ROOT / name, folder / name)
     add_them(folder)

@@ -115,9 +115,10 @@ def test_what_it_keeps_takes_the_place_of_nothing_else(called):
     ]  # fmt: skip
 
 
+@pytest.mark.gate
 def test_it_goes_from_the_plan_to_the_file(tmp_path):
     for name in ("src", "rules", "profiles", "prompts"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.egg-info"))
     for name in ("Snakefile", "hub.lock.json"):
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copy(momentum.__file__, tmp_path / MODULE)
@@ -129,7 +130,7 @@ def test_it_goes_from_the_plan_to_the_file(tmp_path):
     write_params(tmp_path, TINY | {"grid": grid, "dictionaries": training, "autointerp": interp})
     make_tiny_model(tmp_path / "models" / "tiny", layers=2)
     write_texts(tmp_path / "texts")
-    assert "dictionaries" in run(tmp_path, "-m", "sparse_coding", "forecast")
+    assert "dictionaries" in run(tmp_path, "-m", "sparse_coding", "forecast", "--no-probe")
     path = f"results/dictionaries/{SITE}/tied_r2_l1-0.002_s0.safetensors"
     run(tmp_path, "-m", "snakemake", "--cores", "2", path)
     assert load_dictionary(tmp_path / path).n_feat > 0

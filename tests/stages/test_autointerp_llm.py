@@ -103,12 +103,9 @@ def test_a_feature_that_has_failed_is_asked_about_no_further(planted_site, tmp_p
     assert {row["reason"] for row in rows} == {"no digit: 'sorr'"}
 
 
+# Two of what tests/llm/test_answers.py makes of any shape.
 ODD = [
-    [1],
-    {"content": [None]},
     {"content": 3},
-    {"content": [{"token": "3", "top_logprobs": [None]}]},
-    {"content": [{"token": "3", "top_logprobs": 7}]},
     {"content": [{"token": "3", "top_logprobs": [{"token": [1]}]}]},
 ]
 

@@ -20,6 +20,8 @@ import pytest
 
 from tests.workflow.project import PLOT, Project
 
+pytestmark = pytest.mark.gate
+
 SEQUENCES = int(os.environ.get("SEQUENCES", 20))
 ACTIONS = 8  # at most
 SIDE_BY_SIDE = 2

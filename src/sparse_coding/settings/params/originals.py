@@ -29,7 +29,7 @@ class Reverse(WithL1, Own):
 class Positives(WithL1, Own):
     """Directions without negative entries."""
 
-    lr: Positive = setting(3e-2, "Peak learning rate of Adam.", source="docs/decisions.md: the original's own")
+    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: the original's own")
     initial_density: Annotated[float, Field(gt=0, lt=1)] = setting(
         0.1, "Codes of each feature that are positive before the first step, by its bias.", unit="share of codes"
     )
