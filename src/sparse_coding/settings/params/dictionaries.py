@@ -117,7 +117,7 @@ class BatchTopK(TopKAux):
 class Gated(WithL1, WithResample, Own):
     """A gate says which codes there are, a magnitude how large they are."""
 
-    lr: Positive = setting(1e-2, "Peak learning rate of Adam.", source="docs/decisions.md: Gated")
+    lr: Positive = setting(2e-2, "Peak learning rate of Adam.", source="docs/decisions.md: learning rates")
 
 
 def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
