@@ -191,6 +191,18 @@ def test_the_page_says_how_far_ours_is_from_the_best():
     assert "BatchTopK, ours: 7: 7.7, 15: 16.5, 30: 33.0" in page
 
 
+def test_a_variant_is_held_against_theirs_in_the_same_one():
+    def row(trainer, variant, fvu):
+        at = {f"fvu {l0:g}": {"mean": fvu, "sd": None, "n": 1} for l0 in L0S}
+        return {"trainer": trainer, "kind": "untied", "family": "untied", "variant": variant, "at": at}
+
+    rows = [row("ours", "plain", 0.3), row("ours", "gain_refit", 0.1)]
+    rows += [row("sae_lens", "plain", 0.2), row("sae_lens", "gain_refit", 0.1), row("sparsify", "plain", 0.4)]
+    found = {each["variant"]: each["ratios"]["16"] for each in section.against(rows)}
+    assert found["plain"] == {"ratio": pytest.approx(1.5), "trainer": "sae_lens"}
+    assert found["gain_refit"] == {"ratio": 1.0, "trainer": "sae_lens"}
+
+
 def test_a_curve_ends_where_the_table_reads_the_fvu_and_is_read_as_its_end_before():
     there = carried_out(Entry("ours", "batchtopk", UP), 1e-2, [])
     for line in there:

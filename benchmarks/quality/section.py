@@ -97,10 +97,12 @@ def read(looks: tuple[tuple[float, tuple[int, float, float]], ...]) -> tuple[int
 
 
 def against(rows: list[Row]) -> list[Row]:
-    """For each kind that others have too: ours to the best of them, as a share, at each L0."""
+    """For each kind that others have too: ours to the best of them, as a share, at each L0; in a variant, to theirs in
+    the same one."""
     found = []
     for own in (row for row in rows if row["trainer"] == OURS):
-        others = [row for row in rows if row["trainer"] != OURS and row["family"] == own["family"]]
+        alike = own["family"], own["variant"]
+        others = [row for row in rows if row["trainer"] != OURS and (row["family"], row["variant"]) == alike]
         ratios = {}
         for l0 in L0S:
             name, mine = f"fvu {l0:g}", own["at"][f"fvu {l0:g}"]
