@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparse_coding.kernels import screen, thresholds
+from sparse_coding.kernels import rows, screen, thresholds
 from sparse_coding.kernels.bounds import Screened
 from sparse_coding.kernels.pattern import Pattern
 from tests.kernels.test_screen import SIZES, cheap_products, rounded, vectors
 
 
 def found(x, w, bias, theta, half, int8, places=None):
-    """The number of exact products, and two matrices of codes: above theta, and in the windows; NaN: not found."""
+    """How many the screen let pass, and two matrices: codes above theta, 1 in the windows; NaN: not found."""
     rounded_x, rounded_w = rounded(x, int8), rounded(w, int8)
     scores = cheap_products(x, w, rounded_x, rounded_w, int8)
     room = (scores.size if places is None else places) + 1
@@ -25,13 +25,27 @@ def found(x, w, bias, theta, half, int8, places=None):
     computed = thresholds.above(given_, low, borders, screen.make_room(len(w)), *patterns)
     if computed == screen.TOO_MANY:
         return computed, None
-    matrices = np.full((2, *scores.shape), np.nan, np.float32)
-    for matrix, lines in zip(matrices, patterns, strict=True):
-        for row in range(len(x)):
-            places_of = slice(lines.starts[row], lines.starts[row + 1])
-            assert (np.diff(lines.other[places_of]) > 0).all()
-            matrix[row, lines.other[places_of]] = lines.codes[places_of]
-    return computed, matrices
+    above, around = np.full((2, *scores.shape), np.nan, np.float32)
+    for row in range(len(x)):
+        own, near = (lines.other[lines.starts[row] : lines.starts[row + 1]] for lines in patterns)
+        assert (np.diff(own) > 0).all()
+        assert len(set(near.tolist())) == len(near)
+        above[row, own] = patterns[0].codes[patterns[0].starts[row] : patterns[0].starts[row + 1]]
+        around[row, near] = 1
+    return computed, (above, around)
+
+
+def exactly(x, w, bias, theta, half):
+    """The same without a screen: all pre-activations are computed, and compared in float32."""
+    room = screen.make_room(len(w))
+    room.picked[: len(w)] = np.arange(len(w))
+    above, around = np.full((2, len(x), len(w)), np.nan, np.float32)
+    for row in range(len(x)):
+        rows.products(x[row], w, room.picked[: len(w)], room.exact[: len(w)])
+        exact = room.exact[: len(w)] + bias
+        above[row, exact > theta] = exact[exact > theta]
+        around[row, np.abs(exact - theta) < np.float32(half)] = 1
+    return above, around
 
 
 def some(seed, n_rows, n_feat, d_act, wild, height):
@@ -49,14 +63,14 @@ def test_all_that_is_above_or_around_is_found_and_no_other(seed, wild, half, hei
     exact = x.astype(np.float64) @ w.astype(np.float64).T + bias
     lengths = np.linalg.norm(x.astype(np.float64), axis=1)[:, None] * np.linalg.norm(w.astype(np.float64), axis=1)
     off = 1e-6 * (lengths + np.abs(bias) + theta + half) * d_act**0.5 + 1e-37
-    for matrix in (above, around):
-        assert (np.abs(matrix - exact) <= off)[~np.isnan(matrix)].all()
+    assert (np.abs(above - exact) <= off)[~np.isnan(above)].all()
     apart = exact - theta
     assert not np.isnan(above[apart > off]).any()
     assert np.isnan(above[apart < -off]).all()
     assert not np.isnan(around[np.abs(apart) < half - off]).any()
     assert np.isnan(around[np.abs(apart) > half + off]).all()
-    assert np.array([above, around]).tobytes() == found(x, w, bias, theta, half, int8=False)[1].tobytes()
+    for other in (found(x, w, bias, theta, half, int8=False)[1], exactly(x, w, bias, theta, half)):
+        assert np.array([above, around]).tobytes() == np.array(other).tobytes()
 
 
 def test_at_the_edge_the_comparisons_of_float32_decide():

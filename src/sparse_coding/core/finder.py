@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sparse_coding.core.products import int8_is_fast, linear
+from sparse_coding.core.products import fastest, int8_is_fast
 from sparse_coding.kernels import batch, bounds, screen, thresholds
 from sparse_coding.kernels.bounds import Rounded, Screened
 from sparse_coding.kernels.pattern import Pattern
@@ -90,19 +90,19 @@ class Finder:
         blind = of_batch and not by.border  # the first look lets pass all that is positive
         if borders is not None:
             low = thresholds.lowered(given, borders)
-            computed = thresholds.above(given, low, borders, self._room, self.rows, self.windows)
+            passed = thresholds.above(given, low, borders, self._room, self.rows, self.windows)
         elif k is None:
-            computed = screen.positive(given, self._room, self.rows)
+            passed = screen.positive(given, self._room, self.rows)
         elif of_batch:
             guess, of_all = np.float32(BELOW * by.border), min(k, len(bias)) * len(x)
-            computed, border = batch.largest_of_batch(given, of_all, guess, self._room, self.rows)
+            passed, border = batch.largest_of_batch(given, of_all, guess, self._room, self.rows)
             by.border = float(border)
         else:
-            computed = screen.largest(given, min(k, len(bias)), self._room, self.rows)
-        found = computed != screen.TOO_MANY  # as int8 lets pass the more, the denser codes are, it rests then too
+            passed = screen.largest(given, min(k, len(bias)), self._room, self.rows)
+        found = passed != screen.TOO_MANY  # as int8 lets pass the more, the denser codes are, it rests then too
         if use_int8 and not blind:
             wanted = int(self.rows.starts[-1]) + (int(self.windows.starts[-1]) if borders is not None else 0)
-            by.learn((computed - wanted) / given.scores.size if found else 1.0)
+            by.learn((passed - wanted) / given.scores.size if found else 1.0)
         return given if found else None
 
     def _screened(self, x: np.ndarray, encoder: np.ndarray, bias: np.ndarray, use_int8: bool) -> Screened:
@@ -116,7 +116,7 @@ class Finder:
         else:
             bounds.leave_unrounded(x, rounded_x)
             bounds.leave_unrounded(encoder, rounded_encoder)
-            scores = linear(torch.from_numpy(x), torch.from_numpy(encoder))
+            scores = fastest(torch.from_numpy(x), torch.from_numpy(encoder))
         return Screened(x, encoder, bias, rounded_x, rounded_encoder, scores.numpy())
 
 

@@ -22,6 +22,11 @@ def linear(
     return x @ w.T if bias is None else torch.addmm(bias, x, w.T)
 
 
+def fastest(x: Float[Tensor, "row d"], w: Float[Tensor, "n d"]) -> Float[Tensor, "row n"]:
+    """x @ w.T, for those whose results hang on no rounding: without AVX-512, MKL is the quicker one on AMD too."""
+    return linear(x, w) if torch.backends.cpu.get_cpu_capability() == "AVX512" else x @ w.T
+
+
 def _suits_onednn(x: Tensor, w: Tensor, bias: Tensor | None) -> bool:
     return all(is_plain(each) for each in ([x, w] if bias is None else [x, w, bias]))
 

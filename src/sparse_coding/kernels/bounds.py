@@ -107,6 +107,17 @@ def are_finite(given: Screened) -> bool:
 
 
 @compiled
+def margin_of(given: Screened, row: int, feature: int) -> np.float32:
+    """How far a pre-activation can be from its score; see upper_bounds, which has the same sum for many at a time."""
+    x, w, width = given.rounded_x, given.rounded_encoder, given.x.shape[1]
+    error = x.error[row]
+    norm = x.norm[row] + error
+    rounding = np.float32(4 * width + 32) * UNIT * norm
+    bias = abs(given.bias[feature]) * FEW_UNITS
+    return (error + rounding) * w.norm[feature] + norm * w.error[feature] + bias
+
+
+@compiled
 def upper_bounds(given: Screened, row: int, upper: Float32[np.ndarray, " n_feat"]) -> None:
     """Fill `upper` with bounds of the pre-activations of one row.
 

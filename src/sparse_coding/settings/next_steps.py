@@ -57,7 +57,7 @@ def after_run(params: Params) -> str:
         commands.append((f"mv {PARAMS}.before {PARAMS}", "the settings that stood there before the preset"))
     strength = next(each for each in methods.STRENGTHS if each in strengths)
     commands.append((f"edit grid.{strength} in {PARAMS}, then make plot", "what depends on it runs again"))
-    commands.append(("make test", "the whole test suite"))
+    commands.append(("make test", "the test suite; make gate: the tests that take minutes"))
     return "\n".join(["Try next (with .venv/bin before snakemake, or inside the environment):", *_aligned(commands)])
 
 
