@@ -78,9 +78,9 @@ def test_a_file_has_the_codes_of_the_loss_where_the_threshold_is_that_of_the_bat
 
 def test_codes_are_those_of_saelens_own_classes_in_training_and_in_use():
     """A checkpoint of theirs: what it keeps of a batch of 64 vectors, and above its threshold."""
-    threshold = load_file(GOLDEN / "saelens_checkpoint_batchtopk" / "sae_weights.safetensors")["topk_threshold"]
+    threshold = load_file(GOLDEN / "saelens/checkpoint_batchtopk" / "sae_weights.safetensors")["topk_threshold"]
     made, state = build("batchtopk", OWN), lambda tensors: {"threshold": threshold.float()}
-    parameters, found, _, expected = folded_from(made, "saelens_checkpoint_batchtopk", state, Penalty(k=3), True)
+    parameters, found, _, expected = folded_from(made, "saelens/checkpoint_batchtopk", state, Penalty(k=3), True)
     codes = found.encode(expected["x"])
     assert close(codes, expected["codes"])
     assert ((codes > 0) == (expected["codes"] > 0)).all()

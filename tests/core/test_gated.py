@@ -213,7 +213,7 @@ NAMES = {  # ours: SAELens', dictionary_learning's
 }
 
 
-@pytest.mark.parametrize("name", ["saelens_gated", "dictionary_learning_gated"])
+@pytest.mark.parametrize("name", ["saelens/gated", "dictionary_learning/gated"])
 def test_codes_are_those_of_the_peers_own_classes(name):
     folder, is_saelens = GOLDEN / name, name.startswith("saelens")
     if is_saelens:

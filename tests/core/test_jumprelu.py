@@ -165,7 +165,7 @@ def tensors_of(folder: Path):
     return {name: torch.from_numpy(value) for name, value in np.load(file).items()}
 
 
-@pytest.mark.parametrize("name", ["saelens_jumprelu", "gemma_scope_residual"])
+@pytest.mark.parametrize("name", ["saelens/jumprelu", "gemma_scope/residual"])
 def test_codes_are_those_of_the_peers_own_classes(name):
     folder = GOLDEN / name
     expected = load_file(folder / "expected.safetensors")

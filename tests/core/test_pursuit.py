@@ -17,7 +17,7 @@ from sparse_coding.core.pursuit import _pursued, matching_pursuit
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "saelens_matching_pursuit"
+GOLDEN = Path(__file__).parent.parent / "golden" / "saelens/matching_pursuit"
 
 
 def by_hand(x, atoms, steps):

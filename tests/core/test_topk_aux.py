@@ -137,7 +137,7 @@ def close(found, wanted):
 
 def test_codes_are_those_of_saelens_own_class():
     made, state = build("topk_aux", OWN), lambda tensors: {}
-    _, found, norms, expected = folded_from(made, "saelens_topk", state, Penalty(k=4), False)
+    _, found, norms, expected = folded_from(made, "saelens/topk", state, Penalty(k=4), False)
     codes = found.encode(expected["x"])
     assert close(codes, expected["codes"])
     assert close(found.with_gain(norms).reconstruct(expected["x"]), expected["x_hat"])

@@ -129,7 +129,7 @@ def check_outputs(dictionary, norms, expected):
 
 
 def test_outputs_are_those_of_sparsify_by_its_own_weights_in_our_training():
-    tensors, expected = golden("sparsify_skip_transcoder")
+    tensors, expected = golden("sparsify/skip_transcoder")
     norms = tensors["W_dec"].norm(dim=1)
     parameters = {
         "encoder": tensors["encoder.weight"], "bias": tensors["encoder.bias"], "skip": tensors["W_skip"].T,
@@ -140,7 +140,7 @@ def test_outputs_are_those_of_sparsify_by_its_own_weights_in_our_training():
 
 
 def test_outputs_are_those_of_saelens_skip_transcoder():
-    tensors, expected = golden("saelens_skip_transcoder")
+    tensors, expected = golden("saelens/skip_transcoder")
     norms, centre, ones = tensors["W_dec"].norm(dim=1), torch.zeros(12), torch.ones(20)
     found = Dictionary(
         tensors["W_enc"].T, tensors["b_enc"], tensors["W_dec"] / norms[:, None], centre, ones,
@@ -150,7 +150,7 @@ def test_outputs_are_those_of_saelens_skip_transcoder():
 
 
 def test_outputs_are_those_of_an_affine_transcoder_of_gemma_scope_2():
-    tensors, expected = golden("gemma_scope_2_transcoder_affine")
+    tensors, expected = golden("gemma_scope_2/transcoder_affine")
     norms, centre, ones = tensors["w_dec"].norm(dim=1), torch.zeros(12), torch.ones(24)
     found = Dictionary(
         tensors["w_enc"].T, tensors["b_enc"], tensors["w_dec"] / norms[:, None], centre, ones, activation="jumprelu",

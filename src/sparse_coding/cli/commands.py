@@ -1,4 +1,4 @@
-"""What one types: about the workflow (what it would do and why, what a file is, what is kept), and two ways in.
+"""What one types: about the workflow (what it would do and why, what a file is, what is kept), and ways in and out.
 
 Each takes what its arguments say and returns what is to be printed.
 """
@@ -34,8 +34,10 @@ def why(target: str) -> str:
 
 def inspect(file: str) -> str:
     """What FILE holds, what it was made from, by which code and libraries, and whether it is fresh."""
-    from sparse_coding.cli import contents  # here, as below: it reads tables
+    from sparse_coding.cli import contents, converting  # here, as below: they read tables and tensors
 
+    if (said := converting.about(Path(file))) is not None:
+        return said
     graph = dump.of_checkout(Path.cwd())
     asked.check_file(Path.cwd(), file, graph["artifacts"])
     name, lineage = explain.inspect(graph, Path.cwd(), file).split("\n", 1)
@@ -144,3 +146,17 @@ def clean(yes: bool = False) -> str:
 def import_(folder: Path, output: Path, site: str = "", held_out_share: float = 0.05, dtype: str = "float16") -> str:
     """Write the vectors in FOLDER (.npy, .safetensors or .pt, each [row, d_act]) as the activations file OUTPUT."""
     return importing.import_folder(folder, output, site, held_out_share, dtype)
+
+
+def convert(
+    source: Path, output: Path, to: str = "sparse_coding", dtype: str = "float32", of: str | None = None
+) -> str:
+    """Write the dictionary SOURCE, of any format that is known, as the folder OUTPUT, with a certificate.
+
+    --to FORMAT: saelens, dictionary_learning, sparsify, or sparse_coding, a file of ours. --dtype: float16 or bfloat16
+    lose digits, and the certificate says how many. --of: what it is of, where only a repository's name tells
+    (residual, transcoder, embedding, ...). Page: docs/formats.md.
+    """
+    from sparse_coding.cli import converting
+
+    return converting.convert(source, output, to, dtype, of)

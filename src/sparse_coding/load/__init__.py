@@ -1,10 +1,8 @@
 """Dictionaries for people: by path, or by what is wanted of them."""
 
-import math
 import os
 import sys
 from dataclasses import dataclass, replace
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,10 @@ from sparse_coding import methods, variants
 from sparse_coding.core import variants as recodings
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
+from sparse_coding.formats import loading
 from sparse_coding.io import dictionaries, fitted, tables
 from sparse_coding.io.tables.evaluation import EVALUATION
+from sparse_coding.load import choice
 from sparse_coding.settings import wanted
 from sparse_coding.workflow import stamps, vouched
 from sparse_coding.workflow.stamps import Stamp
@@ -21,7 +21,6 @@ from sparse_coding.workflow.stamps import Stamp
 Row = dict[str, Any]
 _GAIN_REFIT = "gain_refit"
 _TOLD_IF_THERE = ("l0_target", "control", "tokens")  # by the file of a trained one, so that who does not, has none
-FACTOR = 2  # how far the L0 of a dictionary may be from the one that was asked for
 
 
 def load_dictionary(
@@ -36,13 +35,15 @@ def load_dictionary(
     variant: str | None = None,
     stale: bool = False,
     results: str | os.PathLike[str] | None = None,
+    of: str | None = None,
 ) -> Dictionary:
     """A dictionary with `encode`, `decode` and `atoms`, from its file or chosen from the evaluated ones.
 
-    path: its file. Otherwise `site`, `architecture` (`tied`, `topk`, ..., or a baseline such as `pca`) and, where
-    several fit, `l0`: the one whose L0 on held-out vectors is nearest is taken, if it is within a factor of 2. `ratio`
-    narrows the choice. control: one with something held in its training (`frozen_decoder`, ...); without it none is
-    taken.
+    path: its file; or the folder or file of a dictionary of another library (docs/formats.md), with `of` where its
+    format leaves to a repository's name what it is of. Otherwise `site`, `architecture` (`tied`, `topk`, ..., or a
+    baseline such as `pca`) and, where several fit, `l0`: the one whose L0 on held-out vectors is nearest is taken, if
+    it is within a factor of 2. `ratio` narrows the choice. control: one with something held in its training
+    (`frozen_decoder`, ...); without it none is taken.
     variant: one that stage evaluation has measured, `gain_refit`, `threshold_refit` or `matching_pursuit`
     (docs/what-there-is.md); without it the dictionary as it is.
     gain_refit: the same as variant="gain_refit": with its codes multiplied by the gains that were fitted against
@@ -62,19 +63,30 @@ def load_dictionary(
         if (site, architecture, l0, ratio, control) != (None,) * 5:
             wanted = "a path, or site=, architecture=, l0=, ratio= and control="
             raise BadInput("load_dictionary", "a path and a choice", wanted)
+        if (foreign := loading.dictionary(Path(path).expanduser(), of)) is not None:
+            return _plain(foreign, variant)
         return _loaded(_of_path(Path(path).expanduser(), results, needed=variant != variants.PLAIN), variant)
     if site is None or architecture is None:
         raise BadInput("load_dictionary", f"site={site!r}, architecture={architecture!r}", "a path, or both of these")
     for name, number in (("l0", l0), ("ratio", ratio)):
-        _check_number(name, number)
+        choice.check_number(name, number)
     folder = Path(results or "results").expanduser()
     rows = _rows(folder, site)
-    row = _nearest(_narrowed(rows, site, architecture, ratio, control), l0)
+    row = choice.nearest(choice.narrowed(rows, site, architecture, ratio, control), l0)
     if not stale:
         _check_wanted(folder, row)
     return _loaded(
         _Chosen(_place(folder, row), folder, [each for each in rows if each["name"] == row["name"]]), variant
     )
+
+
+def _plain(foreign: Dictionary, variant: str) -> Dictionary:
+    """Raises BadInput for another variant than the plain one: of other libraries' dictionaries none is measured."""
+    if variant != variants.PLAIN:
+        raise BadInput(
+            "load_dictionary", f"variant {variant!r} of {foreign.path}", "one that stage evaluation measured"
+        )
+    return foreign
 
 
 def _variant(variant: str | None, gain_refit: bool) -> str:
@@ -255,41 +267,3 @@ def _rows(results: Path, site: str) -> list[Row]:
     if site not in known:
         raise BadInput("load_dictionary: site", repr(site), f"one of {', '.join(known)}")
     return _read(_table(results, site))
-
-
-def _check_number(name: str, number: object) -> None:
-    if number is None:
-        return
-    is_number = isinstance(number, Real) and not isinstance(number, bool)
-    if not is_number or not 0 < float(number) < math.inf:  # type: ignore[arg-type]
-        raise BadInput(f"load_dictionary: {name}", repr(number), "a number above 0")
-
-
-def _narrowed(rows: list[Row], site: str, architecture: str, ratio: float | None, control: str | None) -> list[Row]:
-    plain = [row for row in rows if row["variant"] == variants.PLAIN and row["control"] == control]
-    plain = [row for row in plain if row["tokens"] is None]  # a snapshot is loaded by its path
-    if not plain:
-        there = dict.fromkeys(row["control"] for row in rows if row["control"] is not None)
-        raise BadInput("load_dictionary: control", repr(control), f"one of {', '.join(there)}" if there else "None")
-    of_kind = [row for row in plain if row["kind"] == architecture]
-    if not of_kind:
-        kinds = dict.fromkeys(row["kind"] for row in plain)
-        raise BadInput("load_dictionary: architecture", repr(architecture), f"one of {', '.join(kinds)} (at {site})")
-    of_ratio = [row for row in of_kind if ratio is None or row["ratio"] == ratio]
-    if not of_ratio:
-        there = dict.fromkeys("none" if row["ratio"] is None else f"{row['ratio']:g}" for row in of_kind)
-        raise BadInput("load_dictionary: ratio", f"{ratio:g}", f"one of {', '.join(there)} ({architecture} at {site})")
-    return of_ratio
-
-
-def _nearest(rows: list[Row], l0: float | None) -> Row:
-    there = ", ".join(f"{l0:.1f}" if l0 >= 1 else f"{l0:.2g}" for l0 in sorted(row["l0"] for row in rows))
-    if l0 is None:
-        if len(rows) > 1:
-            raise BadInput("load_dictionary: l0", "none", f"a number: there are dictionaries of L0 {there}")
-        return rows[0]
-    near = [row for row in rows if row["l0"] <= FACTOR * l0 and l0 <= FACTOR * row["l0"]]
-    if not near:
-        wanted = f"a number within a factor of {FACTOR} of an L0 that there is: {there}"
-        raise BadInput("load_dictionary: l0", f"{l0:g}", wanted)
-    return min(near, key=lambda row: abs(row["l0"] - l0))

@@ -1,0 +1,1 @@
+"""Dictionaries of other libraries: each format a file that reads it, and one way from what it holds to ours."""

@@ -1,0 +1,83 @@
+"""From one format to another, with a certificate; what does not compute the same is not written."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sparse_coding.core.dictionary import Dictionary
+from sparse_coding.errors import BadInput
+from sparse_coding.formats import certificate, hooks, reading, writing
+from sparse_coding.formats.certificate import Compared, Computes
+from sparse_coding.formats.parts import About
+from sparse_coding.io import dictionaries
+
+OURS = "sparse_coding"
+FILE = "dictionary.safetensors"
+TARGETS = (OURS, *writing.WRITERS)
+NARROW = 2.0**-6  # what a narrower dtype may cost: it is said
+
+
+def convert(source: Path, output: Path, to: str, dtype: str = "float32", **told: Any) -> Compared:
+    """Read `source`, of any format that is known, and write the folder `output` in the format `to`, with a certificate.
+
+    told: see reading.read. Raises BadInput where there is something at `output`, where the format cannot hold it, and
+    where what was written does not compute the same; then nothing is written.
+    """
+    if to not in TARGETS:
+        raise BadInput("convert --to", repr(to), f"one of {', '.join(TARGETS)}")
+    if dtype not in writing.DTYPES or (to == OURS and dtype != "float32"):
+        raise BadInput("convert --dtype", repr(dtype), f"float32; {', '.join(writing.DTYPES)} for other formats")
+    if output.exists():
+        raise BadInput(output, "something", "a folder that is not there yet")
+    dictionary, computes, about, said = _read(source, told)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+    try:
+        if to == OURS:
+            dictionaries.save(folder / FILE, dictionary, {"published": about, **said})
+            written = Computes.of_ours(dictionaries.load(folder / FILE))
+        else:
+            writing.WRITERS[to](dictionary, folder, dtype, said)
+            written = Computes.of_raw(reading.read(folder).raw)
+        compared = certificate.compare(computes, written, certificate.TOLERANCE if dtype == "float32" else NARROW)
+        if not compared.holds:
+            found = f"codes that differ by {compared.codes:.1e} and x_hat by {compared.x_hat:.1e} of the largest, with "
+            raise BadInput(
+                output, f"{found}{compared.flips} codes on one side alone", f"{compared.tolerance:g} at most"
+            )
+        files = certificate.sha256_of(tuple(each for each in folder.rglob("*") if each.is_file()), folder)
+        certificate.write(folder / certificate.NAME, about, {"format": to, "dtype": dtype, "files": files}, compared)
+        os.chmod(folder, 0o755)
+        os.rename(folder, output)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return compared
+
+
+def _read(source: Path, told: dict[str, Any]) -> tuple[Dictionary, Computes, dict[str, Any], dict[str, Any]]:
+    """Ours, what the source computes, what a certificate says of it, and where its vectors come from."""
+    if reading.is_ours(source):
+        dictionary, made = dictionaries.load_with_settings(source)
+        files = certificate.sha256_of((source,), source.parent)
+        about = {"format": OURS, "architecture": made.get("architecture", made.get("method")), "files": files}
+        return dictionary, Computes.of_ours(dictionary), about, hooks.named(made.get("site"))
+    found = reading.read(source, **told)
+    return found.raw.dictionary(), Computes.of_raw(found.raw), said_of(found.about), _names(found.about)
+
+
+def _names(about: About) -> dict[str, Any]:
+    return {"model_name": about.model, "hook_name": about.hook}
+
+
+def said_of(about: About) -> dict[str, Any]:
+    """As certificates and files have it."""
+    root = about.path if about.path.is_dir() else about.path.parent
+    inside = all(root in file.parents for file in about.files)
+    files = certificate.sha256_of(about.files, root if inside else root.parent)
+    found: dict[str, Any] = {"format": about.format, "architecture": about.architecture, "version": about.version}
+    found["layout"] = "held against files of the library" if about.proven else "by description, no real file seen"
+    found |= {"rules": list(about.rules), "traps": list(about.traps), "model": about.model, "hook": about.hook}
+    return found | {"more": dict(about.more), "files": files}
