@@ -30,7 +30,7 @@ gate: $(VENV)/.test-installed
 
 # One process: what needs packages of the system, or an environment of its own. What is missing is skipped, and counted;
 # with REQUIRE_SERVERS=1 it fails.
-test-servers: $(VENV)/.test-installed build/servers/.installed
+test-servers: $(VENV)/.test-installed build/servers/.installed build/bench/.installed
 	$(RUN)/python -m pytest -m server -rs
 
 build/servers/.installed: tests/servers/requirements.txt
@@ -122,7 +122,7 @@ help:
 	@echo "make plot               train the dictionaries of the first site of params.yaml, and draw its figure"
 	@echo "make test               run the test suite"
 	@echo "make gate               the tests that take minutes: planted dictionaries and mutations, whole runs, what pages say"
-	@echo "make test-servers       run the tests that need servers: llama.cpp, in an environment of its own"
+	@echo "make test-servers       run the tests that need servers or other libraries, in environments of their own"
 	@echo "make lint               ruff, format check, mypy"
 	@echo "make clean              show what finished work is kept for later, and ask before it is deleted"
 	@echo "make preset NAME=tiny   show what a preset changes and copy it over params.yaml"
