@@ -8,13 +8,14 @@ import pytest
 import torch
 from benchmarks import report
 from benchmarks.quality import __main__ as program
-from benchmarks.quality import lines, ours, plan, rates, runs, section, wished
+from benchmarks.quality import lines, ours, plan, rates, runs, section, tables, wished
 from benchmarks.quality.contract import CHOSEN_AT, L0S, RATES, SEEDS, Grid, Task
 from benchmarks.quality.folded import folded, gate_threshold
 from benchmarks.quality.interpolated import at_l0
 from benchmarks.quality.plan import Done, next_task
 from benchmarks.quality.trainers import Entry
 from benchmarks.quality.vectors import Vectors
+from benchmarks.results import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -227,13 +228,13 @@ def test_a_cell_of_rates_has_the_settings_of_the_default_but_for_the_rate():
 
 def test_a_cell_of_wishes_has_the_settings_of_the_default_but_for_the_wish():
     for kind in wished.KINDS:
-        cell = wished.Cell(kind, "layer4_residual", 2)
+        site = "layer4_mlpin_to_mlpout" if methods.of(kind).pairs else "layer4_residual"
+        cell = wished.Cell(kind, site, 2)
         settings = cell.settings()
-        assert (settings.site, settings.ratio, settings.training.steps) == ("layer4_residual", 4.0, 1000)
+        assert (settings.site, settings.ratio, settings.training.steps) == (site, 4.0, 1000)
         assert [(member.l0, member.seed) for member in settings.members.values()] == [(8, 2), (16, 2), (32, 2)]
         assert wished.cell_of(wished.asdict(cell) | {"l0": 8.1}) == cell
-    learned = {kind for kind in methods.LEARNED if not methods.of(kind).pairs and not methods.of(kind).dense}
-    assert set(wished.KINDS) == learned
+    assert set(wished.KINDS) == {kind for kind in methods.LEARNED if not methods.of(kind).dense}
 
 
 def test_the_table_of_wishes_has_what_is_farthest_below_and_above():
@@ -247,3 +248,20 @@ def test_the_table_of_wishes_has_what_is_farthest_below_and_above():
         "| untied | here | 1 | 0.0 % |  |  |",
         "| tied | here | 0, 1, 2 | -1.0 to +1.0 % |  | +0.1 % |",
     ]
+
+
+@pytest.mark.parametrize("page", tables.TABLES)
+def test_the_tables_of_a_page_are_what_was_measured(page: str):
+    """`python -m benchmarks.quality.tables` has nothing to write."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert tables.with_tables(text, tables.TABLES[page]) == text
+
+
+def test_a_page_without_a_place_for_a_table_is_refused():
+    with pytest.raises(ValueError, match="no place for the table x"):
+        tables.with_tables("<!-- measured: x -->\n| a |\n", {"x": list})
+
+
+def test_a_kind_meets_the_sites_that_it_is_for():
+    sites = ["layer2_residual", "layer2_mlpin_to_mlpout"]
+    assert [wished.fitting(kind, sites) for kind in ("tied", "transcoder")] == [sites[:1], sites[1:]]

@@ -118,13 +118,13 @@ def table(there: list[lines.Line]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in found)
 
 
-def at(there: list[lines.Line], l0: float) -> str:
+def at(there: list[lines.Line], l0: float, digits: int = 4) -> str:
     """FVU at an L0, with dead features in brackets where there are any; empty where it cannot be read."""
     fvu = at_l0([(line["l0"], line["fvu"]) for line in there], l0)
     dead = at_l0([(line["l0"], line["dead"]) for line in there], l0)
     if fvu is None or dead is None:
         return ""
-    return f"{fvu:.4f}" + (f" ({dead:.0f})" if dead >= 0.5 else "")
+    return f"{fvu:.{digits}f}" + (f" ({dead:.0f})" if dead >= 0.5 else "")
 
 
 def main() -> None:

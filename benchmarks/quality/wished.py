@@ -1,6 +1,6 @@
 """How near dictionaries come to a wished L0: `python -m benchmarks.quality.wished [KIND ...]`, after `snakemake`.
 
-    --sites A B    of params.yaml; those of the default without it
+    --sites A B    of params.yaml, pairs too; those of the default without it
     --seeds ...    0, 1 and 2 without it
     --table        print what is there, and train nothing
 
@@ -8,7 +8,7 @@ A cell of the WISHES, all else by params.yaml, a line of benchmarks/quality/wish
 held-out vectors, and of those that were counted in training; FVU and dead features; processor seconds, and what came
 out as L1, as k or as the L0 in the penalty. Cells whose lines are there are not trained again. One thread.
 
-Transcoders, of pairs of places, are not among KINDS: their k is the wish. RICA has no wish: its codes are never 0.
+A kind meets the sites that it is for: transcoders pairs of places. RICA has no wish: its codes are never 0.
 """
 
 import argparse
@@ -28,8 +28,8 @@ from benchmarks.quality.runs import measured
 from benchmarks.results import ROOT
 from sparse_coding import methods
 from sparse_coding.io import dictionaries as files
-from sparse_coding.io.activations import open_activations
-from sparse_coding.settings import grid, params_file, slices
+from sparse_coding.io.activations import open_site
+from sparse_coding.settings import declared, grid, params_file, slices
 from sparse_coding.settings.params import Params
 from sparse_coding.stages import dictionaries
 
@@ -38,7 +38,7 @@ RATIO = 4.0
 WISHES = (8.0, 16.0, 32.0)
 KINDS = (
     "untied", "tied", "jumprelu", "batchtopk", "matryoshka", "topk", "topk_aux", "gated",
-    "thresholding", "semilinear", "lista", "reverse", "positive",
+    "thresholding", "semilinear", "lista", "reverse", "positive", "transcoder", "skip_transcoder",
 )  # fmt: skip
 
 
@@ -61,11 +61,12 @@ class Cell:
 
     def lines(self) -> Iterable[lines.Line]:
         """Train and measure them. A member that diverges ends them all: a line that says so."""
-        settings, at = self.settings(), ROOT / "results" / "activations" / f"{self.site}.h5"
-        with tempfile.TemporaryDirectory() as folder, open_activations(at) as file:
+        settings = self.settings()
+        at = {what: ROOT / path for what, path in declared.vectors_of(self.site).items()}
+        with tempfile.TemporaryDirectory() as folder, open_site(**at) as file:
             began = time.process_time()
             try:
-                dictionaries.run(settings, activations=at, output=Path(folder), threads=1)
+                dictionaries.run(settings, **at, output=Path(folder), threads=1)
             except ArithmeticError as error:
                 yield asdict(self) | {"failed": str(error)}
                 return
@@ -76,7 +77,7 @@ class Cell:
                 one, told = files.load_with_settings(Path(folder) / f"{name}.safetensors")
                 matched = told.get("matched", {"l0": None, "value": told["k"]})  # without: its k is the wish
                 came = {"counted": matched["l0"], "strength": matched["value"], "seconds": seconds}
-                yield asdict(self) | {"wish": member.l0, **measured(one, x), **came}
+                yield asdict(self) | {"wish": member.l0, **measured(one, x, file.cut), **came}
 
 
 def cell_of(line: lines.Line) -> Cell:
@@ -84,15 +85,24 @@ def cell_of(line: lines.Line) -> Cell:
     return Cell(**{name: line[name] for name in Cell.__dataclass_fields__})
 
 
+def fitting(kind: str, sites: Iterable[str]) -> list[str]:
+    """The sites that a kind is for."""
+    return [site for site in sites if (len(declared.vectors_of(site)) > 1) == methods.of(kind).pairs]
+
+
+def rows(there: list[lines.Line]) -> list[tuple[str, str, list[lines.Line]]]:
+    """Kind, site and lines of each, without trainings that diverged."""
+    found: dict[tuple[str, str], list[lines.Line]] = defaultdict(list)
+    for line in (each for each in there if "failed" not in each):
+        found[line["kind"], line["site"]].append(line)
+    return [(*key, found[key]) for key in sorted(found, key=lambda key: (KINDS.index(key[0]), key[1]))]
+
+
 def table(there: list[lines.Line]) -> str:
     """A row a kind and site: at each wish how far L0 is below and above it at most, over seeds."""
-    rows: dict[tuple[str, str], list[lines.Line]] = defaultdict(list)
-    for line in (each for each in there if "failed" not in each):
-        rows[line["kind"], line["site"]].append(line)
     found = [["kind", "site", "seeds", *(f"{wish:g}" for wish in WISHES)]]
     found.append(["---"] * len(found[0]))
-    for kind, site in sorted(rows, key=lambda row: (KINDS.index(row[0]), row[1])):
-        row = rows[kind, site]
+    for kind, site, row in rows(there):
         seeds = ", ".join(str(seed) for seed in sorted({line["seed"] for line in row}))
         found.append([kind, site, seeds, *(off(row, wish) for wish in WISHES)])
     return "\n".join(f"| {' | '.join(row)} |" for row in found)
@@ -117,7 +127,9 @@ def main() -> None:
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    each = (Cell(kind, site, seed) for kind in given.kinds for seed in given.seeds for site in given.sites)
+    each = (
+        Cell(kind, site, seed) for kind in given.kinds for seed in given.seeds for site in fitting(kind, given.sites)
+    )
     for cell in () if given.table else each:
         if cell not in {cell_of(line) for line in lines.read(FILE)}:
             for line in list(cell.lines()):

@@ -108,6 +108,27 @@ def test_what_is_the_same_is_fresh_and_carries_what_it_carried(project):
     assert migration(after).found() == ({}, {})
 
 
+def test_what_comes_from_outside_may_have_been_known_as_it_is_today(project):
+    """Of a version in between, of which only the code was another."""
+    made = graph()
+    old: dict[str, tuple[str, dict]] = {}
+    for path, artifact in made.artifacts.items():
+        inputs = {name: old[name][0] if name in old else digest for name, digest in artifact.record["inputs"].items()}
+        record = copy.deepcopy(artifact.record) | {"source": f"before {artifact.record['step']}", "inputs": inputs}
+        old[path] = canonical.digest(record), record
+        found = stamps.read(project / stamps.path_of(path))
+        assert found is not None
+        upstream = {old[name][0]: old[name][1] for name in artifact.inputs}
+        stamps.write(project / stamps.path_of(path), Stamp(*old[path], found.files, found.source, upstream, []))
+    taken, left = migration(graph()).found()
+    assert list(taken) == list(made.artifacts)
+    assert left == {}
+    (project / "vectors" / "1.npy").write_bytes(b"others")
+    taken, left = migration(graph()).found()
+    assert not {ACTIVATIONS, TIED} & taken.keys()
+    assert left[ACTIVATIONS] == "what comes from outside was changed"
+
+
 def test_activations_that_were_deleted_do_not_matter(project):
     (project / ACTIVATIONS).unlink()
     (project / stamps.path_of(ACTIVATIONS)).unlink()

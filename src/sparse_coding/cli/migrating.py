@@ -91,8 +91,10 @@ class Migration:
         made = {name for name in wanted["inputs"] if name in self.dump["artifacts"]}
         if made != {name for name in old["inputs"] if name in self.dump["artifacts"]}:
             raise _Not("it was made from others")
-        outside = [digest for name, digest in old["inputs"].items() if name not in made]
-        if sorted(outside) != sorted(self._before(name, path) for name in wanted["inputs"] if name not in made):
+        leaves = [name for name in wanted["inputs"] if name not in made]
+        then = sorted(digest for name, digest in old["inputs"].items() if name not in made)
+        today = sorted(wanted["inputs"][name] for name in leaves)
+        if then != today and then != sorted(self._before(name, path) for name in leaves):
             raise _Not("what comes from outside was changed")
         for name in made:
             try:
