@@ -149,14 +149,15 @@ def import_(folder: Path, output: Path, site: str = "", held_out_share: float = 
 
 
 def convert(
-    source: Path, output: Path, to: str = "sparse_coding", dtype: str = "float32", of: str | None = None
-) -> str:
+    source: Path, output: Path, to: str = "sparse_coding", dtype: str = "float32",
+    of: str | None = None, k: int | None = None, which: int | None = None,
+) -> str:  # fmt: skip
     """Write the dictionary SOURCE, of any format that is known, as the folder OUTPUT, with a certificate.
 
     --to FORMAT: saelens, dictionary_learning, sparsify, or sparse_coding, a file of ours. --dtype: float16 or bfloat16
-    lose digits, and the certificate says how many. --of: what it is of, where only a repository's name tells
-    (residual, transcoder, embedding, ...). Page: docs/formats.md.
+    lose digits, and the certificate says how many. --of, --k: what a file is of, and how many codes it keeps, where
+    only a repository's name tells. --which: of several in one file. Page: docs/formats.md.
     """
     from sparse_coding.cli import converting
 
-    return converting.convert(source, output, to, dtype, of)
+    return converting.convert(source, output, to, dtype, of=of, k=k, which=which)

@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from sparse_coding.errors import BadInput
 from sparse_coding.formats import certificate, converting, reading
 
 
-def convert(source: Path, output: Path, to: str, dtype: str, of: str | None) -> str:
-    """As formats.converting.convert; what came of it, in words."""
-    told = {} if of is None else {"of": of}
+def convert(source: Path, output: Path, to: str, dtype: str, **told: Any) -> str:
+    """As formats.converting.convert, what is None is not told; what came of it, in words."""
+    told = {name: value for name, value in told.items() if value is not None}
     compared = converting.convert(source, output, to, dtype, **told)
     there = certificate.check(output / certificate.NAME)
     apart = f"codes differ by {compared.codes:.1e} and x_hat by {compared.x_hat:.1e} of the largest value"
@@ -35,11 +36,12 @@ def about(path: Path) -> str | None:
     if not path.exists() or reading.is_ours(path) or (known := reading.format_of(path)) is None:
         return None
     form, place = known
-    if form.told:
-        return (
-            f"{place}: {form.name}; to read it, say {' and '.join(form.told)}, which only its repository's name tells"
-        )
-    found = reading.read(path)
+    try:
+        found = reading.read(path)
+    except BadInput as error:
+        if form.told:  # what only its repository's name tells
+            return f"{place}: {form.name}; {error}"
+        raise
     raw, said = found.raw, converting.said_of(found.about)
     d_in, n_feat, d_out = raw.encoder.shape[1], len(raw.bias), raw.decoder.shape[1]
     to = f" to {d_out}" if d_out != d_in else ""

@@ -3,19 +3,22 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.formats import reading
 
 
-def dictionary(path: Path, of: str | None = None) -> Dictionary | None:
+def dictionary(path: Path, **told: Any) -> Dictionary | None:
     """Ours that computes what the one at `path` computes; None where nothing there is of a format of another library.
 
-    of: see reading.read. What may be wrong with the file goes to stderr. Raises BadInput as reading.read.
+    told: see reading.read; what is None is not told. What may be wrong with the file goes to stderr. Raises BadInput as
+    reading.read.
     """
-    if reading.is_ours(path) or (reading.format_of(path) is None and of is None):
+    told = {name: value for name, value in told.items() if value is not None}
+    if reading.is_ours(path) or (reading.format_of(path) is None and not told):
         return None
-    found = reading.read(path, **({} if of is None else {"of": of}))
+    found = reading.read(path, **told)
     for trap in found.about.traps:
         print(f"{path}: {trap}", file=sys.stderr)
     name, kind = path.name if path.is_dir() else path.stem, f"{found.about.format} {found.about.architecture}"

@@ -8,7 +8,16 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from sparse_coding.errors import BadInput
-from sparse_coding.formats import dictionary_learning, gemma_scope, saelens, sparsify
+from sparse_coding.formats import (
+    circuit_tracer,
+    dictionary_learning,
+    gemma_scope,
+    llama_scope,
+    original,
+    saelens,
+    sparsify,
+    state_dicts,
+)
 from sparse_coding.formats.parts import Found
 
 
@@ -29,6 +38,10 @@ FORMATS = (
     Format(dictionary_learning.NAME, dictionary_learning.find, dictionary_learning.read),
     Format(gemma_scope.NAME, gemma_scope.find, gemma_scope.read, ("of",)),
     Format(gemma_scope.NAME_2, gemma_scope.find_2, gemma_scope.read_2),
+    Format(llama_scope.NAME, llama_scope.find, llama_scope.read),
+    Format(circuit_tracer.NAME, circuit_tracer.find, circuit_tracer.read),
+    Format(original.NAME, original.find, original.read, ("which",)),
+    Format(state_dicts.NAME, state_dicts.find, state_dicts.read, ("k",)),
 )
 
 

@@ -36,14 +36,16 @@ def load_dictionary(
     stale: bool = False,
     results: str | os.PathLike[str] | None = None,
     of: str | None = None,
+    k: int | None = None,
+    which: int | None = None,
 ) -> Dictionary:
     """A dictionary with `encode`, `decode` and `atoms`, from its file or chosen from the evaluated ones.
 
-    path: its file; or the folder or file of a dictionary of another library (docs/formats.md), with `of` where its
-    format leaves to a repository's name what it is of. Otherwise `site`, `architecture` (`tied`, `topk`, ..., or a
-    baseline such as `pca`) and, where several fit, `l0`: the one whose L0 on held-out vectors is nearest is taken, if
-    it is within a factor of 2. `ratio` narrows the choice. control: one with something held in its training
-    (`frozen_decoder`, ...); without it none is taken.
+    path: its file; or the folder or file of a dictionary of another library (docs/formats.md), with `of`, `k` or
+    `which` where its format leaves to a repository's name what it is of, or holds several. Otherwise `site`,
+    `architecture` (`tied`, `topk`, ..., or a baseline such as `pca`) and, where several fit, `l0`: the one whose L0 on
+    held-out vectors is nearest is taken, if it is within a factor of 2. `ratio` narrows the choice. control: one with
+    something held in its training (`frozen_decoder`, ...); without it none is taken.
     variant: one that stage evaluation has measured, `gain_refit`, `threshold_refit` or `matching_pursuit`
     (docs/what-there-is.md); without it the dictionary as it is.
     gain_refit: the same as variant="gain_refit": with its codes multiplied by the gains that were fitted against
@@ -63,7 +65,7 @@ def load_dictionary(
         if (site, architecture, l0, ratio, control) != (None,) * 5:
             wanted = "a path, or site=, architecture=, l0=, ratio= and control="
             raise BadInput("load_dictionary", "a path and a choice", wanted)
-        if (foreign := loading.dictionary(Path(path).expanduser(), of)) is not None:
+        if (foreign := loading.dictionary(Path(path).expanduser(), of=of, k=k, which=which)) is not None:
             return _plain(foreign, variant)
         return _loaded(_of_path(Path(path).expanduser(), results, needed=variant != variants.PLAIN), variant)
     if site is None or architecture is None:
