@@ -12,8 +12,8 @@ Row = dict[str, Any]
 
 HEAD = """# Measurements
 
-Made by `make bench` from [results.json](results.json). All of them are of one machine, named in each section: ratios
-carry over to others better than times do.
+Made by `make bench` from [results.json](results.json). Each section names the machine that it was measured on:
+ratios carry over to others better than times do.
 """
 
 HOW_TO_READ = """**How to read it.** One step is one optimiser step of one dictionary on one batch, float32 unless it
@@ -87,15 +87,15 @@ def shape_of(setting: Row) -> str:
     return f"{setting['d_act']} dimensions, {setting['n_feat']} features, {setting['batch']} vectors a batch"
 
 
-def training(section: Row) -> str:
-    """The section on training."""
+def training(section: Row, where: str = "", is_first: bool = True) -> str:
+    """The section on training; how to read it stands in the first."""
     settings = section["settings"]
     shapes = list(dict.fromkeys(shape_of(setting) for setting in settings))
     groups = {shape: [setting for setting in settings if shape_of(setting) == shape] for shape in shapes}
     exact = [row for setting in settings for row in setting["rows"] if "bfloat16" not in row["trainer"]]
     loss_off = max((row.get("loss_off", 0) for row in exact), default=0)
     how_to_read = HOW_TO_READ.format(rounds=section["rounds"], loss_off=loss_off).rstrip()
-    parts = ["## Training", machine_line(section), how_to_read]
+    parts = [f"## Training{where}", machine_line(section), *([how_to_read] if is_first else [])]
     parts += [f"### {shape}: times ours, median\n\n{overview(group)}" for shape, group in groups.items()]
     for title, key in (("Two threads", "threads"), ("Memory", "memory")):
         if section.get(key):
@@ -112,7 +112,8 @@ def machine_line(section: Row) -> str:
     machine = section.get("machine")
     if not machine:
         return ""
-    known = {"date": "{}", "cpu": "{}", "cores": "{} cores", "python": "Python {}", "load": "load average before {}"}
+    known = {"date": "{}", "cpu": "{}", "vectors": "{}", "cores": "{} cores", "python": "Python {}"}
+    known |= {"load": "load average before {}"}
     shown = [text.format(machine[key]) for key, text in known.items() if key in machine]
     shown += [f"{key} {value}" for key, value in machine.items() if key not in known]
     return f"Measured on: {', '.join(shown)}."
@@ -148,7 +149,12 @@ def quality(section: Row) -> str:
     return "\n\n".join([*parts, "### FVU against processor seconds", drawn])
 
 
-OWN_FORM = {"training": training, "quality": quality}
+def without_int8(section: Row) -> str:
+    """The same where our step has no fast screen."""
+    return training(section, ", on a processor without fast products of int8", is_first=False)
+
+
+OWN_FORM = {"training": training, "training_without_int8": without_int8, "quality": quality}
 
 
 def render(results: Row) -> str:

@@ -1,7 +1,7 @@
 """benchmarks/results.json: a section for each kind of measurement, each written by its own program.
 
 A section is a list of rows {what, value, unit, least, most, note} of which the last three may be missing, or a dict
-with `rows`, `notes` (a list of lines) and `machine`; "training" has a form of its own.
+with `rows`, `notes` (a list of lines) and `machine`; "training" and "quality" have forms of their own.
 """
 
 import json

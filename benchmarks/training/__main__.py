@@ -5,7 +5,8 @@
     --against COMMIT   ours against ours of another commit, 30 rounds unless told; nothing is written, and it fails
                        where a median of the ratios of processor time is above 1.03
 
-Writes the section `training` of benchmarks/results.json. One process, one core, one thread but for the children.
+Writes the section `training` of benchmarks/results.json, or `training_without_int8` on a processor without fast
+products of int8, where our step is another, and slower. One process, one core, one thread but for the children.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from benchmarks.training.limits import limits
 from benchmarks.training.problem import l0_of, parameters_of, settings, timed_batches
 from benchmarks.training.timing import rounds_of, rows_of
 from benchmarks.training.trainers import OURS, Entry, available, built, notes
+from sparse_coding.core.products import int8_is_fast
 
 MEMORY = (("d512 untied L0 50", 1), ("d512 untied L0 50", 2), ("d512 untied dense", 1))
 
@@ -104,8 +106,10 @@ def main() -> None:
             show(results[-1])
     if options.only:
         return
+    facts = {"date": began.date().isoformat(), "load": round(load, 1)}
+    facts["vectors"] = torch.backends.cpu.get_cpu_capability()
     section = {
-        "machine": machine(("torch", "numba")) | {"date": began.date().isoformat(), "load": round(load, 1)},
+        "machine": machine(("torch", "numba")) | facts,
         "rounds": rounds,
         "settings": results,
         "threads": child("threads", str(rounds)),
@@ -116,7 +120,7 @@ def main() -> None:
         "missing": missing,
         "seconds": (datetime.now(UTC) - began).total_seconds(),
     }
-    merge("training", section)
+    merge("training" if int8_is_fast() else "training_without_int8", section)
 
 
 if __name__ == "__main__":
