@@ -55,6 +55,7 @@ ROOMS: dict[str, set[str]] = {
     "interp": {"settings", "core", "io", "llm"},
     "figures": {"settings", "core", "io", "interp"},
     "forecast.probing": {"files", "settings", "forecast.counting", "core", "io", "lm", "llm", "interp"},
+    "using": {"settings", "core", "io", "lm"},
     "stages": {"files", "settings", "core", "io", "lm", "llm", "interp", "figures"},
     "formats": {"core", "io"},
     "load": {"workflow", "settings", "core", "io", "formats"},
