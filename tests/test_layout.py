@@ -67,6 +67,7 @@ ROOMS: dict[str, set[str]] = {
         "core",
         "io",
         "formats",
+        "using",
         "stages",
         "load",
         "ending_quietly",

@@ -58,6 +58,13 @@ def as_it_stands(clone: Clone, command: str) -> None:
     clone.does(command)
 
 
+def says(words: str) -> Run:
+    def run(clone: Clone, command: str) -> None:
+        assert words in clone.does(command)
+
+    return run
+
+
 def is_installed(clone: Clone, command: str) -> None:
     assert "Nothing to be done for 'install'" in clone.does(command)
 
@@ -189,6 +196,23 @@ PAGES: dict[str, list[tuple[str, Run]]] = {
         ("grid:\n  sites:", settings),
         ("grid:\n  architectures:", settings),
         ("from sparse_coding import load_dictionary", python_on_the_default),
+    ],
+    "docs/use.md": [
+        (
+            ".venv/bin/sparse_coding features",
+            each(
+                {
+                    f".venv/bin/sparse_coding features layer2_residual/topk_r4_k8_s0{asked}": says(word)
+                    for asked, word in (
+                        ("", "those with the highest scores"),
+                        (" --feature 339", "Strongest contexts:"),
+                        (' --text "Return the index of this file"', "' index'"),
+                    )
+                }
+            ),
+        ),
+        ("from sparse_coding import load_dictionary", python_on_the_default),
+        ("import torch", python_on_the_default),
     ],
     "docs/servers.md": [
         ("llama-server", elsewhere("llama-server")),

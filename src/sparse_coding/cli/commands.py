@@ -161,3 +161,15 @@ def convert(
     from sparse_coding.cli import converting
 
     return converting.convert(source, output, to, dtype, of=of, k=k, which=which)
+
+
+def features(dictionary: str, feature: int | None = None, text: str | None = None, n: int = 10) -> str:
+    """What the features of DICTIONARY (SITE/NAME, of results) are: those with the highest scores, with explanations.
+
+    --feature N: its explanation and score, the tokens and contexts on which it is strongest, and the tokens that it
+    promotes. Tokens and activations are made first where they are not there. --text: which features fire on each token.
+    --n: how many of each.
+    """
+    from sparse_coding.cli import features as told
+
+    return told.features(dictionary, feature, text, n)

@@ -43,7 +43,9 @@ STAGES = (
 )
 
 # What one types: the function in cli/commands.py.
-COMMANDS = {name: name for name in ("why", "inspect", "plan", "forecast", "lock", "migrate", "clean", "convert")}
+COMMANDS = {
+    name: name for name in ("why", "inspect", "plan", "forecast", "lock", "migrate", "clean", "convert", "features")
+}
 COMMANDS["import"] = "import_"
 ALL = (*COMMANDS, *STAGES)
 ABOUT = "Ask about the workflow, which `make plot` or Snakemake runs; import vectors; call a stage by hand."

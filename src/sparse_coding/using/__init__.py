@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sparse_coding.using.edits import ablate, clamp, splice, steer
-    from sparse_coding.using.looking import features_of, logit_lens, nearest, top_texts
+    from sparse_coding.using.looking import features_of, logit_lens, nearest, top_texts, top_tokens
 
-__all__ = ["ablate", "clamp", "features_of", "logit_lens", "nearest", "splice", "steer", "top_texts"]
+__all__ = ["ablate", "clamp", "features_of", "logit_lens", "nearest", "splice", "steer", "top_texts", "top_tokens"]
 _EDITS = ("ablate", "clamp", "splice", "steer")
 
 

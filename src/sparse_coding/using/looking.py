@@ -60,6 +60,16 @@ class Context:
 
 
 @dataclass(frozen=True)
+class OfToken:
+    """A token, its share of all codes of a feature, the mean of its codes, and how often the feature fires on it."""
+
+    token: str
+    share: float
+    mean: float
+    rate: float
+
+
+@dataclass(frozen=True)
 class Lens:
     """Tokens whose logits a feature raises most, and lowers most: with their logits, less the mean of all tokens', of a
     stream that holds nothing but its direction."""
@@ -109,24 +119,42 @@ def top_texts(dictionary: Dictionary, feature: int, n: int = 10, results: str | 
 
     Tokens and activations are those of `results`; raises BadInput where they were not made.
     """
+    ids, codes, vocabulary = _on_fragments(dictionary, feature, Path(results))
+    ranks = np.argsort(-codes.max(axis=1), kind="stable")[:n]
+    return [
+        Context(tuple(vocabulary[token] for token in ids[at]), tuple(codes[at].tolist()))
+        for at in ranks if codes[at].max() > 0
+    ]  # fmt: skip
+
+
+def top_tokens(dictionary: Dictionary, feature: int, n: int = 10, results: str | Path = "results") -> list[OfToken]:
+    """The `n` tokens that have most of a feature's codes in the fragments, by their sum. Raises as top_texts."""
+    ids, codes, vocabulary = _on_fragments(dictionary, feature, Path(results))
+    sums = np.bincount(ids.ravel(), codes.ravel(), len(vocabulary))
+    firing = np.bincount(ids.ravel(), codes.ravel() > 0, len(vocabulary))
+    there = np.bincount(ids.ravel(), minlength=len(vocabulary))
+    found = [token for token in np.argsort(-sums, kind="stable")[:n] if sums[token] > 0]
+    return [
+        OfToken(vocabulary[token], sums[token] / sums.sum(), sums[token] / firing[token], firing[token] / there[token])
+        for token in found
+    ]
+
+
+def _on_fragments(
+    dictionary: Dictionary, feature: int, results: Path
+) -> tuple[Int[np.ndarray, "fragment token"], Float[np.ndarray, "fragment token"], list[str]]:
+    """Token ids, codes of a feature, and what the tokens are."""
     if not 0 <= feature < dictionary.n_feat:
         raise BadInput("feature", str(feature), f"one from 0 to {dictionary.n_feat - 1}")
     first = declared.vectors_of(_site(dictionary))["activations"]
-    folder = Path(results)
-    text = token_files.load(folder / "dataset" / "tokens.h5")
+    place = results.joinpath(*Path(first).parts[1:])
+    text = token_files.load(results / "dataset" / "tokens.h5")
     ids = text.fragments[:, text.fragments.shape[1] - text.fragment_tokens :]
-    place = folder.joinpath(*Path(first).parts[1:])
     with open_activations(place) as file:
         fragments = file.split("fragments")
         if not np.array_equal(fragments.token, ids.ravel()):
             raise BadInput(f"{place}: fragments", "other tokens", "those of the token file; make the activations again")
-        codes = _codes(dictionary, fragments, feature)
-    by_fragment = codes.reshape(ids.shape)
-    ranks = np.argsort(-by_fragment.max(axis=1), kind="stable")[:n]
-    return [
-        Context(tuple(text.vocabulary[token] for token in ids[at]), tuple(by_fragment[at].tolist()))
-        for at in ranks if by_fragment[at].max() > 0
-    ]  # fmt: skip
+        return ids, _codes(dictionary, fragments, feature).reshape(ids.shape), text.vocabulary
 
 
 def _codes(dictionary: Dictionary, fragments: Any, feature: int) -> Float[np.ndarray, " row"]:

@@ -1,0 +1,121 @@
+"""What the features of a dictionary are, for a terminal: what explains them, where they fire, what they promote."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from sparse_coding.core.dictionary import Dictionary
+from sparse_coding.errors import BadInput
+from sparse_coding.io import judged
+from sparse_coding.load import load_dictionary
+from sparse_coding.settings import declared
+from sparse_coding.using import looking
+
+RESULTS = Path("results")
+FOLDERS = ("dictionaries", "baselines")
+BESIDE = 8  # tokens that are shown on each side of the strongest one
+Row = dict[str, Any]
+
+
+def features(named: str, feature: int | None, text: str | None, n: int) -> str:
+    """See commands.features."""
+    if n < 1:
+        raise BadInput("--n", str(n), "at least 1")
+    if feature is not None and text is not None:
+        raise BadInput("features", "--feature and --text", "one of them")
+    dictionary, site, name = _found(named)
+    scored = _scored(site, name)
+    lines = [str(dictionary)]
+    if text is not None:
+        return "\n".join([*lines, *_of_text(dictionary, text, scored, n)])
+    if feature is None:
+        return "\n".join([*lines, *_overview(scored, n)])
+    _make(dictionary)
+    return "\n".join([*lines, *_of_feature(dictionary, feature, scored, n)])
+
+
+def _found(named: str) -> tuple[Dictionary, str, str]:
+    site, _, name = named.partition("/")
+    for folder in FOLDERS:
+        path = RESULTS / folder / site / f"{name}.safetensors"
+        if path.is_file():
+            return load_dictionary(path), site, name
+    there = [file for folder in FOLDERS for file in sorted((RESULTS / folder).glob("*/*.safetensors"))]
+    some = ", ".join(f"{file.parent.name}/{file.stem}" for file in there[:3])
+    wanted = f"SITE/NAME of a dictionary in {RESULTS}, as {some}" if there else f"{RESULTS} with dictionaries: dvc pull"
+    raise BadInput("features", repr(named), wanted)
+
+
+def _scored(site: str, name: str) -> dict[int, list[Row]]:
+    """Rows of interpretation by feature, none where the dictionary was not interpreted."""
+    path = RESULTS / "autointerp" / site / f"{name}.parquet"
+    found: dict[int, list[Row]] = {}
+    for row in judged.read(path).to_pylist() if path.is_file() else ():
+        found.setdefault(row["feature"], []).append(row)
+    return found
+
+
+def _score(row: Row) -> float | None:
+    return row["top_and_random"] if row["top_and_random"] is not None else row["balanced_accuracy"]
+
+
+def _told(row: Row) -> str:
+    score = _score(row)
+    said = f"{row['scorer']} {score:.2f}" if score is not None else f"{row['scorer']}: {row['reason'] or row['status']}"
+    return f"{said}  {row['explanation'] or ''}".rstrip()
+
+
+def _overview(scored: dict[int, list[Row]], n: int) -> list[str]:
+    if not scored:
+        return ["It was not interpreted. --feature N shows where a feature fires, --text which ones fire on a text."]
+    best = sorted(scored, key=lambda feature: -max(_score(row) or -1.0 for row in scored[feature]))
+    lines = [f"{len(scored)} features were interpreted; those with the highest scores:"]
+    lines += [f"  {feature:6}  {_told(row)}" for feature in best[:n] for row in scored[feature]]
+    return [*lines, "--feature N shows where a feature fires, --text which ones fire on a text."]
+
+
+def _of_text(dictionary: Dictionary, text: str, scored: dict[int, list[Row]], n: int) -> list[str]:
+    lines = []
+    for on in looking.features_of(dictionary, text, top=n):
+        firing = ", ".join(f"{each.feature} ({each.code:.2g})" for each in on.firing)
+        lines.append(f"  {on.token!r:16} {firing or 'none'}")
+    seen = {each.feature for on in looking.features_of(dictionary, text, top=1) for each in on.firing}
+    known = [f"  {feature:6}  {_told(row)}" for feature in sorted(seen & scored.keys()) for row in scored[feature]]
+    return [*lines, *(["What explains the strongest ones:", *known] if known else [])]
+
+
+def _of_feature(dictionary: Dictionary, feature: int, scored: dict[int, list[Row]], n: int) -> list[str]:
+    tokens = looking.top_tokens(dictionary, feature, n)
+    if not tokens:
+        return [f"Feature {feature} fires nowhere in the fragments."]
+    lines = [f"Feature {feature}", *(f"  {_told(row)}" for row in scored.get(feature, ()))]
+    lines += ["Tokens (share of all its codes, mean code, how often it fires there):"]
+    lines += [f"  {each.token!r:16} {each.share:4.0%}  {each.mean:8.3g}  {each.rate:4.0%}" for each in tokens]
+    lines += ["Strongest contexts:"]
+    lines += [f"  {max(each.codes):8.3g}  {_cut(each)!r}" for each in looking.top_texts(dictionary, feature, n)]
+    try:
+        lens = looking.logit_lens(dictionary, feature, n=n)
+    except BadInput as error:
+        return [*lines, f"No logit lens: {error}"]
+    for title, those in (("Promotes", lens.promoted), ("Suppresses", lens.suppressed)):
+        lines.append(f"{title}: {', '.join(f'{token!r} ({logit:+.2g})' for token, logit in those)}")
+    return lines
+
+
+def _cut(context: looking.Context) -> str:
+    """The strongest token, marked, with what stands beside it."""
+    at = context.strongest
+    before, after = context.tokens[max(at - BESIDE, 0) : at], context.tokens[at + 1 : at + 1 + BESIDE]
+    return f"{''.join(before)}\u00ab{context.tokens[at]}\u00bb{''.join(after)}"
+
+
+def _make(dictionary: Dictionary) -> None:
+    """What `dvc pull` does not bring: tokens and activations, said before they are made."""
+    vectors = declared.vectors_of(dictionary.site or "")["activations"]
+    missing = [path for path in ("results/dataset/tokens.h5", vectors) if not Path(path).is_file()]
+    if missing:
+        print(f"{' and '.join(missing)} are made first, which takes a minute or more", file=sys.stderr, flush=True)
+        done = subprocess.run([sys.executable, "-m", "snakemake", "--cores", "all", *missing], check=False)
+        if done.returncode:
+            raise BadInput("features", f"a run that ended with {done.returncode}", "tokens and activations")
