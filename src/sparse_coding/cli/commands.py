@@ -173,3 +173,13 @@ def features(dictionary: str, feature: int | None = None, text: str | None = Non
     from sparse_coding.cli import features as told
 
     return told.features(dictionary, feature, text, n)
+
+
+def compare(first: str, second: str, json: bool = False) -> str:
+    """Two dictionaries, each SITE/NAME of results or a path of any format: settings, metrics, and features in common.
+
+    --json: for a program; it has all pairs of features that are nearest to one another.
+    """
+    from sparse_coding.cli import comparing
+
+    return comparing.compare(first, second, json)

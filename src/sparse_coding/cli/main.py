@@ -43,9 +43,8 @@ STAGES = (
 )
 
 # What one types: the function in cli/commands.py.
-COMMANDS = {
-    name: name for name in ("why", "inspect", "plan", "forecast", "lock", "migrate", "clean", "convert", "features")
-}
+COMMANDS = {name: name for name in ("why", "inspect", "plan", "forecast", "lock", "migrate", "clean")}
+COMMANDS |= {name: name for name in ("convert", "features", "compare")}
 COMMANDS["import"] = "import_"
 ALL = (*COMMANDS, *STAGES)
 ABOUT = "Ask about the workflow, which `make plot` or Snakemake runs; import vectors; call a stage by hand."
