@@ -17,7 +17,7 @@ plot: install
 	@$(RUN)/python -m sparse_coding.cli.closing
 
 # Two workers, each with whole files, in their order: what a file makes for all its tests is made once, and the long
-# files (tests/workflow and those beside it) come when there are others left to share.
+# files (tests/workflow) come first, while there are others left to share (tests/conftest.py).
 PYTEST := $(RUN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.test-installed

@@ -18,6 +18,11 @@ for flags in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
     os.environ.pop(flags, None)
 
 
+def pytest_collection_modifyitems(items):
+    """The long files first: at the end, one of them would be left for one worker alone."""
+    items.sort(key=lambda item: "workflow" not in item.path.parts)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """With REQUIRE_SERVERS=1 in the environment, a test that needs servers fails where it would be skipped."""
