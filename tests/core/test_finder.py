@@ -49,7 +49,7 @@ def test_no_product_of_all_features_in_float32_is_made(monkeypatch):
         found[int8] = dictionary.encode_features(x, torch.arange(400)).numpy().tobytes()
     assert found[True] == found[False]
     monkeypatch.setattr(finder.Screen, "fastest", lambda: finder.Screen(True))
-    monkeypatch.setattr(finder, "linear", None)
+    monkeypatch.setattr(finder, "fastest", None)
     assert dictionary.encode_features(x, torch.arange(400)).numpy().tobytes() == found[True]
 
 

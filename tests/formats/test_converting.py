@@ -29,13 +29,18 @@ def made(seed=0, n_feat=20, d_in=12, d_out=None, **changes):
     return Dictionary(**tensors | changes)
 
 
+def drawn(*shape):
+    """The same at each collection."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
 KINDS = {
     "relu": made(),
     "topk": made(1, activation="topk", k=4),
-    "jumprelu": made(2, activation="jumprelu", threshold=torch.rand(20)),
+    "jumprelu": made(2, activation="jumprelu", threshold=drawn(20).abs()),
     "transcoder": made(3, d_out=7),
-    "skip": made(4, d_out=12, activation="topk", k=4, skip=torch.randn(12, 12)),
-    "jumping skip": made(5, d_out=7, activation="jumprelu", threshold=torch.rand(20), skip=torch.randn(12, 7)),
+    "skip": made(4, d_out=12, activation="topk", k=4, skip=drawn(12, 12)),
+    "jumping skip": made(5, d_out=7, activation="jumprelu", threshold=drawn(20).abs(), skip=drawn(12, 7)),
 }
 HELD = {
     "saelens": ("relu", "topk", "jumprelu", "transcoder", "jumping skip"),
@@ -83,7 +88,7 @@ def test_files_of_libraries_become_ours(tmp_path, case):
 @pytest.mark.parametrize(("name", "damage"), [
     ("encoder", lambda tensor: tensor * (1 + 1e-3)),
     ("decoder", lambda tensor: tensor.roll(1, 0)),
-    ("threshold", lambda tensor: tensor * 1.01),
+    ("threshold", lambda tensor: tensor * 1.001),
     ("centre", lambda tensor: tensor + 1e-2),
 ])  # fmt: skip
 def test_what_computes_something_else_is_seen(name, damage):

@@ -28,10 +28,11 @@ BEFORE = ["sparse_coding/settings/moved.py", "sparse_coding/stages/dictionaries.
 # Where they may be listed: activations, some of which are called as kinds are ...
 TABLES = ["sparse_coding/core/dictionary_checks.py"]
 PARAMS = "sparse_coding/settings/params/"  # ... and types and defaults of settings
+OTHERS = "sparse_coding/formats/"  # whose words are those of other libraries' files
 
 
 def _files() -> Iterator[tuple[str, ast.AST]]:
-    for path in sorted(SOURCE.rglob("*.py")):
+    for path in sorted(path for path in SOURCE.rglob("*.py") if OTHERS not in path.as_posix()):
         yield path.relative_to(SOURCE).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
 
 

@@ -26,7 +26,7 @@ NAME = "certificate.json"
 TOLERANCE = 1e-5  # of the largest value; float32 in and out
 SEED, ORDINARY, LARGE, TINY, OFFSET = 20260101, 224, 24, 7, 64
 SIZES = [10.0**power for power in range(-4, 5)]
-BORDERS, FAR, HALVINGS, BESIDE = 256, 1e5, 80, 1e-3  # features that are looked at; how far beside their border
+BORDERS, FAR, HALVINGS = 256, 1e5, 80  # features that are looked at, and how their borders are found
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Compared:
         return max(self.codes, self.x_hat) <= self.tolerance and not self.flips
 
 
-def rows_for(given: Computes) -> tuple[Float[Tensor, "row d_in"], Float[Tensor, "large d_in"]]:
+def rows_for(given: Computes, tolerance: float) -> tuple[Float[Tensor, "row d_in"], Float[Tensor, "large d_in"]]:
     """The same for the same dictionary, on every machine; large ones by themselves."""
     generator = torch.Generator().manual_seed(SEED)
     n_feat, d_in = given.directions.shape
@@ -83,13 +83,13 @@ def rows_for(given: Computes) -> tuple[Float[Tensor, "row d_in"], Float[Tensor, 
     ordinary, large, tiny, offset = (size * drawn).split([ORDINARY, LARGE, TINY, OFFSET])
     chosen = torch.randperm(n_feat, generator=generator)[:BORDERS]
     zeros = torch.zeros(1, d_in, dtype=torch.float64)
-    rows = [given.centre + ordinary, 0.01 * tiny, offset + 3 * size, zeros, beside_borders(given, chosen)]
+    rows = [given.centre + ordinary, 0.01 * tiny, offset + 3 * size, zeros, beside_borders(given, chosen, tolerance)]
     return torch.cat(rows), 40 * large
 
 
-def beside_borders(given: Computes, features: Tensor) -> Float[Tensor, "row d_in"]:
-    """Rows from the centre in the direction of each feature, just before it fires and just behind: there a border that
-    is a little off shows, which other rows need not come near."""
+def beside_borders(given: Computes, features: Tensor, tolerance: float) -> Float[Tensor, "row d_in"]:
+    """Rows from the centre in the direction of each feature, before it fires and behind, by a share `tolerance` of the
+    whole way: a border that is off by more shows there, which other rows need not come near."""
     norms = given.directions[features].norm(dim=1, keepdim=True)
     towards = given.directions[features] / norms.where(norms > 0, 1.0)
     at = torch.arange(len(features))
@@ -104,14 +104,14 @@ def beside_borders(given: Computes, features: Tensor) -> Float[Tensor, "row d_in
         on = fires(middle)
         low, high = torch.where(on, low, middle), torch.where(on, middle, high)
     border, own = high[has_one], towards[has_one]
-    beside = BESIDE * (border.abs() + given.centre.norm())
+    beside = tolerance * (border.abs() + given.centre.norm())
     return given.centre + torch.cat([(border - beside)[:, None] * own, (border + beside)[:, None] * own])
 
 
 def compare(source: Computes, written: Computes, tolerance: float = TOLERANCE) -> Compared:
     """What one computes beside the other."""
     l0, apart, off, flips, rows = [], 0.0, 0.0, 0, 0
-    for x in rows_for(source):
+    for x in rows_for(source, tolerance):
         codes, own, x_hat = source.codes(x), written.codes(x), source.x_hat(x)
         largest = codes.max().clamp(min=torch.finfo(torch.float32).tiny)
         difference = (codes - own).abs() / largest
