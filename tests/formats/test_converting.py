@@ -132,3 +132,60 @@ def test_what_is_there_is_not_written_over(tmp_path):
         convert(saved(tmp_path, KINDS["relu"]), tmp_path / "out", "saelens")
     with pytest.raises(BadInput, match="one of sparse_coding, saelens"):
         convert(tmp_path / "one.safetensors", Path(tmp_path / "other"), "pickle")
+
+
+def wide(**changes):
+    """1,024 features with biases of an ordinary size."""
+    dictionary = made(11, n_feat=1024, d_in=64, activation="topk", k=16)
+    return Dictionary(**dictionary.tensors | changes, activation="topk", k=16)
+
+
+def differ(one, other):
+    return not certificate.compare(Computes.of_ours(one), Computes.of_ours(other)).holds
+
+
+def test_a_single_feature_that_is_off_is_seen_among_many():
+    """However many features there are, and whatever is large beside it."""
+    one, tensors = wide(), wide().tensors
+    for at in (3, 500, 1020):
+        decoder, encoder, bias = (tensors[name].clone() for name in ("decoder", "encoder", "bias"))
+        decoder[at] *= -1
+        encoder[at] *= 1.001
+        bias[at] += 1e-3
+        assert differ(one, wide(decoder=decoder))
+        assert differ(one, wide(encoder=encoder))
+        assert differ(one, wide(bias=bias))
+    large = tensors["centre"].clone()
+    large[3] = 5000.0
+    moved = large.clone()
+    moved[4] += 0.05
+    assert differ(wide(centre=large), wide(centre=moved))
+    gain = tensors["gain"].clone()
+    gain[7] = 1e6
+    changed = gain.clone()
+    changed[8] *= 1.001
+    assert differ(wide(gain=gain), wide(gain=changed))
+
+
+def test_one_threshold_of_many_is_seen():
+    threshold = torch.full((1024,), 2.0)
+    one = made(12, n_feat=1024, d_in=64, activation="jumprelu", threshold=threshold)
+    for at in (0, 511, 1023):
+        other = threshold.clone()
+        other[at] *= 1.001
+        assert differ(one, made(12, n_feat=1024, d_in=64, activation="jumprelu", threshold=other))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_never_holds(value):
+    one = KINDS["relu"]
+    for name in ("decoder", "encoder", "bias", "centre"):
+        tensor = one.tensors[name].clone()
+        tensor.view(-1)[5] = value
+        assert differ(one, Dictionary(**one.tensors | {name: tensor}))
+
+
+def test_a_dictionary_that_never_fires_is_not_certified(tmp_path):
+    silent = made(13, activation="relu", encoder=torch.zeros(20, 12), bias=torch.full((20,), -1.0))
+    with pytest.raises(BadInput, match="no feature ever fires"):
+        convert(saved(tmp_path, silent), tmp_path / "out", "saelens")

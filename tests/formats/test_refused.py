@@ -172,3 +172,42 @@ def test_load_dictionary_reads_them_and_takes_no_variant_of_them(tmp_path, capsy
     with pytest.raises(BadInput, match="one that stage evaluation measured"):
         load_dictionary(GOLDEN / "saelens/jumprelu", gain_refit=True)
     assert load_dictionary(GOLDEN / "gemma_scope/residual/layer_3/width_16k/average_l0_10", of="residual").n_feat == 20
+
+
+def test_what_is_told_of_no_file_of_another_library_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="k=8; wanted a path of a dictionary of another library"):
+        load_dictionary(site="layer2_residual", architecture="topk", k=8)
+    with pytest.raises(BadInput, match="found saelens, and told which"):
+        load_dictionary(GOLDEN / "saelens/topk", which=1)
+
+
+@pytest.mark.parametrize(("name", "changes", "said"), [
+    ("saelens/topk", {"rescale_acts_by_decoder_norm": "false"}, "'false'; wanted true or false"),
+    ("saelens/topk", {"k": 21}, "at most 20"),
+    ("saelens/topk", {"metadata": []}, r"metadata \[\]"),
+    ("saelens/transcoder", {"normalize_activations": "expected_average_only_in"}, "a transcoder with"),
+    ("saelens/standard_pre6", {"metadata": "x"}, "metadata 'x'"),
+    ("saelens/standard_pre6", {"activation_fn_str": "topk", "activation_fn_kwargs": [3]}, "kwargs"),
+    ("sparsify/topk_default", {"transcode": "false"}, "true or false"),
+    ("sparsify/topk_default", {"num_latents": "20"}, "num_latents '20'"),
+    ("sparsify/topk_default", {"expansion_factor": [2]}, r"expansion_factor \[2\]"),
+])  # fmt: skip
+def test_settings_of_another_type_are_refused(tmp_path, name, changes, said):
+    with pytest.raises(BadInput, match=said):
+        reading.read(edited(copied(tmp_path, name), **changes))
+
+
+def test_weights_that_are_no_numbers_once_folded_are_refused(tmp_path):
+    folder = copied(tmp_path, "saelens/gated")
+    tensors = load_file(folder / "sae_weights.safetensors")
+    tensors["r_mag"][3] = 100.0
+    save_file(tensors, folder / "sae_weights.safetensors")
+    with pytest.raises(BadInput, match="gain that is no number in float32"):
+        load_dictionary(folder)
+
+
+def test_a_checkpoint_is_known_from_inside_its_folder(monkeypatch):
+    monkeypatch.chdir(GOLDEN / "dictionary_learning/topk_trained_normalised/trainer_0/checkpoints")
+    assert load_dictionary("ae_60.pt").name == "ae_60"
+    monkeypatch.chdir(GOLDEN / "saelens/topk")
+    assert load_dictionary(".").name == "topk"

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sparse_coding.errors import BadInput
 from sparse_coding.formats import certificate, converting, reading
+from sparse_coding.formats.parts import MustBeTold
 
 
 def convert(source: Path, output: Path, to: str, dtype: str, **told: Any) -> str:
@@ -32,16 +32,20 @@ def about(path: Path) -> str | None:
         lines = [f"{file.parent}: {there['written']['format']}, {there['written']['dtype']}, of {_name(there['read'])}"]
         lines += ["  its files are those that the certificate speaks of"]
         lines += [f"  codes differed by {compared['codes']:.1e}, x_hat by {compared['x_hat']:.1e} of the largest value"]
+        lines += [
+            f"  {compared['flips']} codes on one side alone, on {compared['rows']} rows and those of each feature"
+        ]
+        if narrow := there.get("narrow"):
+            cost = f"codes {narrow['codes']:.1e}, x_hat {narrow['x_hat']:.1e}, {narrow['flips']} on one side alone"
+            lines += [f"  what fewer digits cost: {cost}"]
         return "\n".join([*lines, *_details(there["read"])])
     if not path.exists() or reading.is_ours(path) or (known := reading.format_of(path)) is None:
         return None
     form, place = known
     try:
         found = reading.read(path)
-    except BadInput as error:
-        if form.told:  # what only its repository's name tells
-            return f"{place}: {form.name}; {error}"
-        raise
+    except MustBeTold as error:
+        return f"{form.name}: {error}"
     raw, said = found.raw, converting.said_of(found.about)
     d_in, n_feat, d_out = raw.encoder.shape[1], len(raw.bias), raw.decoder.shape[1]
     to = f" to {d_out}" if d_out != d_in else ""

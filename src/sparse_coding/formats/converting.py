@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,28 +30,35 @@ def convert(source: Path, output: Path, to: str, dtype: str = "float32", **told:
         raise BadInput("convert --to", repr(to), f"one of {', '.join(TARGETS)}")
     if dtype not in writing.DTYPES or (to == OURS and dtype != "float32"):
         raise BadInput("convert --dtype", repr(dtype), f"float32; {', '.join(writing.DTYPES)} for other formats")
-    if output.exists():
+    if os.path.lexists(output.expanduser()):
         raise BadInput(output, "something", "a folder that is not there yet")
+    source, output = source.expanduser(), output.expanduser()
     dictionary, computes, about, said = _read(source, told)
     output.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     try:
         written = _written(dictionary, folder, to, "float32", about, said)
-        compared = certificate.compare(computes, written)
+        compared, narrow = certificate.compare(computes, written), None
         if not compared.holds:
-            found = f"codes that differ by {compared.codes:.1e} and x_hat by {compared.x_hat:.1e} of the largest, with "
-            wanted = f"{compared.tolerance:g} at most"
-            raise BadInput(output, f"{found}{compared.flips} codes on one side alone", wanted)
+            found = f"codes that differ by {compared.codes:.1e}, directions by {compared.atoms:.1e} and x_hat by "
+            found += f"{compared.x_hat:.1e} of the largest, with {compared.flips} codes on one side alone"
+            raise BadInput(output, found, f"{compared.tolerance:g} at most, and none")
+        if not compared.fired:
+            raise BadInput(source, "a dictionary of which no feature ever fires", "one that can be compared")
         if dtype != "float32":  # which was right; now what fewer digits cost is only said
-            compared = certificate.compare(computes, _written(dictionary, folder, to, dtype, about, said))
+            fewer = certificate.compare(computes, _written(dictionary, folder, to, dtype, about, said))
+            narrow = replace(fewer, tolerance=None)
+            if not narrow.holds:
+                raise BadInput(output, f"weights that are no numbers in {dtype}", "a wider --dtype")
         files = certificate.sha256_of(tuple(each for each in folder.rglob("*") if each.is_file()), folder)
-        certificate.write(folder / certificate.NAME, about, {"format": to, "dtype": dtype, "files": files}, compared)
+        wrote = {"format": to, "dtype": dtype, "files": files}
+        certificate.write(folder / certificate.NAME, about, wrote, compared, narrow)
         os.chmod(folder, 0o755)
         os.rename(folder, output)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return compared
+    return narrow or compared
 
 
 def _written(
@@ -67,6 +75,8 @@ def _written(
 def _read(source: Path, told: dict[str, Any]) -> tuple[Dictionary, Computes, dict[str, Any], dict[str, Any]]:
     """Ours, what the source computes, what a certificate says of it, and where its vectors come from."""
     if reading.is_ours(source):
+        if told:
+            raise BadInput(source, f"a file of ours, and told {', '.join(sorted(told))}", "nothing: the file tells all")
         dictionary, made = dictionaries.load_with_settings(source)
         files = certificate.sha256_of((source,), source.parent)
         about = {"format": OURS, "architecture": made.get("architecture", made.get("method")), "files": files}

@@ -4,12 +4,25 @@ Biases and thresholds were multiplied by the norm of its activations when the fi
 model has them.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from sparse_coding.errors import BadInput
-from sparse_coding.formats.parts import About, Found, Settings, Tensors, one_of, pickled_tensors_of, settings_of, whole
+from sparse_coding.formats.parts import (
+    About,
+    Found,
+    Settings,
+    Tensors,
+    at_most,
+    one_of,
+    pickled_tensors_of,
+    settings_of,
+    whole,
+)
 from sparse_coding.formats.raw import Raw
 
 NAME = "dictionary_learning"
@@ -20,7 +33,13 @@ NEVER_SET = -1  # a threshold
 def find(path: Path) -> Path | None:
     """The file of weights that `path` is or holds, where a config.json belongs to it."""
     file = path / WEIGHTS if path.is_dir() else path
-    return file if file.suffix == ".pt" and file.is_file() and _config(file).is_file() else None
+    if file.suffix != ".pt" or not file.is_file() or not _config(file).is_file():
+        return None
+    try:  # many folders have a config.json
+        told = json.loads(_config(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None if file.name != WEIGHTS else file
+    return file if isinstance(told, dict) and (isinstance(told.get("trainer"), dict) or file.name == WEIGHTS) else None
 
 
 def _config(file: Path) -> Path:
@@ -36,8 +55,10 @@ def read(file: Path) -> Found:
         raise BadInput(_config(file), "no trainer", "what dictionary_learning writes beside a dictionary")
     state, rules = pickled_tensors_of(file), []
     if "ae" in state and isinstance(state["ae"], dict):  # a backup of later versions
-        factor = state.get("norm_factor")
-        if factor not in (None, 1, 1.0):
+        if "norm_factor" not in state:
+            raise BadInput(file, "a backup without a norm_factor", "what its vectors were divided by, or None")
+        factor = state["norm_factor"]
+        if not (factor is None or (isinstance(factor, int | float) and factor == 1)):
             found = f"a backup of an unfinished training, of vectors divided by {factor}"
             raise BadInput(file, found, "the file of the finished one, or a checkpoint: there that is folded")
         state = state["ae"]
@@ -94,7 +115,7 @@ def _new(place: Path, trainer: Settings, tensors: Tensors) -> Raw:
 def _gated(place: Path, trainer: Settings, tensors: Tensors) -> Raw:
     n_feat, _ = _shape(place, trainer)
     bias, gate, r_mag = (tensors.take(name, n_feat) for name in ("mag_bias", "gate_bias", "r_mag"))
-    tensors.left["encoder.bias"] = bias  # there is none
+    tensors.put("encoder.bias", bias)
     raw = _linear(place, trainer, tensors, "decoder_bias")
     return replace(raw, activation="gated", gate_bias=gate, r_mag=r_mag)
 
@@ -102,10 +123,13 @@ def _gated(place: Path, trainer: Settings, tensors: Tensors) -> Raw:
 def _k(place: Path, trainer: Settings, tensors: Tensors) -> int:
     """That of the tensors, which encode reads; config.json has it too."""
     stored = tensors.left.pop("k", None)
-    k = whole(place, trainer, "k") if stored is None else int(stored)
+    if stored is None:
+        return at_most(place, whole(place, trainer, "k"), whole(place, trainer, "dict_size"))
+    is_whole = isinstance(stored, torch.Tensor) and stored.ndim == 0 and not stored.is_floating_point()
+    k = whole(tensors.path, {"k": int(stored) if is_whole else stored}, "k")
     if "k" in trainer and trainer["k"] != k:
         raise BadInput(place, f"k {trainer['k']}", f"{k}, as {tensors.path.name} has it")
-    return k
+    return at_most(tensors.path, k, whole(place, trainer, "dict_size"))
 
 
 def _topk(place: Path, trainer: Settings, tensors: Tensors) -> Raw:

@@ -7,7 +7,7 @@ these must be told.
 from pathlib import Path
 
 from sparse_coding.errors import BadInput
-from sparse_coding.formats.parts import About, Found, Tensors, npz_of, one_of, safetensors_of, settings_of
+from sparse_coding.formats.parts import About, Found, MustBeTold, Tensors, npz_of, one_of, safetensors_of, settings_of
 from sparse_coding.formats.raw import Raw
 
 NAME, NAME_2 = "gemma_scope", "gemma_scope_2"
@@ -30,10 +30,12 @@ def find_2(path: Path) -> Path | None:
 
 def read(file: Path, of: str | None = None) -> Found:
     """of: one of OF. Raises BadInput without it, and for what cannot be read exactly."""
-    if of is None:
-        raise BadInput(file, "nothing that says what it is of", f"of={' or '.join(OF)}, as its repository's name tells")
-    one_of(file, "of", of, OF)
     tensors = Tensors(file, npz_of(file))
+    if of is None:
+        raise MustBeTold(
+            file, "nothing that says what it is of", f"of={' or '.join(OF)}, as its repository's name tells"
+        )
+    one_of(file, "of", of, OF)
     raw, rules = _jumprelu(tensors, "W_enc", "W_dec", is_pair=of == "transcoder"), ["reads x as it is"]
     tensors.end()
     if of == "embedding":

@@ -1,13 +1,24 @@
 """Llama Scope: a folder with hyperparams.json and checkpoints/final.safetensors; of scaled activations.
 
-By description: no real file was seen. What hyperparams.json may say beyond the description is refused.
+By description: no real file was seen. Another activation or norm, a bias before the encoder or a gate is refused.
 """
 
 from dataclasses import replace
 from pathlib import Path
 
 from sparse_coding.errors import BadInput
-from sparse_coding.formats.parts import About, Found, Tensors, one_of, safetensors_of, settings_of, whole
+from sparse_coding.formats.parts import (
+    About,
+    Found,
+    Tensors,
+    boolean,
+    number,
+    one_of,
+    safetensors_of,
+    section,
+    settings_of,
+    whole,
+)
 from sparse_coding.formats.raw import Raw
 
 NAME = "llama_scope"
@@ -27,13 +38,14 @@ def read(folder: Path) -> Found:
     place, config = folder / CONFIG, settings_of(folder / CONFIG)
     tensors = Tensors(folder / WEIGHTS, safetensors_of(folder / WEIGHTS))
     d_in, n_feat = whole(place, config, "d_model"), whole(place, config, "d_sae")
-    one_of(place, "act_fn", config.get("act_fn", "jumprelu"), ("jumprelu",))
-    one_of(place, "norm_activation", config.get("norm_activation", "dataset-wise"), ("dataset-wise",))
-    if config.get("apply_decoder_bias_to_pre_encoder"):
-        raise BadInput(place, "apply_decoder_bias_to_pre_encoder true", "false, as it is described")
-    threshold = _number(place, "jump_relu_threshold", config.get("jump_relu_threshold"))
-    norms = config.get("dataset_average_activation_norm") or {}
-    read_norm = _number(place, "dataset_average_activation_norm.in", norms.get("in"))
+    one_of(place, "act_fn", config.get("act_fn"), ("jumprelu",))
+    one_of(place, "norm_activation", config.get("norm_activation"), ("dataset-wise",))
+    for name in ("apply_decoder_bias_to_pre_encoder", "use_glu_encoder"):
+        if boolean(place, config, name, False):
+            raise BadInput(place, f"{name} true", "false, as it is described")
+    threshold = number(place, "jump_relu_threshold", config.get("jump_relu_threshold"))
+    norms = section(place, config, "dataset_average_activation_norm")
+    read_norm = number(place, "dataset_average_activation_norm.in", norms.get("in"))
     if norms.get("out", read_norm) != read_norm:
         raise BadInput(place, f"dataset_average_activation_norm {norms}", "one place: in and out are the same")
     raw = Raw(
@@ -42,7 +54,7 @@ def read(folder: Path) -> Found:
         activation="jumprelu",
     )  # fmt: skip
     tensors.end()
-    if config.get("sparsity_include_decoder_norm") and float((raw.norms - 1).abs().max()) > UNIT:
+    if boolean(place, config, "sparsity_include_decoder_norm", False) and float((raw.norms - 1).abs().max()) > UNIT:
         raise BadInput(place, "sparsity_include_decoder_norm true, and rows of other norms than 1", "rows of unit norm")
     scale = d_in**0.5 / read_norm
     raw = replace(
@@ -55,9 +67,3 @@ def read(folder: Path) -> Found:
         hook=config.get("hook_point_in"),
     )  # fmt: skip
     return Found(raw, about)
-
-
-def _number(place: Path, name: str, found: object) -> float:
-    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < float("inf"):
-        raise BadInput(place, f"{name} {found!r}", "a number above 0")
-    return float(found)

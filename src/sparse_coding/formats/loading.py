@@ -1,5 +1,6 @@
 """A dictionary of another library, for people."""
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,9 @@ from sparse_coding.formats import reading
 def dictionary(path: Path, **told: Any) -> Dictionary | None:
     """Ours that computes what the one at `path` computes; None where nothing there is of a format of another library.
 
-    told: see reading.read; what is None is not told. What may be wrong with the file goes to stderr. Raises BadInput as
-    reading.read.
+    told: see reading.read. What may be wrong with the file goes to stderr. Raises BadInput as reading.read.
     """
-    told = {name: value for name, value in told.items() if value is not None}
+    path = Path(os.path.abspath(path))  # `.` and what lies beside a checkpoint have names, too
     if reading.is_ours(path) or (reading.format_of(path) is None and not told):
         return None
     found = reading.read(path, **told)

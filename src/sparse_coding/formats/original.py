@@ -4,7 +4,6 @@ By description: no real file was seen. Objects of its classes are built as holde
 runs, and any other class is refused.
 """
 
-import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 
 from sparse_coding.errors import BadInput
-from sparse_coding.formats.parts import About, Found, Tensors
+from sparse_coding.formats.parts import About, Found, MustBeTold, Tensors, boolean
 from sparse_coding.formats.raw import Raw
 from sparse_coding.io.unreadable import check_is_file
 
@@ -42,9 +41,11 @@ def find(path: Path) -> Path | None:
 def read(file: Path, which: int | None = None) -> Found:
     """which: of the dictionaries in the file, from 0. Raises BadInput without it, and for what cannot be read."""
     all_of_them = _unpickled(file)
-    if which is None or not 0 <= which < len(all_of_them):
+    if not isinstance(which, int) or isinstance(which, bool) or not 0 <= which < len(all_of_them):
         found = "nothing that says which" if which is None else f"which {which}"
-        raise BadInput(file, found, f"which= from 0 to {len(all_of_them) - 1}, of {_named(all_of_them)}")
+        raise (MustBeTold if which is None else BadInput)(
+            file, found, f"which= from 0 to {len(all_of_them) - 1}, of {_named(all_of_them)}"
+        )
     one, made = all_of_them[which]
     tensors = Tensors(file, {name: each for name, each in vars(one).items() if isinstance(each, torch.Tensor)})
     raw, rules = (_tied if isinstance(one, TiedSAE) else _untied)(tensors, vars(one))
@@ -60,12 +61,14 @@ def _tied(tensors: Tensors, held: dict[str, Any]) -> tuple[Raw, list[str]]:
     n_feat, d_in = encoder.shape
     bias = tensors.take("encoder_bias", n_feat)
     rows = encoder / encoder.norm(dim=1, keepdim=True).clamp(min=SMALLEST)
-    read = rows if held.get("norm_encoder", False) else encoder
+    read = rows if boolean(tensors.path, held, "norm_encoder", None) else encoder
     raw = Raw(encoder=read, bias=bias, decoder=rows, out_bias=torch.zeros(d_in, dtype=torch.float64))
     if "center_trans" not in tensors.left:
         return raw, ["rows of unit norm put together"]
     trans, scale = tensors.take("center_trans", d_in), tensors.take("center_scale", d_in)
     turn = tensors.take("center_rot", d_in, d_in)
+    if not bool(scale.all()):
+        raise BadInput(tensors.path, "a center_scale of 0", "none: it cannot be undone")
     if float((turn @ turn.T - torch.eye(d_in, dtype=torch.float64)).abs().max()) > 1e-4:
         raise BadInput(tensors.path, "center_rot that is no rotation", "one: it is turned back by its transpose")
     raw = replace(
@@ -91,7 +94,7 @@ def _unpickled(file: Path) -> list[tuple[Any, dict[str, Any]]]:
     try:
         with torch.serialization.safe_globals(names):
             found = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # of a damaged file it may be any
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadInput(file, f"a file that cannot be read safely ({said})", wanted) from None
     is_list = isinstance(found, list) and all(isinstance(each, tuple) and len(each) == 2 for each in found)

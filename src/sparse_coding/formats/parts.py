@@ -1,8 +1,6 @@
 """What readers share: files that are read without executing anything, and checks that name the file."""
 
 import json
-import pickle
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +17,10 @@ from sparse_coding.formats.raw import Raw
 from sparse_coding.io.unreadable import SAFETENSORS, check_is_file, what_is
 
 Settings = dict[str, Any]
+
+
+class MustBeTold(BadInput):
+    """What only a repository's name says has to be told; the files are as they should be."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def pickled_tensors_of(path: Path) -> Settings:
     check_is_file(path, "its tensors")
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # of a damaged file it may be any
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         wanted = "tensors that torch saved; nothing else is read from such a file, as it could execute what it likes"
         raise BadInput(path, f"a file that cannot be read safely ({said})", wanted) from None
@@ -92,7 +94,7 @@ def npz_of(path: Path) -> dict[str, Tensor]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: torch.from_numpy(np.ascontiguousarray(file[name])) for name in file.files}
-    except (ValueError, OSError, zipfile.BadZipFile, TypeError, EOFError, KeyError) as error:
+    except Exception as error:  # of a damaged file it may be any
         raise BadInput(path, f"a file that cannot be read safely ({error})", "an .npz with arrays of numbers") from None
 
 
@@ -100,6 +102,8 @@ class Tensors:
     """The tensors of a file, taken by name in float64; what is left over at the end is refused."""
 
     def __init__(self, path: Path, tensors: Mapping[str, Any]) -> None:
+        if odd := [name for name in tensors if not isinstance(name, str)]:
+            raise BadInput(path, f"tensors called {odd[:3]}", "names")
         self.path, self.left = path, dict(tensors)
         self.dtypes = sorted({str(each.dtype).removeprefix("torch.") for each in tensors.values() if _is_tensor(each)})
 
@@ -109,15 +113,22 @@ class Tensors:
             has = ", ".join(sorted(self.left)) or "nothing else"
             raise BadInput(self.path, f"no tensor {name}", f"one; it has {has}")
         tensor = self.left.pop(name)
-        if not _is_tensor(tensor) or not tensor.is_floating_point():
-            raise BadInput(self.path, f"{name} that is no floating-point tensor", "numbers")
+        if not _is_tensor(tensor) or not tensor.is_floating_point() or tensor.layout != torch.strided:
+            raise BadInput(self.path, f"{name} that is no dense floating-point tensor", "numbers")
         fits = tensor.ndim == len(shape) and all(w in (-1, n) for w, n in zip(shape, tensor.shape, strict=True))
         if not fits:
             wanted = ", ".join("any" if n < 0 else str(n) for n in shape)
             raise BadInput(self.path, f"{name} of shape {list(tensor.shape)}", f"[{wanted}]")
-        if not bool(tensor.isfinite().all()):
+        wide = tensor.double() if tensor.device.type == "cpu" else torch.full((), float("nan"))
+        if not bool(wide.isfinite().all()):
             raise BadInput(self.path, f"{name} with what is no finite number", "numbers")
-        return tensor.double()
+        return wide
+
+    def put(self, name: str, tensor: Tensor) -> None:
+        """What a reader that expects a tensor is to find. Raises BadInput where the file has one of that name."""
+        if name in self.left:
+            raise BadInput(self.path, f"a tensor {name}", "none: this kind has no such part")
+        self.left[name] = tensor
 
     def drop(self, *names: str) -> None:
         """What does not enter any number."""
@@ -132,6 +143,39 @@ class Tensors:
 
 def _is_tensor(given: object) -> bool:
     return isinstance(given, Tensor)
+
+
+def boolean(place: Path, settings: Mapping[str, Any], name: str, default: bool | None) -> bool:
+    """True or false of some settings; default None: it must be there. Raises BadInput for anything else, for "false"
+    would be taken for true."""
+    found = settings.get(name, default)
+    if not isinstance(found, bool):
+        raise BadInput(place, f"{name} {found!r}", "true or false")
+    return found
+
+
+def section(place: Path, settings: Settings, name: str) -> Settings:
+    """Settings within settings; none where there are none. Raises BadInput for anything else."""
+    found = settings.get(name)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise BadInput(place, f"{name} {found!r}", "an object, or nothing")
+    return found
+
+
+def number(place: Path, name: str, found: object) -> float:
+    """A number above 0. Raises BadInput for anything else."""
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < float("inf"):
+        raise BadInput(place, f"{name} {found!r}", "a number above 0")
+    return float(found)
+
+
+def at_most(place: Path, k: int, n_feat: int) -> int:
+    """k codes of so many features. Raises BadInput for more than there are."""
+    if k > n_feat:
+        raise BadInput(place, f"k {k}", f"at most {n_feat}, the number of features")
+    return k
 
 
 def whole(place: Path, settings: Settings, name: str) -> int:

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.core.dictionary_checks import Activation
+from sparse_coding.errors import BadInput
 
 Kind = Literal["relu", "topk", "abstopk", "jumprelu", "gated"]
 
@@ -74,6 +75,18 @@ class Raw:
         codes = codes if self.rescaled else codes * self.norms
         return torch.cat([codes.relu(), (-codes).relu()], dim=1) if self.activation == "abstopk" else codes
 
+    def code_of_feature(self, x: Float[Tensor, "n d_in"], features: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """The code, in our units, of one feature on each row, before any choice of the k largest; features as ours."""
+        n_feat = len(self.bias)
+        own = features % n_feat  # signed ones are there twice
+        p = ((x if self.read_bias is None else x - self.read_bias) * self.encoder[own]).sum(1)
+        if self.gate_bias is not None and self.r_mag is not None:
+            codes = (p * self.r_mag[own].exp() + self.bias[own]).relu() * (p + self.gate_bias[own] > 0)
+            return codes * self.norms[own]
+        m = (p + self.bias[own]) * torch.where(features < n_feat, 1.0, -1.0)
+        codes = m.relu() * self.norms[own]
+        return codes if self.threshold is None else codes * (m > self.threshold[own])
+
     def dictionary(self) -> Dictionary:
         """Ours, in float32: products are folded in float64, and rounded once."""
         encoder, bias, gain, threshold = self._folded()
@@ -91,6 +104,9 @@ class Raw:
         }
         tensors = {"encoder": encoder, "bias": bias, "decoder": decoder, "centre": centre, "gain": gain} | optional
         rounded = {name: None if each is None else each.float().contiguous() for name, each in tensors.items()}
+        for name, each in rounded.items():
+            if each is not None and not bool(each.isfinite().all()):
+                raise BadInput("dictionary", f"a {name} that is no number in float32", "weights of a usual size")
         k = self.k if self.activation in ("topk", "abstopk") else None
         return Dictionary(**rounded, activation=self._activation(threshold), k=k)  # type: ignore[arg-type]
 

@@ -1,5 +1,6 @@
 """Which format a path is of, by what lies there; never by what most of a kind would be."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,7 @@ def read(path: Path, **told: Any) -> Found:
     Raises BadInput where nothing there is of a format that is known, or where it cannot be read exactly.
     """
     wanted = f"a dictionary of {', '.join(each.name for each in FORMATS)}"
+    path = Path(os.path.abspath(path))  # what a file belongs to lies above it
     if not path.exists():
         raise BadInput(path, "no such file", wanted)
     if (known := format_of(path)) is None:

@@ -4,6 +4,7 @@ What SAELens passes over in silence is refused or said: a normalisation that is 
 Where files of older versions mean something else, what they say of their version decides.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,20 @@ import torch
 
 from sparse_coding.errors import BadInput
 from sparse_coding.formats import saelens_before_6
-from sparse_coding.formats.parts import About, Found, Settings, Tensors, one_of, safetensors_of, settings_of, whole
+from sparse_coding.formats.parts import (
+    About,
+    Found,
+    Settings,
+    Tensors,
+    at_most,
+    boolean,
+    number,
+    one_of,
+    safetensors_of,
+    section,
+    settings_of,
+    whole,
+)
 from sparse_coding.formats.raw import Kind, Raw
 
 NAME = "saelens"
@@ -24,6 +38,7 @@ CFG, WEIGHTS, SCALER, WHITENING = (
 )
 AT_RUN_TIME = ("layer_norm", "constant_norm_rescale")  # of each vector, so that no weight can hold it
 FOLDED = ("expected_average_only_in", "covariance_whitening")  # into the weights, when training ends
+RESCALED = "rescale_acts_by_decoder_norm"
 OF_BATCH = ("batchtopk", "matryoshka_batchtopk")
 TRANSCODERS = ("transcoder", "skip_transcoder", "jumprelu_transcoder", "jumprelu_skip_transcoder")
 NOT_YET = {"matching_pursuit": "codes by its own rule to stop", "temporal": "attention over tokens"}
@@ -50,14 +65,14 @@ def read(folder: Path) -> Found:
     raw = READERS[architecture](folder, cfg, tensors)
     tensors.end()
     raw = _of_activations(folder, cfg, raw, rules)
-    said = cfg.get("metadata") or {}
+    said = section(folder / CFG, cfg, "metadata")
     if cfg.get("reshape_activations", "none") != "none":
         rules.append("heads side by side in one vector, as it flattens them")
     about = About(
         folder, tuple(each for each in (folder / CFG, folder / WEIGHTS, folder / SCALER, folder / WHITENING)
                       if each.is_file()),
         NAME, architecture, version, rules=tuple([*rules, *_rules(cfg, raw, tensors)]),
-        traps=tuple(_traps(said, version)), model=said.get("model_name"), hook=said.get("hook_name"),
+        traps=tuple(_traps(folder, said, version)), model=said.get("model_name"), hook=said.get("hook_name"),
         more={name: said[name] for name in ("hook_name_out", "training_architecture", "prepend_bos", "context_size")
               if said.get(name) is not None},
     )  # fmt: skip
@@ -68,7 +83,7 @@ def version_of(cfg: Settings) -> str | None:
     """Of SAELens; None where the file does not tell, as those before 6 do not."""
     said = cfg.get("metadata") if isinstance(cfg.get("metadata"), dict) else {}
     found = (said or {}).get("sae_lens_version", cfg.get("sae_lens_version"))
-    return found if isinstance(found, str) and found.split(".")[0].isdigit() else None
+    return found if isinstance(found, str) and re.match(r"[0-9]+\.", found) else None
 
 
 def _shape(folder: Path, cfg: Settings) -> tuple[int, int, int]:
@@ -80,9 +95,7 @@ def _plain(folder: Path, cfg: Settings, tensors: Tensors) -> Raw:
     """Encoder, decoder and biases."""
     n_feat, d_in, d_out = _shape(folder, cfg)
     b_dec = tensors.take("b_dec", d_out)
-    centred = cfg.get("apply_b_dec_to_input", True)
-    if not isinstance(centred, bool):
-        raise BadInput(folder / CFG, f"apply_b_dec_to_input {centred!r}", "true or false")
+    centred = boolean(folder / CFG, cfg, "apply_b_dec_to_input", True)
     return Raw(
         encoder=tensors.take("W_enc", d_in, n_feat).T,
         bias=tensors.take("b_enc", n_feat),
@@ -95,8 +108,9 @@ def _plain(folder: Path, cfg: Settings, tensors: Tensors) -> Raw:
 def _topk(folder: Path, cfg: Settings, tensors: Tensors) -> Raw:
     raw = _plain(folder, cfg, tensors)
     kind: Kind = "abstopk" if cfg["architecture"] == "abstopk" else "topk"
-    rescaled = cfg.get("rescale_acts_by_decoder_norm", False)
-    return replace(raw, activation=kind, k=whole(folder / CFG, cfg, "k"), rescaled=bool(rescaled))
+    rescaled = boolean(folder / CFG, cfg, RESCALED, False)
+    k = at_most(folder / CFG, whole(folder / CFG, cfg, "k"), len(raw.bias))
+    return replace(raw, activation=kind, k=k, rescaled=rescaled)
 
 
 def _jumprelu(folder: Path, cfg: Settings, tensors: Tensors) -> Raw:
@@ -107,7 +121,7 @@ def _jumprelu(folder: Path, cfg: Settings, tensors: Tensors) -> Raw:
 def _of_batch(folder: Path, cfg: Settings, tensors: Tensors) -> Raw:
     """A checkpoint of training: in use one threshold, of codes that are scaled by the decoder's norms."""
     raw = _plain(folder, cfg, tensors)
-    norms = raw.norms if cfg.get("rescale_acts_by_decoder_norm", True) else torch.ones_like(raw.bias)
+    norms = raw.norms if boolean(folder / CFG, cfg, RESCALED, True) else torch.ones_like(raw.bias)
     safe = norms.where(norms > 0, 1.0)
     threshold = tensors.take("topk_threshold").expand(len(raw.bias))
     return replace(
@@ -119,7 +133,7 @@ def _of_batch(folder: Path, cfg: Settings, tensors: Tensors) -> Raw:
 def _gated(folder: Path, cfg: Settings, tensors: Tensors) -> Raw:
     n_feat, *_ = _shape(folder, cfg)
     bias, gate, r_mag = (tensors.take(name, n_feat) for name in ("b_mag", "b_gate", "r_mag"))
-    tensors.left["b_enc"] = bias  # there is none
+    tensors.put("b_enc", bias)
     return replace(_plain(folder, cfg, tensors), activation="gated", gate_bias=gate, r_mag=r_mag)
 
 
@@ -155,17 +169,20 @@ def _of_activations(folder: Path, cfg: Settings, raw: Raw, rules: list[str]) -> 
     one_of(folder / CFG, "normalize_activations", normalised, ("none", *FOLDED))
     if normalised == "none":
         return raw
+    if raw.is_pair:  # the input alone is normalised there, and its skip reads what is not
+        raise BadInput(folder / CFG, f"a transcoder with normalize_activations {normalised}", "none")
     scaler = settings_of(folder / SCALER) if (folder / SCALER).is_file() else None
     if scaler is None:
         found = f"normalize_activations {normalised}, and no {SCALER} that says by how much"
         raise BadInput(folder / CFG, found, "weights in which it is folded (none), or a checkpoint with that file")
-    if scaler.get("has_whitening"):
+    if missing := {"has_whitening", "scaling_factor"} - scaler.keys():
+        raise BadInput(folder / SCALER, f"no {', '.join(sorted(missing))}", "what it says of both")
+    if boolean(folder / SCALER, scaler, "has_whitening", False):
         rules.append("whitening of activations folded into the weights")
         return _whitened(folder, raw)
     if (scale := scaler.get("scaling_factor")) is None:
         return raw  # the last checkpoint: folded already
-    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < float("inf"):
-        raise BadInput(folder / SCALER, f"scaling_factor {scale!r}", "a number above 0")
+    scale = number(folder / SCALER, "scaling_factor", scale)
     rules.append(f"the scale of activations, {scale:.6g}, folded into the weights")
     return _scaled(raw, scale)
 
@@ -202,7 +219,7 @@ def _without_norms(raw: Raw) -> Raw:
 
 def _rules(cfg: Settings, raw: Raw, tensors: Tensors) -> list[str]:
     found = ["reads x - b_dec" if raw.read_bias is not None else "reads x as it is"]
-    if raw.rescaled or (cfg["architecture"] in OF_BATCH and cfg.get("rescale_acts_by_decoder_norm", True)):
+    if raw.rescaled or (cfg["architecture"] in OF_BATCH and cfg.get(RESCALED, True)):
         found.append("codes are times the norms of the decoder's rows before they are compared")
     if cfg["architecture"] in OF_BATCH:
         found.append("a state of training: codes above its running threshold, as it is saved for use")
@@ -212,13 +229,17 @@ def _rules(cfg: Settings, raw: Raw, tensors: Tensors) -> list[str]:
         found.append("signed codes, each as two: 2 d_sae features")
     if tensors.dtypes != ["float32"]:
         found.append(f"weights of {', '.join(tensors.dtypes)}, computed with in float32")
+    if cfg.get("dtype") not in ("float32", "float64", *tensors.dtypes):
+        found.append(
+            f"cfg.json says dtype {cfg.get('dtype')}, to which SAELens would round; here weights are as stored"
+        )
     return found
 
 
-def _traps(said: Settings, version: str | None) -> list[str]:
-    details = said.get("training_architecture_details") or {}
+def _traps(folder: Path, said: Settings, version: str | None) -> list[str]:
+    details = section(folder / CFG, said, "training_architecture_details")
     of_batch = said.get("training_architecture") in OF_BATCH
-    if of_batch and details.get("rescale_acts_by_decoder_norm", True) and _is_before(version, THRESHOLD_OFF):
+    if of_batch and details.get(RESCALED, True) and _is_before(version, THRESHOLD_OFF):
         return [
             f"BatchTopK saved by {version}, before {THRESHOLD_OFF}: where a scale was folded, its threshold is without"
         ]

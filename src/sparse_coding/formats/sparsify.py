@@ -4,7 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sparse_coding.errors import BadInput
-from sparse_coding.formats.parts import About, Found, Tensors, one_of, safetensors_of, settings_of, whole
+from sparse_coding.formats.parts import (
+    About,
+    Found,
+    Tensors,
+    at_most,
+    boolean,
+    one_of,
+    safetensors_of,
+    settings_of,
+    whole,
+)
 from sparse_coding.formats.raw import Raw
 
 NAME = "sparsify"
@@ -34,14 +44,17 @@ def read(folder: Path) -> Found:
     activation = one_of(place, "activation", cfg.get("activation", "topk"), ("topk", "groupmax"))
     if activation == "groupmax":
         raise BadInput(place, "activation groupmax", "topk: the largest of each group of features is not read yet")
-    if cfg.get("signed"):
+    if boolean(place, cfg, "signed", False):
         raise BadInput(place, "signed true, of a version before 1.0", "one that later versions can read")
     d_in = whole(place, cfg, "d_in")
-    n_feat = cfg.get("num_latents") or d_in * cfg.get("expansion_factor", EXPANSION)
-    k = whole(place, {"k": K} | cfg, "k")
+    wide = {"expansion_factor": EXPANSION} | cfg
+    n_feat = (
+        whole(place, cfg, "num_latents") if cfg.get("num_latents") else d_in * whole(place, wide, "expansion_factor")
+    )
+    k = at_most(place, whole(place, {"k": K} | cfg, "k"), n_feat)
     out_bias = tensors.take("b_dec", d_in)
-    of_pair = bool(cfg.get("transcode", False))
-    skip = tensors.take("W_skip", d_in, d_in).T if cfg.get("skip_connection", False) else None
+    of_pair = boolean(place, cfg, "transcode", False)
+    skip = tensors.take("W_skip", d_in, d_in).T if boolean(place, cfg, "skip_connection", False) else None
     raw = Raw(
         encoder=tensors.take("encoder.weight", n_feat, d_in), bias=tensors.take("encoder.bias", n_feat),
         decoder=tensors.take("W_dec", n_feat, d_in), out_bias=out_bias, read_bias=None if of_pair else out_bias,
@@ -51,7 +64,7 @@ def read(folder: Path) -> Found:
     rules = ["reads x as it is (transcode)" if of_pair else "reads x - b_dec", "rows of W_dec as they are stored"]
     if skip is not None:
         rules.append("the skip reads x itself")
-    if cfg.get("multi_topk"):
+    if boolean(place, cfg, "multi_topk", False):
         rules.append("multi_topk: k codes, as its encode has it; its forward puts together 4 k of them, without a skip")
     if tensors.dtypes != ["float32"]:
         rules.append(f"weights of {', '.join(tensors.dtypes)}, computed with in float32")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparse_coding.errors import BadInput
-from sparse_coding.formats.parts import About, Found, Settings, Tensors, pickled_tensors_of
+from sparse_coding.formats.parts import About, Found, MustBeTold, Settings, Tensors, pickled_tensors_of
 from sparse_coding.formats.raw import Raw
 
 NAME = "state_dict"
@@ -30,11 +30,11 @@ def read(file: Path, k: int | None = None) -> Found:
                 wanted = (
                     "k=, as its repository's name tells" if k is None else f"none: a file of {layout.whose} tells all"
                 )
-                raise BadInput(file, found, wanted)
+                raise (MustBeTold if k is None else BadInput)(file, found, wanted)
             raw, rules = layout.read(file, state, k)
             about = About(file, (file,), layout.whose, raw.activation, proven=False, rules=tuple(rules))
             return Found(raw, about)
-    names = ", ".join(sorted(map(str, state))[:8])
+    names = ", ".join(sorted(map(str, state))[:8]) or "none"
     wanted = " or ".join(f"those of {each.whose} ({', '.join(sorted(each.names))})" for each in LAYOUTS)
     raise BadInput(file, f"tensors {names}", wanted)
 
@@ -61,8 +61,8 @@ def _qwen(file: Path, state: Settings, k: int | None) -> tuple[Raw, list[str]]:
         out_bias=tensors.take("b_dec", d_in), activation="topk", k=k or 0,
     )  # fmt: skip
     tensors.end()
-    if not 1 <= raw.k <= n_feat:
-        raise BadInput(file, f"k {k}", f"from 1 to {n_feat}, the number of features")
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= n_feat:
+        raise BadInput(file, f"k {k!r}", f"from 1 to {n_feat}, the number of features")
     return raw, ["reads x as it is", f"k {k}, as it was told"]
 
 

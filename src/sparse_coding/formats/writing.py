@@ -31,7 +31,8 @@ def saelens(dictionary: Dictionary, folder: Path, dtype: str, said: Mapping[str,
     parts, gain = _in_encoder(dictionary)
     kind = {"relu": "standard", "topk": "topk", "jumprelu": "jumprelu"}[dictionary.activation]
     cfg: dict[str, Any] = {"d_in": dictionary.d_in, "d_sae": dictionary.n_feat, "dtype": dtype, "device": "cpu"}
-    cfg |= {"apply_b_dec_to_input": not pair, "normalize_activations": "none", "reshape_activations": "none"}
+    heads = "hook_z" if str(said.get("hook_name")).endswith("hook_z") else "none"  # there the hook has them apart
+    cfg |= {"apply_b_dec_to_input": not pair, "normalize_activations": "none", "reshape_activations": heads}
     tensors = {"W_enc": parts["encoder"].T, "b_enc": parts["bias"], "b_dec": parts["centre"]}
     tensors["W_dec"] = gain[:, None] * dictionary.decoder.double()
     if dictionary.activation == "jumprelu":
@@ -83,7 +84,7 @@ def dictionary_learning(dictionary: Dictionary, folder: Path, dtype: str, said: 
     layers = {"encoder.weight": parts["encoder"], "encoder.bias": parts["bias"], "decoder.weight": decoder.T}
     trainer: dict[str, Any] = {"activation_dim": dictionary.d_act, "dict_size": dictionary.n_feat}
     if dictionary.activation == "relu":
-        kind, state = "AutoEncoder", layers | {"bias": parts["centre"]}
+        kind, state = "AutoEncoder", layers | {"bias": parts["centre"]} | _unit_rows(parts, decoder)
     elif dictionary.activation == "topk":
         k = min(dictionary.k or 1, dictionary.n_feat)
         kind, state = "AutoEncoderTopK", layers | {"b_dec": parts["centre"]}
@@ -146,6 +147,16 @@ def _of_pair(dictionary: Dictionary, parts: Tensors) -> Tensors:
     if dictionary.skip is not None:
         out = out - centre @ dictionary.skip.double()
     return {"b_enc": parts["bias"] - parts["encoder"] @ centre, "b_dec": out}
+
+
+def _unit_rows(parts: Tensors, decoder: Tensor) -> Tensors:
+    """Its loader divides by the norms of rows: one of zeros becomes one that no code ever reads."""
+    dead = ~decoder.any(dim=1)
+    if not bool(dead.any()):
+        return {}
+    rows, encoder, bias = decoder.clone(), parts["encoder"].clone(), parts["bias"].clone()
+    rows[dead, 0], encoder[dead], bias[dead] = 1.0, 0.0, 0.0
+    return {"decoder.weight": rows.T, "encoder.weight": encoder, "encoder.bias": bias}
 
 
 def _save(tensors: Tensors, path: Path, dtype: str) -> None:

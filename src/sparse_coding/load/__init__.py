@@ -61,12 +61,11 @@ def load_dictionary(
     evaluated yet or nothing fits.
     """
     variant = _variant(variant, gain_refit)
+    told = {name: value for name, value in (("of", of), ("k", k), ("which", which)) if value is not None}
+    is_choice = (site, architecture, l0, ratio, control) != (None,) * 5
+    if (foreign := _foreign(path, variant, is_choice, told)) is not None:
+        return foreign
     if path is not None:
-        if (site, architecture, l0, ratio, control) != (None,) * 5:
-            wanted = "a path, or site=, architecture=, l0=, ratio= and control="
-            raise BadInput("load_dictionary", "a path and a choice", wanted)
-        if (foreign := loading.dictionary(Path(path).expanduser(), of=of, k=k, which=which)) is not None:
-            return _plain(foreign, variant)
         return _loaded(_of_path(Path(path).expanduser(), results, needed=variant != variants.PLAIN), variant)
     if site is None or architecture is None:
         raise BadInput("load_dictionary", f"site={site!r}, architecture={architecture!r}", "a path, or both of these")
@@ -82,13 +81,20 @@ def load_dictionary(
     )
 
 
-def _plain(foreign: Dictionary, variant: str) -> Dictionary:
-    """Raises BadInput for another variant than the plain one: of other libraries' dictionaries none is measured."""
-    if variant != variants.PLAIN:
-        raise BadInput(
-            "load_dictionary", f"variant {variant!r} of {foreign.path}", "one that stage evaluation measured"
-        )
-    return foreign
+def _foreign(
+    path: str | os.PathLike[str] | None, variant: str, is_choice: bool, told: dict[str, Any]
+) -> Dictionary | None:
+    """One of another library; None for a file of ours, or a choice. Raises BadInput for what does not go together."""
+    if path is not None and is_choice:
+        wanted = "a path, or site=, architecture=, l0=, ratio= and control="
+        raise BadInput("load_dictionary", "a path and a choice", wanted)
+    found = None if path is None else loading.dictionary(Path(path).expanduser(), **told)
+    if found is None and told:
+        wanted = "a path of a dictionary of another library: these are of its file"
+        raise BadInput("load_dictionary", ", ".join(f"{name}={value!r}" for name, value in told.items()), wanted)
+    if found is not None and variant != variants.PLAIN:
+        raise BadInput("load_dictionary", f"variant {variant!r} of {path}", "one that stage evaluation measured")
+    return found
 
 
 def _variant(variant: str | None, gain_refit: bool) -> str:
