@@ -57,7 +57,7 @@ ROOMS: dict[str, set[str]] = {
     "forecast.probing": {"files", "settings", "forecast.counting", "core", "io", "lm", "llm", "interp"},
     "using": {"settings", "core", "io", "lm"},
     "stages": {"files", "settings", "core", "io", "lm", "llm", "interp", "figures"},
-    "formats": {"core", "io"},
+    "formats": {"settings", "core", "io"},
     "load": {"workflow", "settings", "core", "io", "formats"},
     "cli": {
         "workflow",

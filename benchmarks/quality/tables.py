@@ -14,6 +14,7 @@ from benchmarks.quality.contract import L0S
 from benchmarks.quality.page import number
 from benchmarks.quality.section import spread
 from benchmarks.quality.trainers import OURS
+from benchmarks.report import table
 from sparse_coding import methods
 from sparse_coding.atomic import whole_file
 
@@ -102,12 +103,6 @@ TABLES: dict[str, dict[str, Callable[[], Rows]]] = {
 }
 
 
-def written(rows: Rows) -> str:
-    """In Markdown; the first row is the head."""
-    head, *others = rows
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *others))
-
-
 def with_tables(text: str, tables: dict[str, Callable[[], Rows]]) -> str:
     """A page with its tables as they are now. Raises ValueError where it has no place for one."""
     for name, make in tables.items():
@@ -116,7 +111,8 @@ def with_tables(text: str, tables: dict[str, Callable[[], Rows]]) -> str:
         _, closed, after = rest.partition(end)
         if not found or not closed:
             raise ValueError(f"no place for the table {name}: {begin} and {end}")
-        text = f"{before}{begin}\n{written(make())}\n{end}{after}"
+        head, *rows = make()
+        text = f"{before}{begin}\n{table(head, rows)}\n{end}{after}"
     return text
 
 

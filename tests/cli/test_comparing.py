@@ -49,5 +49,5 @@ def test_one_of_another_library_and_of_another_width(two):
     golden = str(GOLDEN / "saelens" / "standard")
     assert "Features, 40  |  20" in commands.compare("here/a", golden)
     assert "spaces of other widths" in commands.compare("here/a", str(GOLDEN / "saelens" / "transcoder"))
-    with pytest.raises(BadInput, match="SITE/NAME of a dictionary in results, or a path"):
+    with pytest.raises(BadInput, match="SITE/NAME of a dictionary in results, as here/a, here/b, or a path"):
         commands.compare("here/a", "here/c")

@@ -8,7 +8,7 @@ import torch
 
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
-from sparse_coding.formats import certificate, reading
+from sparse_coding.formats import certificate, hooks, reading
 from sparse_coding.formats.certificate import Computes
 from sparse_coding.formats.converting import TARGETS, convert
 from sparse_coding.io import dictionaries
@@ -60,8 +60,8 @@ def saved(folder, dictionary):
 def test_ours_is_written_exactly_or_refused(tmp_path, to, kind):
     source = saved(tmp_path, KINDS[kind])
     if kind not in HELD[to]:
-        with pytest.raises(BadInput):
-            convert(source, tmp_path / "out", to)
+        with pytest.raises(BadInput, match=f"convert --to {to}"):
+            convert(source, tmp_path / "new" / "out", to)
         assert sorted(each.name for each in tmp_path.iterdir()) == ["one.safetensors"]
         return
     compared = convert(source, tmp_path / "out", to)
@@ -189,3 +189,11 @@ def test_a_dictionary_that_never_fires_is_not_certified(tmp_path):
     silent = made(13, activation="relu", encoder=torch.zeros(20, 12), bias=torch.full((20,), -1.0))
     with pytest.raises(BadInput, match="no feature ever fires"):
         convert(saved(tmp_path, silent), tmp_path / "out", "saelens")
+
+
+def test_sites_have_the_names_of_transformer_lens():
+    assert hooks.named("layer2_residual") == {"hook_name": "blocks.2.hook_resid_post"}
+    pair = {"hook_name": "blocks.4.ln2.hook_normalized", "hook_name_out": "blocks.4.hook_mlp_out"}
+    assert hooks.named("layer4_mlpin_to_mlpout") == pair
+    for name in ("random_layer2_residual", "mine", None):
+        assert hooks.named(name) == {"hook_name": name}

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from sparse_coding.cli import naming
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.formats import reading
@@ -14,8 +15,6 @@ from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.load import load_dictionary
 from sparse_coding.using import looking
 
-RESULTS = Path("results")
-FOLDERS = ("dictionaries", "baselines")
 ALIKE = (0.5, 0.7, 0.9)  # cosines
 MEASURED = ("l0", "fvu", "loss_recovered", "dead")
 Facts = dict[str, Any]
@@ -33,10 +32,9 @@ def compare(first: str, second: str, as_json: bool) -> str:
 
 def _loaded(named: str) -> tuple[Dictionary, Facts]:
     """By SITE/NAME of results, or by a path; and what its file says of how it was made."""
-    paths = [Path(named)] + [RESULTS / folder / f"{named}.safetensors" for folder in FOLDERS]
-    path = next((each for each in paths if each.exists()), None)
+    path = Path(named) if Path(named).exists() else naming.path_of(named)
     if path is None:
-        raise BadInput("compare", repr(named), f"SITE/NAME of a dictionary in {RESULTS}, or a path")
+        raise BadInput("compare", repr(named), f"{naming.wanted()}, or a path")
     made = dictionaries.load_with_settings(path)[1] if reading.is_ours(path) else {}
     return load_dictionary(path), made
 
@@ -59,7 +57,7 @@ def _measured(dictionary: Dictionary) -> Facts:
     """Its plain row of the evaluation table, where `load_dictionary` found that it speaks of this file."""
     if dictionary.l0 is None:
         return {}
-    table = RESULTS / "evaluation" / str(dictionary.site) / "table.parquet"
+    table = naming.RESULTS / "evaluation" / str(dictionary.site) / "table.parquet"
     rows = tables.read_also_older(table, EVALUATION, "snakemake evaluation").to_pylist()
     return next((row for row in rows if row["name"] == dictionary.name and row["variant"] == "plain"), {})
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sparse_coding.cli import naming
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io import judged
@@ -12,8 +13,6 @@ from sparse_coding.load import load_dictionary
 from sparse_coding.settings import declared
 from sparse_coding.using import looking
 
-RESULTS = Path("results")
-FOLDERS = ("dictionaries", "baselines")
 BESIDE = 8  # tokens that are shown on each side of the strongest one
 Row = dict[str, Any]
 
@@ -36,20 +35,14 @@ def features(named: str, feature: int | None, text: str | None, n: int) -> str:
 
 
 def _found(named: str) -> tuple[Dictionary, str, str]:
-    site, _, name = named.partition("/")
-    for folder in FOLDERS:
-        path = RESULTS / folder / site / f"{name}.safetensors"
-        if path.is_file():
-            return load_dictionary(path), site, name
-    there = [file for folder in FOLDERS for file in sorted((RESULTS / folder).glob("*/*.safetensors"))]
-    some = ", ".join(f"{file.parent.name}/{file.stem}" for file in there[:3])
-    wanted = f"SITE/NAME of a dictionary in {RESULTS}, as {some}" if there else f"{RESULTS} with dictionaries: dvc pull"
-    raise BadInput("features", repr(named), wanted)
+    if (path := naming.path_of(named)) is None:
+        raise BadInput("features", repr(named), naming.wanted())
+    return load_dictionary(path), path.parent.name, path.stem
 
 
 def _scored(site: str, name: str) -> dict[int, list[Row]]:
     """Rows of interpretation by feature, none where the dictionary was not interpreted."""
-    path = RESULTS / "autointerp" / site / f"{name}.parquet"
+    path = naming.RESULTS / "autointerp" / site / f"{name}.parquet"
     found: dict[int, list[Row]] = {}
     for row in judged.read(path).to_pylist() if path.is_file() else ():
         found.setdefault(row["feature"], []).append(row)
@@ -76,11 +69,11 @@ def _overview(scored: dict[int, list[Row]], n: int) -> list[str]:
 
 
 def _of_text(dictionary: Dictionary, text: str, scored: dict[int, list[Row]], n: int) -> list[str]:
-    lines = []
-    for on in looking.features_of(dictionary, text, top=n):
+    lines, tokens = [], looking.features_of(dictionary, text, top=n)
+    for on in tokens:
         firing = ", ".join(f"{each.feature} ({each.code:.2g})" for each in on.firing)
         lines.append(f"  {on.token!r:16} {firing or 'none'}")
-    seen = {each.feature for on in looking.features_of(dictionary, text, top=1) for each in on.firing}
+    seen = {each.feature for on in tokens for each in on.firing[:1]}
     known = [f"  {feature:6}  {_told(row)}" for feature in sorted(seen & scored.keys()) for row in scored[feature]]
     return [*lines, *(["What explains the strongest ones:", *known] if known else [])]
 

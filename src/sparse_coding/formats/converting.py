@@ -34,8 +34,8 @@ def convert(source: Path, output: Path, to: str, dtype: str = "float32", **told:
         raise BadInput(output, "something", "a folder that is not there yet")
     source, output = source.expanduser(), output.expanduser()
     dictionary, computes, about, said = _read(source, told)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+    there = next(each for each in output.absolute().parents if each.is_dir())  # others are made at the end
+    folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=there))
     try:
         written = _written(dictionary, folder, to, "float32", about, said)
         compared, narrow = certificate.compare(computes, written), None
@@ -54,6 +54,7 @@ def convert(source: Path, output: Path, to: str, dtype: str = "float32", **told:
         wrote = {"format": to, "dtype": dtype, "files": files}
         certificate.write(folder / certificate.NAME, about, wrote, compared, narrow)
         os.chmod(folder, 0o755)
+        output.parent.mkdir(parents=True, exist_ok=True)
         os.rename(folder, output)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

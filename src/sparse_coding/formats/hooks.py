@@ -1,7 +1,9 @@
 """Our sites by the names that TransformerLens has for them, which other libraries write into their files."""
 
-import re
 from typing import Any
+
+from sparse_coding.errors import BadInput
+from sparse_coding.settings import sites
 
 HOOKS = {
     "residual": "blocks.{}.hook_resid_post",
@@ -10,14 +12,15 @@ HOOKS = {
     "mlpout": "blocks.{}.hook_mlp_out",
     "attn": "blocks.{}.attn.hook_z",
 }
-_SITE = re.compile(r"layer(\d+)_([a-z]+?)(?:_to_([a-z]+))?")
 
 
 def named(site: str | None) -> dict[str, Any]:
-    """`hook_name`, and `hook_name_out` of a pair of places; a name that is no site of ours as it is."""
-    match = _SITE.fullmatch(site or "")
-    if match is None or any(place not in (*HOOKS, None) for place in match.groups()[1:]):
+    """`hook_name`, and `hook_name_out` of a pair of places; what is no site of a trained model as it is."""
+    try:
+        known = sites.parse(site or "")
+    except BadInput:
         return {"hook_name": site}
-    layer, place, to = match.groups()
-    found = {"hook_name": HOOKS[place].format(layer)}
-    return found | ({"hook_name_out": HOOKS[to].format(layer)} if to else {})
+    if known.random_weights:
+        return {"hook_name": site}
+    places = [HOOKS[place.location].format(place.layer) for place in known.places]
+    return dict(zip(("hook_name", "hook_name_out"), places, strict=False))

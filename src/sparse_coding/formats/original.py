@@ -11,9 +11,8 @@ from typing import Any
 import torch
 
 from sparse_coding.errors import BadInput
-from sparse_coding.formats.parts import About, Found, MustBeTold, Tensors, boolean
+from sparse_coding.formats.parts import About, Found, MustBeTold, Tensors, boolean, pickled
 from sparse_coding.formats.raw import Raw
-from sparse_coding.io.unreadable import check_is_file
 
 NAME = "original"
 FILE = "learned_dicts.pt"
@@ -44,7 +43,7 @@ def read(file: Path, which: int | None = None) -> Found:
     if not isinstance(which, int) or isinstance(which, bool) or not 0 <= which < len(all_of_them):
         found = "nothing that says which" if which is None else f"which {which}"
         raise (MustBeTold if which is None else BadInput)(
-            file, found, f"which= from 0 to {len(all_of_them) - 1}, of {_named(all_of_them)}"
+            file, found, f"which= from 0 to {len(all_of_them) - 1}, of {len(all_of_them)} dictionaries"
         )
     one, made = all_of_them[which]
     tensors = Tensors(file, {name: each for name, each in vars(one).items() if isinstance(each, torch.Tensor)})
@@ -88,20 +87,9 @@ def _untied(tensors: Tensors, held: dict[str, Any]) -> tuple[Raw, list[str]]:
 
 
 def _unpickled(file: Path) -> list[tuple[Any, dict[str, Any]]]:
-    check_is_file(file, "a list of dictionaries")
     wanted = f"a list of (dictionary, settings), of {' or '.join(each.__name__ for each in HOLDERS)}"
-    names: list[Any] = [(each, f"{MODULE}.{each.__name__}") for each in HOLDERS]
-    try:
-        with torch.serialization.safe_globals(names):
-            found = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # of a damaged file it may be any
-        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BadInput(file, f"a file that cannot be read safely ({said})", wanted) from None
+    found = pickled(file, wanted, [(each, f"{MODULE}.{each.__name__}") for each in HOLDERS])
     is_list = isinstance(found, list) and all(isinstance(each, tuple) and len(each) == 2 for each in found)
     if not is_list or not all(isinstance(one, HOLDERS) and isinstance(made, dict) for one, made in found):
         raise BadInput(file, "something else", wanted)
     return found
-
-
-def _named(there: list[tuple[Any, dict[str, Any]]]) -> str:
-    return f"{len(there)} dictionaries" if there else "none"

@@ -1,7 +1,7 @@
 """What readers share: files that are read without executing anything, and checks that name the file."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,17 +75,25 @@ def safetensors_of(path: Path) -> dict[str, Tensor]:
 
 
 def pickled_tensors_of(path: Path) -> Settings:
-    """A dict that torch saved, read without executing: only tensors and plain containers are built."""
-    check_is_file(path, "its tensors")
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of a damaged file it may be any
-        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        wanted = "tensors that torch saved; nothing else is read from such a file, as it could execute what it likes"
-        raise BadInput(path, f"a file that cannot be read safely ({said})", wanted) from None
+    """A dict that torch saved, read as `pickled`."""
+    found = pickled(path, "tensors that torch saved")
     if not isinstance(found, dict):
         raise BadInput(path, f"a {type(found).__name__}", "a state dict")
     return found
+
+
+def pickled(path: Path, wanted: str, holders: Sequence[tuple[type, str]] = ()) -> Any:
+    """What torch saved, read without executing: tensors and plain containers are built, and objects of `holders` in the
+    place of the classes that they are named for. Raises BadInput for anything else."""
+    check_is_file(path, wanted)
+    allowed: list[Any] = list(holders)
+    try:
+        with torch.serialization.safe_globals(allowed):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of a damaged file it may be any
+        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        more = "; nothing else is read from such a file, as it could execute what it likes"
+        raise BadInput(path, f"a file that cannot be read safely ({said})", wanted + more) from None
 
 
 def npz_of(path: Path) -> dict[str, Tensor]:
@@ -105,7 +113,9 @@ class Tensors:
         if odd := [name for name in tensors if not isinstance(name, str)]:
             raise BadInput(path, f"tensors called {odd[:3]}", "names")
         self.path, self.left = path, dict(tensors)
-        self.dtypes = sorted({str(each.dtype).removeprefix("torch.") for each in tensors.values() if _is_tensor(each)})
+        self.dtypes = sorted(
+            {str(each.dtype).removeprefix("torch.") for each in tensors.values() if isinstance(each, Tensor)}
+        )
 
     def take(self, name: str, *shape: int) -> Tensor:
         """One of this shape; -1 is any length. Raises BadInput where it is not there, or not so."""
@@ -113,14 +123,13 @@ class Tensors:
             has = ", ".join(sorted(self.left)) or "nothing else"
             raise BadInput(self.path, f"no tensor {name}", f"one; it has {has}")
         tensor = self.left.pop(name)
-        if not _is_tensor(tensor) or not tensor.is_floating_point() or tensor.layout != torch.strided:
+        if not isinstance(tensor, Tensor) or not tensor.is_floating_point() or not _is_dense(tensor):
             raise BadInput(self.path, f"{name} that is no dense floating-point tensor", "numbers")
         fits = tensor.ndim == len(shape) and all(w in (-1, n) for w, n in zip(shape, tensor.shape, strict=True))
         if not fits:
             wanted = ", ".join("any" if n < 0 else str(n) for n in shape)
             raise BadInput(self.path, f"{name} of shape {list(tensor.shape)}", f"[{wanted}]")
-        wide = tensor.double() if tensor.device.type == "cpu" else torch.full((), float("nan"))
-        if not bool(wide.isfinite().all()):
+        if not bool((wide := tensor.double()).isfinite().all()):
             raise BadInput(self.path, f"{name} with what is no finite number", "numbers")
         return wide
 
@@ -141,8 +150,9 @@ class Tensors:
             raise BadInput(self.path, f"tensors that are not known: {', '.join(sorted(self.left))}", "none of them")
 
 
-def _is_tensor(given: object) -> bool:
-    return isinstance(given, Tensor)
+def _is_dense(tensor: Tensor) -> bool:
+    """Whether it holds all of its numbers; one of the device `meta` holds none."""
+    return tensor.layout == torch.strided and not tensor.is_meta
 
 
 def boolean(place: Path, settings: Mapping[str, Any], name: str, default: bool | None) -> bool:

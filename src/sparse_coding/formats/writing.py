@@ -27,7 +27,11 @@ def saelens(dictionary: Dictionary, folder: Path, dtype: str, said: Mapping[str,
     _check_held(dictionary, "saelens", tuple(HELD))
     pair = _is_pair(dictionary)
     if pair and dictionary.activation == "topk":
-        raise BadInput(folder, "a transcoder with the k largest", "one with a ReLU or thresholds; sparsify holds it")
+        raise BadInput(
+            "convert --to saelens",
+            "a transcoder with the k largest",
+            "one with a ReLU or thresholds; sparsify holds it",
+        )
     parts, gain = _in_encoder(dictionary)
     kind = {"relu": "standard", "topk": "topk", "jumprelu": "jumprelu"}[dictionary.activation]
     cfg: dict[str, Any] = {"d_in": dictionary.d_in, "d_sae": dictionary.n_feat, "dtype": dtype, "device": "cpu"}
@@ -78,7 +82,11 @@ def dictionary_learning(dictionary: Dictionary, folder: Path, dtype: str, said: 
     """config.json and ae.pt. Raises BadInput for what it cannot hold."""
     _check_held(dictionary, "dictionary_learning", tuple(HELD))
     if _is_pair(dictionary):
-        raise BadInput(folder, "vectors of two places", "of one; SAELens holds transcoders, and sparsify those of TopK")
+        raise BadInput(
+            "convert --to dictionary_learning",
+            "vectors of two places",
+            "of one; SAELens holds transcoders, and sparsify those of TopK",
+        )
     parts, gain = _in_encoder(dictionary)
     decoder = gain[:, None] * dictionary.decoder.double()
     layers = {"encoder.weight": parts["encoder"], "encoder.bias": parts["bias"], "decoder.weight": decoder.T}
