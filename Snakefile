@@ -13,6 +13,7 @@ from pathlib import Path
 from sparse_coding.settings import declared, earlier, grid, hub_lock, outside, params_file, slices
 from sparse_coding.settings.declared import TOKENS, activations_of, step
 from sparse_coding.settings.slices import toy
+from sparse_coding import methods
 from sparse_coding.errors import BadInput
 from sparse_coding.forecast.counting import fits, machine, model_folder, preflight
 from sparse_coding.workflow import parked
@@ -44,6 +45,7 @@ include: "rules/dataset.smk"
 include: "rules/activations.smk"
 include: "rules/dictionaries.smk"
 include: "rules/baselines.smk"
+include: "rules/published.smk"
 include: "rules/evaluation.smk"
 include: "rules/autointerp.smk"
 include: "rules/plots.smk"

@@ -44,8 +44,14 @@ def baseline_file(site, name):
     return f"results/baselines/{site}/{name}.safetensors"
 
 
+def published_file(site, name):
+    return f"results/published/{site}/{name}.safetensors"
+
+
 def dictionary_file(site, described):
-    """The file of a dictionary that a slice describes: trained ones have a ratio, baselines have none."""
+    """The file of a dictionary that a slice describes: those trained here have a ratio, baselines have none."""
+    if methods.is_published(described.kind):
+        return published_file(site, described.name)
     return (baseline_file if described.ratio is None else member_file)(site, described.name)
 
 

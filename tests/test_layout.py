@@ -25,6 +25,7 @@ PLAIN_STAGES = (
     "activations",
     "dictionaries",
     "baselines",
+    "published",
     "evaluation",
     "autointerp",
     "plots",
@@ -56,8 +57,8 @@ ROOMS: dict[str, set[str]] = {
     "figures": {"settings", "core", "io", "interp"},
     "forecast.probing": {"files", "settings", "forecast.counting", "core", "io", "lm", "llm", "interp"},
     "using": {"settings", "core", "io", "lm"},
-    "stages": {"files", "settings", "core", "io", "lm", "llm", "interp", "figures"},
-    "formats": {"settings", "core", "io"},
+    "formats": {"files", "settings", "core", "io"},
+    "stages": {"files", "settings", "core", "io", "lm", "llm", "interp", "figures", "formats"},
     "load": {"workflow", "settings", "core", "io", "formats"},
     "cli": {
         "workflow",

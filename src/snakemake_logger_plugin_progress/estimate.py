@@ -32,6 +32,7 @@ STAGES = {
     "dictionaries": Stage(27, threads=64),
     "dictionaries_random": Stage(9, threads=1),
     "baselines": Stage(20),
+    "published": Stage(5, threads=1),
     "evaluation": Stage(45, bars=2),
     "autointerp": Stage(15),
     "autointerp_random": Stage(5),

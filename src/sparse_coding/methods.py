@@ -4,7 +4,7 @@ No torch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sparse_coding.errors import BadInput
@@ -152,6 +152,9 @@ _ROWS = (
     ),
     Method("mean", "mean", None, 1, "#777777", "x", "Dunefsky et al. 2024", pairs=True, whole=True, constant=True),
 )  # fmt: skip
+# Trained elsewhere; of which kind its own file says: `published:topk`. The one yellow, with a black edge.
+PUBLISHED, PUBLISHED_PAIR = "published", "published_pair"  # before their files are read; the latter of a pair of places
+_PUBLISHED = Method(PUBLISHED, PUBLISHED, None, 2, "#F0E442", "*", "whoever published it", vectors=4)
 OPTIMISERS = {row.name: row for row in (Optimiser("adam", 2, "Kingma & Ba 2015"),)}
 BY_KIND = {row.kind: row for row in _ROWS}
 LEARNED = tuple(row.kind for row in _ROWS if row.is_learned)
@@ -161,8 +164,25 @@ OF_SITES = tuple(kind for kind in BASELINES if kind not in OF_PAIRS)
 SIGNED = tuple(kind for kind in OF_SITES if BY_KIND[kind].signed)
 
 
+def published(architecture: str) -> str:
+    """The kind of a dictionary that was trained elsewhere, whose format calls it so."""
+    return f"{PUBLISHED}:{architecture}"
+
+
+def is_published(kind: object) -> bool:
+    """Whether a kind is one of dictionaries that were trained elsewhere."""
+    return isinstance(kind, str) and (kind in (PUBLISHED, PUBLISHED_PAIR) or kind.startswith(f"{PUBLISHED}:"))
+
+
+def is_known(kind: object) -> bool:
+    """Whether there is such a kind."""
+    return kind in BY_KIND or is_published(kind)
+
+
 def of(kind: str, place: object = "kind of dictionary") -> Method:
     """The row of a kind. Raises BadInput, naming `place`, for one that there is not."""
+    if is_published(kind):
+        return replace(_PUBLISHED, kind=kind, label=kind.replace(":", " "), pairs=kind == PUBLISHED_PAIR)
     if kind not in BY_KIND:
         raise BadInput(place, f"kind {kind!r}", f"one of {', '.join(BY_KIND)}")
     return BY_KIND[kind]
@@ -191,6 +211,11 @@ def _is_there(value: Any) -> bool:
     return value is not None and value == value
 
 
+def is_trained(kind: str) -> bool:
+    """Whether gradient descent made it, here or elsewhere. Raises as `of`."""
+    return is_published(kind) or is_learned(kind)
+
+
 def is_learned(kind: str) -> bool:
-    """Whether a kind is trained by gradient descent. Raises as `of`."""
+    """Whether a kind is trained by gradient descent here. Raises as `of`."""
     return of(kind).is_learned

@@ -32,6 +32,10 @@ class Variant:
         about = methods.of(kind)
         if about.pairs:
             return False
+        if methods.is_published(kind):
+            return (
+                self.of != "shrunk"
+            )  # by what it was trained, and whether a threshold may cut it, is not known before
         if not about.is_learned:
             return self.of == "chosen" and k is not None
         return self.of != "shrunk" or (about.strength == "l1" and about.cut)

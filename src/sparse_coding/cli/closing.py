@@ -29,7 +29,7 @@ def closing(site: str | None = None, results: Path = Path("results")) -> str:
     table = results / "evaluation" / site / "table.parquet"
     rows = tables.read_also_older(table, EVALUATION, "snakemake evaluation").to_pylist()
     plain = [row for row in rows if row["variant"] == variants.PLAIN and row["tokens"] is None]
-    trained = [row for row in plain if methods.is_learned(row["kind"])]
+    trained = [row for row in plain if methods.is_trained(row["kind"])]
     learned = headline.whole(trained)
     params = params_file.load(next_steps.PARAMS)
     parts = [*_made(site, results), f"  {_counted(len(learned), len(trained), len(plain), site, params)}"]

@@ -29,6 +29,7 @@ STAGES = (
     "import_activations",
     "dictionaries",
     "baselines",
+    "published",
     "evaluation",
     "evaluation_tables",
     "summary",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 RESULTS = Path("results")
-FOLDERS = ("dictionaries", "baselines")
+FOLDERS = ("dictionaries", "baselines", "published")
 
 
 def path_of(named: str) -> Path | None:

@@ -46,6 +46,8 @@ def _frequencies(subject: Subject, frequencies: list[Frequencies], there: dict[s
     who = ["the learned dictionaries"] if any(row.group == "learned" for row in frequencies) else []
     if who and panels.SCORES in there:
         who[0] += f" of {there[panels.SCORES]}"
+    if any(row.group == "published" for row in frequencies):
+        who.append("those that were trained elsewhere")
     if any(row.group == "baselines" for row in frequencies):
         which = "of the linear maps of some rank" if subject.pair else "of each top-k baseline"
         who.append(f"{which} the one whose L0 is nearest to {headline.LOW:g} to {headline.HIGH:g}")
@@ -60,7 +62,7 @@ def _frequencies(subject: Subject, frequencies: list[Frequencies], there: dict[s
 def _missing(subject: Subject, lines: list[Curve], scores: list[Scores], there: dict[str, str]) -> str:
     missing = [] if subject.lacks_kept is None else [f"what the model keeps ({subject.lacks_kept})"]
     curve_letters = [there[name] for name in (panels.RECONSTRUCTION, panels.KEPT) if name in there]
-    if curve_letters and all(methods.is_learned(line.kind) for line in lines):
+    if curve_letters and all(methods.is_trained(line.kind) for line in lines):
         missing.append(f"top-k variants of the baselines in {' and '.join(curve_letters)}")
     reference = roles.REFERENCE
     held = {row.role for row in scores} | {row.name for row in scores if row.name == reference}

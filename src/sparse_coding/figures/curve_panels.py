@@ -147,6 +147,8 @@ def line_format(line: Curve) -> dict:
     """How a line is drawn, here and in the legend: a variant has dashes of its own and open markers; controls thin."""
     if line.control is not None:
         return _of_control(line)
+    if line.name is not None:
+        return _of_elsewhere(line)
     learned, plain = methods.is_learned(line.kind), line.is_plain
     return {
         "color": line.look.colour,
@@ -158,6 +160,20 @@ def line_format(line: Curve) -> dict:
         "markeredgewidth": 0.5 if plain else 1.0,
         "linewidth": (1.9 if learned else 1.5) if plain else 1.2,
         "zorder": 3 if learned else 2.5,
+    }
+
+
+def _of_elsewhere(line: Curve) -> dict:
+    """One point, with a black edge: yellow alone is lost on white. A variant of it is open."""
+    return {
+        "color": "#6b6400",  # of its interval, which is thin: a dark yellow
+        "marker": line.look.marker,
+        "linestyle": "none",
+        "markersize": 11 if line.look.marker == "*" else 7.5,
+        "markerfacecolor": line.look.colour if line.is_plain else "white",
+        "markeredgecolor": "black",
+        "markeredgewidth": 1.0,
+        "zorder": 5,
     }
 
 
@@ -192,7 +208,9 @@ def legend_handles(drawn: Sequence[tuple[Curve, str]], kept_letter: str | None) 
             handles.append(Line2D([], [], label=f"with {row.label} ({kept_letter})", **form))
     points = [(line.known(measure), measure) for line, measure in drawn]
     if any((inside(known, measure) & known["broken"]).any() for known, measure in points):
-        handles.append(Line2D([], [], label="broken (see below)", **_BROKEN))
+        elsewhere = any(line.name is not None and line.points["broken"].any() for line in lines)
+        what = "broken, or not of this site" if elsewhere else "broken"
+        handles.append(Line2D([], [], label=f"{what} (see below)", **_BROKEN))
     if any((~inside(known, measure)).any() for known, measure in points):
         beyond: Any = {"marker": CARETUP, "color": DARK, "linestyle": "none", "markersize": 8}
         handles.append(Line2D([], [], label="beyond the axes (see below)", **beyond))

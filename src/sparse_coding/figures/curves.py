@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_rgb
 
 from sparse_coding import methods, roles, variants
 from sparse_coding.figures.records import records
@@ -14,6 +15,7 @@ from sparse_coding.figures.variant_looks import LOOKS, is_drawn
 
 # With top-k, which takes signs; random directions are ill-conditioned.
 DRAWN_BASELINES = tuple(kind for kind in methods.BASELINES if methods.of(kind).signed and kind != roles.REFERENCE)
+ELSEWHERE = ("*", "o", "s", "^", "D", "v", "P", "X")  # markers of those that were trained elsewhere, in turn
 MOST_VARIANTS = 16  # more lines of variants than this hide all others; the table has them
 LOWEST_L0 = 0.5  # what lies beyond the axes is drawn at their edge and named in the caption
 BOUNDS = {"fvu": (0.0, 1.1), "loss_recovered": (-0.2, 1.2), "final_fvu": (0.0, 1.1)}
@@ -38,11 +40,14 @@ class Curve:
     points: pd.DataFrame
     look: Look
     control: str | None = None
+    name: str | None = None  # of one that was trained elsewhere, which is a line of its own
 
     @property
     def label(self) -> str:
         """Its name in the legend."""
         about = methods.of(self.kind)
+        if self.name is not None:
+            return f"{self.name} ({about.label})"
         return method(self.kind, self.ratio, self.control) + ("" if about.is_learned else about.variant("k"))
 
     @property
@@ -78,6 +83,7 @@ def curves(evaluation: pd.DataFrame) -> list[Curve]:
     variants than MOST_VARIANTS, none of them is.
     """
     learned = evaluation[evaluation["kind"].isin(methods.LEARNED)]
+    elsewhere = evaluation[evaluation["kind"].map(methods.is_published).astype(bool)]
     topk = evaluation[evaluation["kind"].isin(DRAWN_BASELINES) & evaluation["k"].notna()]
     topk = topk[topk["variant"] == variants.PLAIN]
     triples = zip(learned["variant"], learned["kind"], learned["control"].isna(), strict=True)
@@ -85,27 +91,40 @@ def curves(evaluation: pd.DataFrame) -> list[Curve]:
     learned = learned[drawn]
     groups = ["kind", "ratio", "control", "variant"]
     found = [_curve(rows, learned) for part in (learned, topk) for _, rows in part.groupby(groups, dropna=False)]
+    found += [_of_one(rows, place) for place, rows in _each(elsewhere)]
     order, held = (*methods.LEARNED, *DRAWN_BASELINES), (None, *methods.CONTROLS)
     ways = (variants.PLAIN, *LOOKS)
 
     def place(curve: Curve) -> tuple[float, ...]:
         ratio, control = curve.ratio or 0, held.index(curve.control)
-        return order.index(curve.kind), ratio, control, ways.index(curve.variant)
+        kind = len(methods.LEARNED) - 0.5 if curve.name is not None else order.index(curve.kind)
+        return kind, ratio, control, ways.index(curve.variant)
 
     lines = sorted(found, key=place)
     plain = [line for line in lines if line.is_plain]
     return lines if len(lines) - len(plain) <= MOST_VARIANTS else plain
 
 
+def _each(elsewhere: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:
+    """The rows of each dictionary and variant, with the place of the dictionary among them."""
+    for place, name in enumerate(elsewhere["name"].unique()):
+        own = elsewhere[elsewhere["name"] == name]
+        yield from ((place, rows) for _, rows in own.groupby("variant"))
+
+
+def _of_one(rows: pd.DataFrame, place: int) -> Curve:
+    """A dictionary that was trained elsewhere: one point."""
+    first: Any = next(rows.itertuples())
+    own = Look(to_rgb(methods.of(first.kind).colour), ELSEWHERE[place % len(ELSEWHERE)], "none")
+    points = _points(rows, rows["name"])
+    return Curve(first.kind, None, first.variant, 1, points, own, name=first.name)
+
+
 def _curve(rows: pd.DataFrame, learned: pd.DataFrame) -> Curve:
     first: Any = next(rows.itertuples())
     kind, ratio = first.kind, None if pd.isna(first.ratio) else float(first.ratio)
     ratios = [float(value) for value in learned.loc[learned["kind"] == kind, "ratio"].dropna().unique()]
-    how = {name + end: way for name in _MEASURES for end, way in (("", "mean"), ("_low", "min"), ("_high", "max"))}
-    # an evaluation without intervals, or without splicing, gives columns of nothing
-    numbers = rows.reindex(columns=list(how)).astype(float).assign(broken=rows["broken"].notna())
-    names = pd.Series([methods.in_words(row) for row in records(rows)], rows.index)
-    points = numbers.groupby(names).agg(how | {"broken": "max"}).sort_values("l0")
+    points = _points(rows, pd.Series([methods.in_words(row) for row in records(rows)], rows.index))
     return Curve(
         kind,
         ratio,
@@ -115,6 +134,14 @@ def _curve(rows: pd.DataFrame, learned: pd.DataFrame) -> Curve:
         look(kind, ratio, ratios),
         control_of(first.control),
     )
+
+
+def _points(rows: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
+    """One for each of the names, which are of the rows, in the order of L0."""
+    how = {name + end: way for name in _MEASURES for end, way in (("", "mean"), ("_low", "min"), ("_high", "max"))}
+    # an evaluation without intervals, or without splicing, gives columns of nothing
+    numbers = rows.reindex(columns=list(how)).astype(float).assign(broken=rows["broken"].notna())
+    return numbers.groupby(names).agg(how | {"broken": "max"}).sort_values("l0")
 
 
 def inside(points: pd.DataFrame, measure: str) -> pd.Series:
@@ -128,7 +155,7 @@ def outside(drawn: Iterable[tuple[Curve, str]]) -> Iterator[str]:
     for line, measure in drawn:
         points = line.known(measure)
         for strength, point in points[~inside(points, measure)].iterrows():
-            name = f"{line.label}, {strength}"
+            name = line.label if line.name is not None else f"{line.label}, {strength}"
             name += "" if line.is_plain else f" with {LOOKS[line.variant].label}"
             yield f"{name} (L0 {point['l0']:.3g}, {SHORT[measure]} {point[measure]:.4g})"
 

@@ -41,6 +41,7 @@ def sentences(subject: Subject, evaluation: pd.DataFrame, lines: list[Curve], th
         found.append(f"Thin bars are 95 % intervals{widest}.")
     found += [
         *_held(plain),
+        *_elsewhere(plain),
         *_crossings(subject, plain),
         *_unsigned(evaluation, there),
         *_broken(evaluation),
@@ -73,6 +74,16 @@ def _held(lines: Sequence[Curve]) -> list[str]:
     """What the lines of controls are."""
     there = [words for control, words in HELD.items() if any(line.control == control for line in lines)]
     return [f"Thin dotted lines are controls: {'; '.join(there)}."] if there else []
+
+
+def _elsewhere(lines: Sequence[Curve]) -> list[str]:
+    """What a yellow point is."""
+    if not any(line.name is not None for line in lines):
+        return []
+    return [
+        "Yellow: dictionaries that were trained elsewhere, by name, on vectors that are not known here; what their files "
+        "say of them stands in their certificates."
+    ]
 
 
 def _crossings(subject: Subject, lines: list[Curve]) -> list[str]:
@@ -147,7 +158,13 @@ def _pair(subject: Subject, evaluation: pd.DataFrame, there: Mapping[str, str]) 
 
 
 def _broken(evaluation: pd.DataFrame) -> list[str]:
-    broken = evaluation[evaluation["broken"].notna() & evaluation["kind"].isin(methods.LEARNED)]
+    wrong = evaluation[evaluation["broken"].notna()]
+    elsewhere = wrong["kind"].map(methods.is_published).astype(bool)
+    found = _named_broken(wrong[wrong["kind"].isin(methods.LEARNED)], "Broken", soundness.SAID)
+    return found + _named_broken(wrong[elsewhere], "Trained elsewhere and not of this site", soundness.SAID_ELSEWHERE)
+
+
+def _named_broken(broken: pd.DataFrame, what: str, when: str) -> list[str]:
     plain = broken[broken["variant"] == variants.PLAIN]
     others = broken[(broken["variant"] != variants.PLAIN) & ~broken["name"].isin(plain["name"])]
     words = [f"{described(plain, row['name'])} ({row['broken']})" for _, row in plain.iterrows()]
@@ -158,7 +175,7 @@ def _broken(evaluation: pd.DataFrame) -> list[str]:
     if not words:
         return []
     more = f" and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else ""
-    return [f"Broken ({soundness.SAID}): {'; '.join(words[:MOST_NAMED])}{more}."]
+    return [f"{what} ({when}): {'; '.join(words[:MOST_NAMED])}{more}."]
 
 
 def _beyond(drawn: Sequence[tuple[Curve, str]]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sparse_coding import variants
+from sparse_coding import methods, variants
 from sparse_coding.core.metrics import headline
 from sparse_coding.core.metrics.soundness import DOUBTFUL
 from sparse_coding.figures.curves import DRAWN_BASELINES
@@ -37,7 +37,10 @@ def rows(frequency: pd.DataFrame, evaluation: pd.DataFrame, names: list[str]) ->
     """The dictionaries `names`, and of each top-k baseline the one whose L0 is nearest to the usual one."""
     plain = evaluation[evaluation["variant"] == variants.PLAIN]
     known = set(plain["name"])
-    found = [_row(frequency, plain, name, "learned") for name in names if name in known]
+    elsewhere = set(plain.loc[plain["kind"].map(methods.is_published).astype(bool), "name"])
+    found = [
+        _row(frequency, plain, name, "published" if name in elsewhere else "learned") for name in names if name in known
+    ]
     for kind in DRAWN_BASELINES:
         topk = plain[(plain["kind"] == kind) & plain["k"].notna()]
         if chosen := headline.nearest(records(topk[["name", "l0"]])):

@@ -17,7 +17,7 @@ MOST_LEARNED = 9  # more rows than this cannot be read, but where there are more
 MOST_HELD = 6  # of those beside them that something was held of
 RANDOM_WEIGHTS = "random-weights model"
 
-Group = Literal["learned", "baselines", "controls"]
+Group = Literal["learned", "published", "baselines", "controls"]
 Role = Literal["plain", "null", "twin", "untrained", "held"]
 Interval = Callable[[np.ndarray], tuple[float, float, float]]
 
@@ -95,7 +95,7 @@ def rows(
     column: str,
     interval: Interval,
 ) -> list[Scores]:
-    """The rows of the panel: chosen learned dictionaries, baselines, controls.
+    """The rows of the panel: chosen learned dictionaries, all that were trained elsewhere, baselines, controls.
 
     column: of the scores; the tables hold one source. `interval` gives mean, low and high of an array of scores.
     """
@@ -107,8 +107,10 @@ def rows(
         measured = None if role == "untrained" or name not in evaluated.index else evaluated.loc[name]
         return _row(table[table["name"] == name], column, _ratios(plain), group, role, interval, measured)
 
+    elsewhere = [str(name) for name in plain.loc[plain["kind"].map(methods.is_published).astype(bool), "name"].unique()]
     learned = chosen(plain, {str(name): float(l0) for name, l0 in evaluated["l0"].items()})
     found = [row(plain, name, "learned") for name in learned]
+    found += [row(plain, name, "published") for name in elsewhere]
     kinds = plain.drop_duplicates("name").set_index("kind")["name"]
     found += [row(plain, kinds[kind], "baselines") for kind in _baselines() if kind in kinds]
     if roles.REFERENCE in kinds:
@@ -173,6 +175,8 @@ def described(table: pd.DataFrame, name: str) -> str:
     ratio = None if pd.isna(first["ratio"]) else float(first["ratio"])
     words = method(first["kind"], ratio, control_of(first["control"]))
     row = methods.of(first["kind"])
+    if methods.is_published(first["kind"]):
+        return f"{name} ({row.label})"
     if row.strength is None:
         return words + ("" if pd.isna(first["k"]) else row.variant(int(first["k"])))
     return f"{words}, {methods.in_words(dict(first))}"

@@ -60,6 +60,8 @@ def look(kind: str, ratio: float | None, ratios: list[float]) -> Look:
     place = (sorted(ratios).index(ratio) + 1) / len(ratios) if ratio in ratios else 1.0
     white = 0.6 * (1 - place)
     row = methods.of(kind)
+    if methods.is_published(kind):
+        return Look(to_rgb(row.colour), row.marker, row.dashes)
     red, green, blue = (channel + (1 - channel) * white for channel in to_rgb(row.colour))
     return Look((red, green, blue), row.marker, row.dashes)
 

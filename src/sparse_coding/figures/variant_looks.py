@@ -35,6 +35,11 @@ LOOKS = {
 
 
 def is_drawn(variant: str, kind: str) -> bool:
-    """Whether there is a line of a variant: of trained kinds, and of a gain where there is shrinkage to undo by it."""
+    """Whether there is a line of a variant: of trained kinds, and of a gain where there is shrinkage to undo by it.
+
+    Of what was trained elsewhere it is not known whether there is.
+    """
     about = methods.of(kind)
+    if methods.is_published(kind):
+        return True
     return about.is_learned and (about.strength == "l1" or not variants.of(variant).is_fitted)

@@ -33,18 +33,13 @@ def convert(source: Path, output: Path, to: str, dtype: str = "float32", **told:
     if os.path.lexists(output.expanduser()):
         raise BadInput(output, "something", "a folder that is not there yet")
     source, output = source.expanduser(), output.expanduser()
-    dictionary, computes, about, said = _read(source, told)
+    dictionary, computes, about, said = read_any(source, told)
     there = next(each for each in output.absolute().parents if each.is_dir())  # others are made at the end
     folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=there))
     try:
         written = _written(dictionary, folder, to, "float32", about, said)
         compared, narrow = certificate.compare(computes, written), None
-        if not compared.holds:
-            found = f"codes that differ by {compared.codes:.1e}, directions by {compared.atoms:.1e} and x_hat by "
-            found += f"{compared.x_hat:.1e} of the largest, with {compared.flips} codes on one side alone"
-            raise BadInput(output, found, f"{compared.tolerance:g} at most, and none")
-        if not compared.fired:
-            raise BadInput(source, "a dictionary of which no feature ever fires", "one that can be compared")
+        check_same(compared, source, output)
         if dtype != "float32":  # which was right; now what fewer digits cost is only said
             fewer = certificate.compare(computes, _written(dictionary, folder, to, dtype, about, said))
             narrow = replace(fewer, tolerance=None)
@@ -62,6 +57,16 @@ def convert(source: Path, output: Path, to: str, dtype: str = "float32", **told:
     return narrow or compared
 
 
+def check_same(compared: Compared, source: Path, output: Path) -> None:
+    """Raise BadInput where what was written at `output` does not compute what `source` does."""
+    if not compared.holds:
+        found = f"codes that differ by {compared.codes:.1e}, directions by {compared.atoms:.1e} and x_hat by "
+        found += f"{compared.x_hat:.1e} of the largest, with {compared.flips} codes on one side alone"
+        raise BadInput(output, found, f"{compared.tolerance:g} at most, and none")
+    if not compared.fired:
+        raise BadInput(source, "a dictionary of which no feature ever fires", "one that can be compared")
+
+
 def _written(
     dictionary: Dictionary, folder: Path, to: str, dtype: str, about: dict[str, Any], said: dict[str, Any]
 ) -> Computes:
@@ -73,7 +78,7 @@ def _written(
     return Computes.of_raw(reading.read(folder).raw)
 
 
-def _read(source: Path, told: dict[str, Any]) -> tuple[Dictionary, Computes, dict[str, Any], dict[str, Any]]:
+def read_any(source: Path, told: dict[str, Any]) -> tuple[Dictionary, Computes, dict[str, Any], dict[str, Any]]:
     """Ours, what the source computes, what a certificate says of it, and where its vectors come from."""
     if reading.is_ours(source):
         if told:

@@ -152,6 +152,24 @@ def baselines(params: Params, site: str) -> Declared:
     }
 
 
+def published(params: Params, name: str) -> Declared:
+    """A dictionary that was trained elsewhere, in our format. It can be made again, so it stays on this machine."""
+    settings = slices.published(params, name)
+    one = settings.dictionary
+    is_here = Path(one.path).expanduser().exists()
+    return {
+        "name": jobs.published_name(one.site, name),
+        "settings": settings,
+        "stage": "published",
+        "step": step("published"),
+        "folder": f"results/published/{one.site}",
+        "outputs": {name: [f"{name}.safetensors", f"{name}.certificate.json"]},
+        "leaves": (outside.published(one),),
+        "paths": {"source": one.path} if is_here else {},
+        "local": True,
+    }
+
+
 def empty_graph(root: Path, looks: bool = True) -> Graph:
     """The graph of a checkout, without jobs yet. looks: whether it is asked what lies on disk."""
     work = root / WORK
@@ -185,5 +203,7 @@ def up_to_dictionaries(graph: Graph, params: Params, site: str) -> None:
                 declare(graph, **activations(params, name, random_weights, places))
     for cell in grid.cells(params, site):
         declare(graph, **dictionaries(params, cell))
+    for name in grid.published(params, site):
+        declare(graph, **published(params, name))
     if grid.is_grid_site(params, site):
         declare(graph, **baselines(params, site))

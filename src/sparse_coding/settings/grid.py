@@ -13,7 +13,16 @@ from typing import Any
 
 from sparse_coding import methods
 from sparse_coding.settings import sites
-from sparse_coding.settings.params import WHOLE_TEXTS, Architecture, Baseline, Baselines, Nearest, Params, RandomWeights
+from sparse_coding.settings.params import (
+    WHOLE_TEXTS,
+    Architecture,
+    Baseline,
+    Baselines,
+    Nearest,
+    Params,
+    PublishedDictionary,
+    RandomWeights,
+)
 
 OWN_SITE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")  # what an imported site may be called: files bear the name
 OWN_SITE_WANTED = "letters, digits, `_` and `-`"
@@ -190,6 +199,13 @@ def baselines_of(baselines: Baselines, site: str) -> list[tuple[Baseline, int | 
 def baseline_names(baselines: Baselines, site: str) -> list[str]:
     """What they are called, e.g. `pca`, `pca_top8`."""
     return [baseline_name(method, k) for method, k in baselines_of(baselines, site)]
+
+
+def published(params: Params, site: str) -> dict[str, PublishedDictionary]:
+    """The dictionaries of a site that were trained elsewhere, by name."""
+    if not is_grid_site(params, site):
+        return {}
+    return {name: one for name, one in params.published.dictionaries.items() if one.site == site}
 
 
 @dataclass(frozen=True)

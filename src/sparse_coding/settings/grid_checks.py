@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sparse_coding import methods
 from sparse_coding.errors import BadInput
-from sparse_coding.settings import grid, jobs, pair_checks, sites
+from sparse_coding.settings import grid, jobs, pair_checks, published_checks, sites
 from sparse_coding.settings.params import Architecture, Only, Params
 
 # The one step over all sites that has a name of the form <stage>_<site>.
@@ -21,6 +21,7 @@ def check(path: Path, params: Params) -> None:
     pair_checks.check_names(path, params)
     _check_sites(path, params)
     _check_own_names(path, params)
+    published_checks.check(path, params)
     pair_checks.check_fits(path, params)
     _check_apart(path, params)
     _check_only(path, params)
@@ -107,6 +108,7 @@ def _names_of(params: Params, site: str) -> Iterator[str]:
     yield from (f"{stage}_{site}" for stage in ("activations_imported", "baselines", "evaluation", "evaluation_tables"))
     yield from (f"{stage}_{site}" for stage in ("autointerp", "autointerp_tables", "plots"))
     yield from (jobs.cell_name(site, cell) for cell in grid.cells(params, site))
+    yield from (jobs.published_name(site, name) for name in grid.published(params, site))
 
 
 def _check_only(path: Path, params: Params) -> None:

@@ -7,17 +7,21 @@ everything that was made from it is keyed by the commit, and no network is used 
 import json
 import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from sparse_coding.atomic import write_text
 from sparse_coding.errors import BadInput
+from sparse_coding.settings import grid
 from sparse_coding.settings.outside import EMBEDDED_CORPUS, makes_model
-from sparse_coding.settings.params import Params
+from sparse_coding.settings.params import Params, PublishedDictionary
 from sparse_coding.settings.params.transformer import TRAINED
 
 LOCK = Path("hub.lock.json")
+PUBLISHED = "published"
+SIZES = "bytes"  # of dictionaries, for forecasts
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 Lock = dict[str, dict[str, str]]
 
@@ -55,8 +59,7 @@ def pinned(params: Params, path: Path = LOCK) -> Params:
     for wanted in on_hub(params):
         commit = _commit(wanted, lock)
         if commit is not None:
-            pinned_to = {wanted.revision_field: commit} | ({"checkpoint": None} if wanted.section == "model" else {})
-            params = _with(params, wanted.section, pinned_to)
+            params = _pinned_to(params, wanted, commit)
         elif wanted.field == "tokenizer" and params.transformer.tokenizer_fallback:
             print(f"transformer.tokenizer: {wanted.entry} is not in {path}, so a BPE is trained", file=sys.stderr)
             params = _with(params, wanted.section, {"tokenizer": "train", "tokenizer_revision": None})
@@ -81,12 +84,36 @@ def _commit(wanted: OnHub, lock: Lock) -> str | None:
     return given or lock.get(wanted.kind, {}).get(wanted.entry)
 
 
+def _pinned_to(params: Params, wanted: OnHub, commit: str) -> Params:
+    if wanted.section == PUBLISHED:
+        name = wanted.field.split(".")[1]
+        known = params.published.dictionaries
+        one = known[name].model_copy(update={wanted.revision_field: commit})
+        return _with(params, PUBLISHED, {"dictionaries": {**known, name: one}})
+    changes = {wanted.revision_field: commit} | ({"checkpoint": None} if wanted.section == "model" else {})
+    return _with(params, wanted.section, changes)
+
+
 def _with(params: Params, section: str, changes: dict[str, Any]) -> Params:
     return params.model_copy(update={section: getattr(params, section).model_copy(update=changes)})
 
 
 def on_hub(params: Params) -> list[OnHub]:
     """What is on a hub, where a site of the grid needs it."""
+    return [each for each in (*_of_text(params), *_published(params)) if not _is_here(each)]
+
+
+def _published(params: Params) -> list[OnHub]:
+    """Dictionaries that were trained elsewhere."""
+    return [
+        OnHub("models", PUBLISHED, f"dictionaries.{name}.path", "revision", one.path, one.revision)
+        for site in params.grid.sites
+        for name, one in grid.published(params, site).items()
+    ]
+
+
+def _of_text(params: Params) -> list[OnHub]:
+    """Model, tokenizer and corpora, where a site is harvested."""
     if all(site in params.activations.imported for site in params.grid.sites):
         return []
     own, made = params.transformer, makes_model(params)
@@ -97,12 +124,38 @@ def on_hub(params: Params) -> list[OnHub]:
         tokenizer = own.tokenizer, own.tokenizer_revision
         found.append(OnHub("models", "transformer", "tokenizer", "tokenizer_revision", *tokenizer))
         found.append(OnHub("datasets", "transformer", "corpus", "corpus_revision", own.corpus, own.corpus_revision))
-    return [each for each in found if not _is_here(each)]
+    return found
 
 
 def _is_here(named: OnHub) -> bool:
     not_a_path = {"corpus": EMBEDDED_CORPUS, "tokenizer": TRAINED}.get(named.field)
     return named.given == not_a_path or Path(named.given).expanduser().exists()
+
+
+def bytes_of(one: PublishedDictionary, path: Path = LOCK) -> int | None:
+    """Bytes of a dictionary on the hub, as `resolve` has found them; None where it was not asked."""
+    found = _read(path).get(SIZES, {})
+    by_commit = (size for entry, size in found.items() if entry == _size_entry(one.path, one.revision, one.inside))
+    return next((int(size) for size in by_commit), None)
+
+
+def _size_entry(name: str, commit: str | None, inside: str | None) -> str:
+    return f"{name}@{commit}{f'/{inside}' if inside else ''}"
+
+
+def _sizes(params: Params, lock: Lock) -> dict[str, str]:
+    """Bytes of the dictionaries on the hub at their commits. Raises as the client of the hub."""
+    from huggingface_hub import HfApi
+
+    found = {}
+    for wanted in _published(params):
+        commit = None if _is_here(wanted) else _commit(wanted, lock)
+        if commit is not None:
+            one = params.published.dictionaries[wanted.field.split(".")[1]]
+            files = HfApi().model_info(wanted.name, revision=commit, files_metadata=True).siblings or ()
+            own = [file for file in files if not one.inside or file.rfilename.startswith(one.inside)]
+            found[_size_entry(one.path, commit, one.inside)] = str(sum(file.size or 0 for file in own))
+    return found
 
 
 def resolve(params: Params, path: Path = LOCK) -> Lock:
@@ -125,6 +178,9 @@ def resolve(params: Params, path: Path = LOCK) -> Lock:
         news.setdefault(wanted.kind, {})[wanted.entry] = str(commit)
     for kind, entries in news.items():
         lock[kind] = {**lock.get(kind, {}), **entries}
+    with suppress(Exception):  # without them a forecast says that it does not know
+        if sizes := _sizes(params, lock):
+            lock[SIZES] = {**lock.get(SIZES, {}), **sizes}
     write_text(path, json.dumps(lock, indent=1, sort_keys=True) + "\n")
     return news
 

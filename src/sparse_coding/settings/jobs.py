@@ -40,8 +40,8 @@ def of_params(params: Params) -> dict[str, Planned]:
 
 def every(params: Params) -> Iterator[Planned]:
     """All jobs, in the order in which data flows, whatever their names."""
-    parts = (_model, _dataset, _activations, _dictionaries, _baselines, _evaluation, _autointerp, _plots, _toy)
-    for part in parts:
+    parts = (_model, _dataset, _activations, _dictionaries, _baselines, _published, _evaluation, _autointerp, _plots)
+    for part in (*parts, _toy):
         yield from part(params)
 
 
@@ -104,9 +104,21 @@ def _baselines(params: Params) -> Iterator[Planned]:
         yield Planned(f"baselines_{site}", "baselines", own, tuple(own.members), harvests_of(params, site))
 
 
+def published_name(site: str, name: str) -> str:
+    """The job of a dictionary that was trained elsewhere."""
+    return f"published_{site}_{name}"
+
+
+def _published(params: Params) -> Iterator[Planned]:
+    for site in params.grid.sites:
+        for name in grid.published(params, site):
+            yield Planned(published_name(site, name), "published", slices.published(params, name), (name,))
+
+
 def _of_site(params: Params, site: str) -> tuple[str, ...]:
     """The jobs that make the dictionaries of a site."""
     cells = tuple(cell_name(site, cell) for cell in grid.cells(params, site))
+    cells += tuple(published_name(site, name) for name in grid.published(params, site))
     return (*cells, f"baselines_{site}") if site in params.grid.sites else cells
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from sparse_coding.errors import BadInput
-from sparse_coding.files import corpus_columns, corpus_files, vector_files
+from sparse_coding.files import corpus_columns, corpus_files, dictionary_files, vector_files
 from sparse_coding.files.folders import existing, visible_files
 from sparse_coding.files.model_files import TEXTS, WEIGHTS
 from sparse_coding.settings import grid, sites
 from sparse_coding.settings.known import EMBEDDED_CORPUS, WEIGHT_ENDINGS
-from sparse_coding.settings.params import Params
+from sparse_coding.settings.params import Params, PublishedDictionary
 from sparse_coding.settings.params.transformer import TRAINED
 from sparse_coding.workflow import stamps
 from sparse_coding.workflow.graph import Leaf
@@ -121,6 +121,17 @@ def _corpus_leaf(what: str, name: str, revision: str | None) -> Leaf:
 def imported(folder: str) -> Leaf:
     """Vectors made elsewhere."""
     return Leaf("vectors", tuple(map(str, vector_files.of(Path(folder)))), root=folder)
+
+
+def published(one: PublishedDictionary) -> Leaf:
+    """A dictionary that was trained elsewhere: what it is read from; the revision of one on a model hub."""
+    path = Path(one.path).expanduser() / (one.inside or "")
+    if not Path(one.path).expanduser().exists():
+        return Leaf("dictionary", version=one.revision or "")
+    root = path if path.is_dir() else path.parent
+    # of one file the name may say what it is, of a folder with one dictionary nothing does
+    return Leaf("dictionary", tuple(map(str, dictionary_files.of(path))), version="" if path.is_dir() else path.name,
+                root=str(root))  # fmt: skip
 
 
 def folder_files(folder: str, read: Callable[[Path], bool] = lambda file: True) -> list[str]:

@@ -38,7 +38,7 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
     rows = []
     for name, field in model.model_fields.items():
         extra: dict[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-        nested = _nested(field.annotation)
+        nested, each = _nested(field.annotation), _of_each(field.annotation)
         star = "" if extra.get("changes_results", True) else "*"
         meaning = (field.description or "").replace("|", "\\|")
         if extra.get("source"):
@@ -47,12 +47,22 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
         rows.append(f"| `{prefix}{name}`{star} | {extra.get('unit', '')} | {default} | {meaning} |")
         if nested:
             rows += _rows(nested, f"{prefix}{name}.")
+        if each:
+            rows += _rows(each, f"{prefix}{name}.NAME.")
     return rows
 
 
 def _nested(annotation: Any) -> type[BaseModel] | None:
     options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
     return next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
+
+
+def _of_each(annotation: Any) -> type[BaseModel] | None:
+    """What a mapping has under each of its names, where that is a section."""
+    return next(
+        (each for each in typing.get_args(annotation)[1:] if typing.get_origin(annotation) is dict and _nested(each)),
+        None,
+    )
 
 
 def _plain(value: Any) -> str:

@@ -41,6 +41,7 @@ from sparse_coding.llm.client import Client, Reach
 from sparse_coding.llm.ledger import Ledger
 from sparse_coding.llm.reaching import ledger_of, listed, reach_of
 from sparse_coding.settings.slices import AutointerpLlmSlice, Scored
+from sparse_coding.stages import told
 
 PLAIN, NULL = "plain", "shuffled_null"
 NOBODY = "nobody"  # explained
@@ -67,6 +68,7 @@ def run(
     reach = reach_of(settings.llm)
     if [path.stem for path in dictionaries] != list(settings.members):
         raise BadInput("dictionaries", ", ".join(path.stem for path in dictionaries), ", ".join(settings.members))
+    settings = settings.model_copy(update={"members": told.published(settings.members, dictionaries)})
     asked, columns = _prepared(settings, activations, tokens, dictionaries, prompts, threads)
     tasks = [task for row in zip_longest(*columns) for task in row if task is not None]
     connection = settings.llm.connection

@@ -26,7 +26,7 @@ from sparse_coding.core.cut import Cut
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.core.metrics.ratios import clusters
 from sparse_coding.core.metrics.reconstruction import Reconstruction
-from sparse_coding.core.metrics.soundness import broken
+from sparse_coding.core.metrics.soundness import broken, verdict
 from sparse_coding.core.threads import one_thread
 from sparse_coding.core.variants.contract import Fitted, Recoding
 from sparse_coding.errors import BadInput
@@ -43,6 +43,7 @@ from sparse_coding.portions.measuring import AT_A_TIME, MEASURE_ROWS
 from sparse_coding.settings import sites
 from sparse_coding.settings.params import Evaluation
 from sparse_coding.settings.slices import Described, EvaluationSlice
+from sparse_coding.stages.told import with_told
 from sparse_coding.variants import PLAIN, Variant
 
 RUN_ROWS = 256  # a fit reads runs of this many vectors from all over the training split
@@ -169,8 +170,7 @@ def _variants(
         raise BadInput(path, f"atoms of {atoms} dimensions", f"{vectors}, as in {' and '.join(map(str, file.paths))}")
     read = partial(spread, file.split("train"), settings.gain_refit_rows or 0, settings.batch_rows)
     asked = settings.variants_of(described.kind, described.k)
-    if described.l0_target is not None:  # what came of the wish stands in the file alone
-        described = described.model_copy(update={name: told.get(name) for name in ("l1", "k")})
+    described = with_told(described, told)
     made = [(recoding, recoding.fit(dictionary, read)) for recoding in (recodings.build(row.name) for row in asked)]
     first, *others = held_out.measure(dictionary, made)
     found = [Evaluated(described, path, None, dictionary, {}, first, told)]
@@ -228,6 +228,7 @@ def _row(settings: EvaluationSlice, evaluated: Evaluated, spliced: dict[str, Any
         "d_act": dictionary.d_act,
         **found.l0.columns("l0"),
         **found.fvu.columns("fvu"),
+        "mean_error": found.mean_error,
         "mse": found.mse,
         "cosine": found.cosine,
         "dead": found.dead,
@@ -239,7 +240,7 @@ def _row(settings: EvaluationSlice, evaluated: Evaluated, spliced: dict[str, Any
     if wrong := broken(row):
         row["broken"] = "; ".join(wrong)
         named = f"{settings.site}: {row['name']} ({evaluated.called})"
-        print(f"warning: {named} is broken: {row['broken']}", file=sys.stderr)
+        print(f"warning: {named} {verdict(row['kind'])}: {row['broken']}", file=sys.stderr)
     # Such as the loss of a token to which the model gives no probability at all.
     without = [name for name, value in row.items() if isinstance(value, float) and not math.isfinite(value)]
     if without:

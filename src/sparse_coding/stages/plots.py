@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from sparse_coding import roles, variants
 from sparse_coding.atomic import whole_file, write_text
-from sparse_coding.core.metrics import headline
+from sparse_coding.core.metrics import headline, soundness
 from sparse_coding.errors import BadInput
 from sparse_coding.figures import caption as captions
 from sparse_coding.figures import comparison, curves, frequencies, scorers, scores, style
@@ -61,8 +61,8 @@ def run(
     interval = partial(mean_interval, resamples=settings.bootstrap, seed=BOOTSTRAP_SEED)
     lines = curves.curves(evaluated)
     score_rows = scores.rows(scored, next(iter(controls), None), evaluated, scorer.measure.column, interval)
-    learned = [row.name for row in score_rows if row.group == "learned"]
-    frequency_rows = frequencies.rows(fired, evaluated, learned)
+    trained = [row.name for row in score_rows if row.group in ("learned", "published")]
+    frequency_rows = frequencies.rows(fired, evaluated, trained)
     subject = _subject(settings, evaluated, scorer, scored)
     words = captions.text(subject, evaluated, lines, score_rows, frequency_rows, environments)
     _warn(subject, evaluated, score_rows)
@@ -105,7 +105,7 @@ def _subject(settings: PlotsSlice, evaluated: pd.DataFrame, scorer: Scorer, scor
 def _warn(subject: Subject, evaluated: pd.DataFrame, rows: list[Scores]) -> None:
     """On stderr, so in the log: dictionaries that are broken, means that tell little, and what is not scored."""
     said = [
-        f"{row['name']} ({row['variant']}) is broken: {row['broken']}"
+        f"{row['name']} ({row['variant']}) {soundness.verdict(row['kind'])}: {row['broken']}"
         for _, row in evaluated[evaluated["broken"].notna()].iterrows()
     ]
     said += [f"{' '.join(row.label.split())} is greyed: {row.doubt}" for row in rows if row.doubt]

@@ -26,6 +26,7 @@ class Reconstruction:
         self.mean = mean.double()
         self._sums = torch.zeros(n_clusters, len(COLUMNS), dtype=torch.float64)
         self._firings = torch.zeros(n_feat, dtype=torch.int64)
+        self._apart = torch.zeros(len(mean), dtype=torch.float64)
 
     def add(
         self,
@@ -48,6 +49,7 @@ class Reconstruction:
         }
         self._sums.index_add_(0, cluster, torch.stack([columns[name] for name in COLUMNS], dim=1))
         self._firings += fires.sum(dim=0).long()
+        self._apart += x_hat.sum(dim=0)
 
     def _column(self, name: str) -> NDArray[np.float64]:
         return self._sums[:, COLUMNS.index(name)].numpy()
@@ -70,6 +72,15 @@ class Reconstruction:
         all vectors are the same.
         """
         return Ratio(self._column("error"), self._column("variance"))
+
+    @property
+    def mean_error(self) -> float | None:
+        """What of FVU is an error of the mean: vectors * ||mean of x_hat - mean||^2 / sum ||x - mean||^2.
+
+        The rest of FVU is of how x_hat varies. It has no value where all vectors are the same.
+        """
+        variance = float(self._column("variance").sum())
+        return float(self._apart.square().sum()) / max(self.n_vectors, 1) / variance if variance > 0 else None
 
     @property
     def mse(self) -> float | None:

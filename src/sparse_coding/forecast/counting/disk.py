@@ -18,8 +18,10 @@ from sparse_coding.settings.params.toy import Toy
 from sparse_coding.settings.slices import (
     AutointerpSlice,
     BaselinesSlice,
+    Described,
     DictionariesSlice,
     EvaluationSlice,
+    PublishedSlice,
     SummarySlice,
     TablesSlice,
 )
@@ -39,6 +41,7 @@ SUMMARY, POINTS, METRICS = 560, 100, 212  # a row of each
 WITHOUT_MODEL = 0.5  # of such a row, where nothing is spliced
 SCORE, SCORE_HEAD = 53, 8000  # a scored feature; gathered, and a dictionary beside them
 GATHERED_SCORE, GATHERED_NAME, MEAN, MEANS_HEAD = 44, 200, 480, 700
+ABOUT = 1500  # what is said of a dictionary that was read
 CAPTION, FIGURE, SUBJECT = (
     2000,
     1700,
@@ -171,6 +174,14 @@ def _baselines(job: Planned, name: str, sizes: Sizes) -> Files:
     return {"safetensors": FLOAT * (about.matrices * directions * width + 5 * width) + HEADER}
 
 
+def _published(job: Planned, name: str, sizes: Sizes) -> Files:
+    own = job.settings
+    assert isinstance(own, PublishedSlice)
+    n_feat = sizes.of_row(own.site, Described(name=name, kind=methods.PUBLISHED))
+    numbers = n_feat * (sizes.width(own.site) + sizes.out_width(own.site) + 3)
+    return {"safetensors": FLOAT * numbers + HEADER + ABOUT, "certificate.json": 2 * ABOUT}
+
+
 def _evaluation(job: Planned, name: str, sizes: Sizes) -> Files:
     own = job.settings
     if isinstance(own, TablesSlice):
@@ -185,7 +196,7 @@ def _evaluation(job: Planned, name: str, sizes: Sizes) -> Files:
         return {"summary.csv": SUMMARY * lines, "points.csv": POINTS * lines, "metrics.json": METRICS * lines}
     assert isinstance(own, EvaluationSlice)
     about = own.members[name]
-    n_feat = sizes.features(own.site, about.kind, about.ratio)
+    n_feat = sizes.of_row(own.site, about)
     variants = sizes.params.evaluation.variants_of(about.kind, about.k)
     told = min(n_feat, sizes.rows(own.site).held_out / APART)
     frequencies = FREQUENCY_HEAD + FREQUENCY[0] * n_feat + DISTINCT * told
@@ -196,7 +207,7 @@ def _evaluation(job: Planned, name: str, sizes: Sizes) -> Files:
 def _of_site(sizes: Sizes, site: str) -> tuple[int, int]:
     """Features of all dictionaries of a site, and rows of its table."""
     members = slices.evaluation(sizes.params, site).members.values()
-    features = sum(sizes.features(site, each.kind, each.ratio) for each in members)
+    features = sum(sizes.of_row(site, each) for each in members)
     return features, sum(1 + len(sizes.params.evaluation.variants_of(each.kind, each.k)) for each in members)
 
 
@@ -244,6 +255,7 @@ _FILES = {
     "activations": _activations,
     "dictionaries": _dictionaries,
     "baselines": _baselines,
+    "published": _published,
     "evaluation": _evaluation,
     "autointerp": _autointerp,
     "plots": _plots,

@@ -27,9 +27,11 @@ from sparse_coding.settings.slices import (
     AutointerpTablesSlice,
     BaselinesSlice,
     DatasetSlice,
+    Described,
     DictionariesSlice,
     EvaluationSlice,
     ImportSlice,
+    PublishedSlice,
     TablesSlice,
 )
 from sparse_coding.settings.slices.toy import ToySlice
@@ -41,7 +43,7 @@ LIBRARIES = 250 * MIB  # mapped code, once for all jobs
 # Python with what a step imports, measured; loops: what numba adds with the first compiled loop.
 BASE = {name: size * MIB for name, size in {
     "dataset": 289, "activations": 375, "dictionaries": 177, "baselines": 247, "evaluation": 347, "autointerp": 183,
-    "plots": 149, "toy": 190, "transformer": 315, "tables": 75, "summary": 38, "import": 180,
+    "published": 250, "plots": 149, "toy": 190, "transformer": 315, "tables": 75, "summary": 38, "import": 180,
 }.items()}  # fmt: skip
 LOOPS = 33 * MIB
 TEXT_KEPT = 4  # bytes a byte of text that was read and hashed
@@ -57,6 +59,7 @@ HEAP, LEAST_HEAP, PASSES, LEFT = 100 * MIB, 30 * MIB, 20, 0.6
 SQUARES = 6  # matrices [n_feat, n_feat] of float64 that the gain refit holds at its peak
 ICA_COPIES, NMF_COPIES = 30, 80  # bytes a number of ICA's sample, of the block of NMF
 CANVAS, INCHES2, WIDTH = 10, 110, 12.0  # bytes a dot of a figure; square inches of one of that width
+ENTERED = 40  # bytes a number of a matrix of a dictionary that is read, written and compared, measured
 HIDDEN = 14  # widths of the residual stream that a pass holds for a token, beside those of the MLP
 LOGITS = 4  # clean ones, their log-probabilities and probabilities, spliced ones
 
@@ -162,10 +165,7 @@ def _evaluation(own: EvaluationSlice, sizes: Sizes, threads: int) -> float:
     width = sizes.width(own.site)
     rows = own.members.values()
     asked = [sizes.params.evaluation.variants_of(row.kind, row.k) for row in rows]
-    shapes = [
-        (sizes.features(own.site, row.kind, row.ratio), variants, row.kind)
-        for row, variants in zip(rows, asked, strict=True)
-    ]
+    shapes = [(sizes.of_row(own.site, row), variants, row.kind) for row, variants in zip(rows, asked, strict=True)]
     loaded = [FLOAT * n * width * _loaded_matrices(kind) for n, _, kind in shapes]
     held = max(sum(loaded[first : first + AT_A_TIME]) for first in range(0, len(loaded), AT_A_TIME))
     refits = sorted((_recoding(n, variants) for n, variants, _ in shapes), reverse=True)
@@ -210,7 +210,7 @@ def _loaded_matrices(kind: str) -> int:
 def _autointerp(own: AutointerpSlice | AutointerpLlmSlice, sizes: Sizes, threads: int) -> float:
     """The codes of sampled features on all fragments, a dictionary a thread; what the heaps of others than one keep."""
     rows, width = sizes.rows(own.site).fragments, sizes.width(own.site)
-    shapes = [sizes.features(own.site, row.kind, row.ratio) for row in own.members.values()]
+    shapes = [sizes.of_row(own.site, row) for row in own.members.values()]
     features = [min(own.sampling.features, n) for n in shapes]
     codes = sum(sorted((FLOAT * n * rows for n in features), reverse=True)[:threads])
     encoding = ENCODE_ROWS * FLOAT * (2 * width + max(features)) + 4 * FLOAT * max(shapes) * width
@@ -218,6 +218,12 @@ def _autointerp(own: AutointerpSlice | AutointerpLlmSlice, sizes: Sizes, threads
     busy = min(threads, len(shapes))
     heaps = (busy - 1) * min(HEAP, LEAST_HEAP + codes / busy + encoding + screened)
     return BASE["autointerp"] + LOOPS + codes + heaps + threads * (encoding + screened) + TOKEN_LOADED * sizes.tokens
+
+
+def _published(own: PublishedSlice, sizes: Sizes, threads: int) -> float:
+    """As it was stored, ours, and both in float64, in which they are compared."""
+    n_feat = sizes.of_row(own.site, Described(name=own.name, kind=methods.PUBLISHED))
+    return BASE["published"] + ENTERED * n_feat * (sizes.width(own.site) + sizes.out_width(own.site))
 
 
 def _transformer(own: Transformer, sizes: Sizes, threads: int) -> float:
@@ -253,6 +259,7 @@ _PEAKS: tuple = (
     (ImportSlice, _import),
     (DictionariesSlice, _dictionaries),
     (BaselinesSlice, _baselines),
+    (PublishedSlice, _published),
     (EvaluationSlice, _evaluation),
     ((AutointerpSlice, AutointerpLlmSlice), _autointerp),
     ((AutointerpTablesSlice, TablesSlice), lambda own, sizes, threads: BASE["tables"]),

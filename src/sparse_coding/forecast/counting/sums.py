@@ -8,7 +8,7 @@ from sparse_coding.forecast.counting.vectors import Sizes
 from sparse_coding.settings.jobs import Planned
 from sparse_coding.settings.slices import DictionariesSlice
 
-NOT_VERSIONED = ("dataset", "activations", "transformer", "toy")  # DVC keeps no copy of what these make
+NOT_VERSIONED = ("dataset", "activations", "published", "transformer", "toy")  # DVC keeps no copy of what these make
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from sparse_coding import methods
-from sparse_coding.forecast.counting import imported, shapes
+from sparse_coding.forecast.counting import imported, published, shapes
 from sparse_coding.forecast.counting.corpus import DOCUMENT_TOKENS
 from sparse_coding.settings import sites
 from sparse_coding.settings.params import Params
+from sparse_coding.settings.slices import Described
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,13 @@ class Sizes:
         own = self.params.dataset
         blocks = self.blocks(own.train_tokens) + self.blocks(own.held_out_tokens)
         return blocks * own.context + own.fragments * self.fragment_length
+
+    def of_row(self, site: str, row: Described) -> int:
+        """Features of a dictionary that tables describe. Raises as `features`, and as published.features."""
+        if methods.is_published(row.kind):
+            made = Path("results") / "published" / site / f"{row.name}.safetensors"
+            return published.features(self.params.published.dictionaries[row.name], made, self.width(site))
+        return self.features(site, row.kind, row.ratio)
 
     def features(self, site: str, kind: str, ratio: float | None) -> int:
         """Features of a dictionary; of a baseline as many as dimensions, or with signs each direction twice."""

@@ -26,12 +26,14 @@ from sparse_coding.settings.slices import (
     DictionariesSlice,
     EvaluationSlice,
     ImportSlice,
+    PublishedSlice,
     SummarySlice,
     TablesSlice,
 )  # fmt: skip
 from sparse_coding.settings.slices.toy import ToySlice
 
 WRITTEN = 4  # passes over a stored vector beside its hashes: kept rows, conversion, check, mean norm
+ENTERED = 2e-6  # seconds a number of a matrix that is read, written and compared
 DRAWN = 40e-9  # seconds of a random number and a code of the toy's truth
 INTERVALS = (2, 3)  # of a dictionary over documents, and over blocks
 OTHER_STARTS = ((TablesSlice, "tables"), (SummarySlice, "summary"), (ImportSlice, "import"))
@@ -78,7 +80,8 @@ class Costs:
         return (
             (DatasetSlice, self._dataset), (ActivationsSlice, self._harvest), (ImportSlice, self._import),
             (DictionariesSlice, self._train), (BaselinesSlice, self._fit), (EvaluationSlice, self._evaluate),
-            (AutointerpSlice, self._interpret), (Transformer, self._pretrain), (ToySlice, self._toy),
+            (AutointerpSlice, self._interpret), (PublishedSlice, self._enter),
+            (Transformer, self._pretrain), (ToySlice, self._toy),
         )  # fmt: skip
 
     def _dataset(self, own: DatasetSlice) -> float:
@@ -132,7 +135,7 @@ class Costs:
         for row in own.members.values():
             if methods.of(row.kind).constant:
                 continue
-            n_feat, iterations = self.sizes.features(own.site, row.kind, row.ratio), self._iterations(row.kind)
+            n_feat, iterations = self.sizes.of_row(own.site, row), self._iterations(row.kind)
             asked = self.sizes.params.evaluation.variants_of(row.kind, row.k)
             variants, fitted = 1 + len(asked), sum(each.is_fitted for each in asked)
             pursued = self._pursued(own.site, row, n_feat) if fitted < len(asked) else 0.0
@@ -172,11 +175,15 @@ class Costs:
         scored += given.fragments * interpreting.fragment_ranked()
         total = interpreting.vocabulary_read(vocabulary)
         for row in own.members.values():
-            n_feat, iterations = self.sizes.features(own.site, row.kind, row.ratio), self._iterations(row.kind)
+            n_feat, iterations = self.sizes.of_row(own.site, row), self._iterations(row.kind)
             features = min(own.sampling.features, n_feat)
             total += rows * evaluating.chosen(n_feat, width, row.k, iterations, features)
             total += (1 + row.shuffled_null) * features * scored
         return total
+
+    def _enter(self, own: PublishedSlice) -> float:
+        n_feat = self.sizes.of_row(own.site, Described(name=own.name, kind=methods.PUBLISHED))
+        return ENTERED * n_feat * (self.sizes.width(own.site) + self.sizes.out_width(own.site)) * starting.slowness()
 
     def _pretrain(self, own: Transformer) -> float:
         read = starting.EMBEDDED_CORPUS if own.corpus == EMBEDDED_CORPUS else starting.TEXT * corpus.training_bytes(own)

@@ -18,6 +18,7 @@ EVALUATION = pa.schema(
         *columns(WHOLE, "n_feat d_act"),
         *with_interval("l0"),
         *with_interval("fvu", required=False),
+        *columns(NUMBER, "mean_error", required=False),
         *columns(NUMBER, "mse cosine"),
         *columns(WHOLE, "dead alive"),
         *columns(NUMBER, "alive_share"),

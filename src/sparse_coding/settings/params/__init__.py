@@ -32,6 +32,7 @@ from sparse_coding.settings.params.interpretation import (
 )
 from sparse_coding.settings.params.machine import Machine
 from sparse_coding.settings.params.model import Model
+from sparse_coding.settings.params.published import Published, PublishedDictionary
 from sparse_coding.settings.params.section import (
     Architecture,
     Baseline,
@@ -78,6 +79,8 @@ __all__ = [
     "Params",
     "Plots",
     "Price",
+    "Published",
+    "PublishedDictionary",
     "Questions",
     "RandomWeights",
     "Sampling",
@@ -216,6 +219,7 @@ class Params(Section):
     dataset: Dataset = Dataset()
     activations: Activations = Activations()
     dictionaries: Dictionaries = Dictionaries()
+    published: Published = Published()
     baselines: Baselines = Baselines()
     evaluation: Evaluation = Evaluation()
     autointerp: Autointerp = Autointerp()

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sparse_coding import methods
-from sparse_coding.settings import grid, known
+from sparse_coding.settings import grid, known, sites
 from sparse_coding.settings.grid import Cell
 from sparse_coding.settings.params import Activations, Caps, Params, Sampling, Section, Training, Transformer
 from sparse_coding.settings.slices.sections import (
@@ -27,6 +27,7 @@ from sparse_coding.settings.slices.sections import (
     EvaluationSlice,
     ImportSlice,
     PlotsSlice,
+    PublishedSlice,
     Scored,
     SummarySlice,
     TablesSlice,
@@ -45,6 +46,7 @@ __all__ = [
     "EvaluationSlice",
     "ImportSlice",
     "PlotsSlice",
+    "PublishedSlice",
     "Scored",
     "SummarySlice",
     "TablesSlice",
@@ -113,6 +115,12 @@ def describe_baselines(params: Params, site: str, topk: bool) -> list[Described]
     ]
 
 
+def describe_published(params: Params, site: str) -> list[Described]:
+    """Rows for the dictionaries of a site that were trained elsewhere, before their files are read."""
+    kind = methods.PUBLISHED_PAIR if sites.is_pair(site) else methods.PUBLISHED
+    return [Described(name=name, kind=kind) for name in grid.published(params, site)]
+
+
 def dataset(params: Params) -> DatasetSlice:
     """Everything about the corpus, and the model for its tokenizer."""
     return DatasetSlice(model=params.model, dataset=params.dataset)
@@ -168,12 +176,18 @@ def _baseline(params: Params, row: Described) -> BaselineMember:
     return BaselineMember(method=row.kind, k=row.k, original=own.original and differs, **reads)
 
 
+def published(params: Params, name: str) -> PublishedSlice:
+    """One dictionary that was trained elsewhere: where it lies, and what it is of."""
+    one = params.published.dictionaries[name]
+    return PublishedSlice(name=name, site=one.site, dictionary=one)
+
+
 def evaluation(params: Params, site: str) -> EvaluationSlice:
-    """Every trained dictionary and every baseline of one site."""
+    """Every trained dictionary, here or elsewhere, and every baseline of one site."""
     trained = [row for cell in grid.cells(params, site) for row in describe_members(cell)]
     others = describe_baselines(params, site, topk=True) if grid.is_grid_site(params, site) else []
     model = None if site in params.activations.imported else params.model
-    members = {row.name: row for row in (*trained, *others)}
+    members = {row.name: row for row in (*trained, *describe_published(params, site), *others)}
     return EvaluationSlice(site=site, model=model, members=members, evaluation=params.evaluation)
 
 
@@ -197,6 +211,7 @@ def autointerp(params: Params, site: str) -> AutointerpSlice | AutointerpLlmSlic
 def _interpreted(params: Params, site: str) -> dict[str, Scored]:
     found = grid.interpreted(params, site)
     rows = [row for cell in found.cells for row in describe_members(cell)]
+    rows += describe_published(params, site)
     others = describe_baselines(params, site, topk=False) if found.baselines else []
     rows += [row for row in others if not methods.of(row.kind).constant]
     return {row.name: Scored(**row.model_dump(), shuffled_null=row.name == found.null) for row in rows}

@@ -20,6 +20,7 @@ from sparse_coding.settings.params import (
     Model,
     Own,
     Plots,
+    PublishedDictionary,
     Sampling,
     Section,
     Training,
@@ -109,11 +110,19 @@ class BaselinesSlice(Section):
     members: dict[str, BaselineMember]
 
 
+class PublishedSlice(Section):
+    """One dictionary that was trained elsewhere."""
+
+    name: str
+    site: str
+    dictionary: PublishedDictionary
+
+
 class Described(Section):
     """What tables say about one dictionary."""
 
     name: str
-    kind: str  # architecture or baseline method
+    kind: str  # architecture or baseline method; of one that was trained elsewhere, its file has the rest
     ratio: float | None = None
     l1: float | None = None
     k: int | None = None
