@@ -136,7 +136,7 @@ def test_dvc_asks_snakemake_for_each_stage_by_its_key():
         assert stage["cmd"] == f"${{run}} {name}"
         assert stage["params"] == [{"keys.json": [name]}]
         assert stage.get("outs", []) in ([], [{f"results/{name}": {"persist": True}}])
-    assert {name for name, stage in stages.items() if "outs" not in stage} == {"dataset", "activations"}
+    assert {name for name, stage in stages.items() if "outs" not in stage} == {"dataset", "activations", "published"}
 
 
 def test_each_stage_is_a_target_that_is_no_step():

@@ -47,7 +47,9 @@ STAGES = {
 UNKNOWN = Stage(10, threads=1)
 OFF = 3.0  # by how much the table may be off, both ways, with other settings, models and machines
 # Rules that only name the files of a whole stage: no steps.
-TARGETS = ("all", "dataset", "activations", "dictionaries", "baselines", "evaluation", "autointerp", "plots", "toy")
+TARGETS = (
+    "all", "dataset", "activations", "dictionaries", "baselines", "published", "evaluation", "autointerp", "plots", "toy",
+)  # fmt: skip
 
 
 def stage_of(rule: str) -> Stage:

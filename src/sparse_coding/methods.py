@@ -169,6 +169,11 @@ def published(architecture: str) -> str:
     return f"{PUBLISHED}:{architecture}"
 
 
+def architecture_of(kind: str) -> str:
+    """What the format of a dictionary that was trained elsewhere calls it; of others their kind."""
+    return kind.partition(":")[2] or kind
+
+
 def is_published(kind: object) -> bool:
     """Whether a kind is one of dictionaries that were trained elsewhere."""
     return isinstance(kind, str) and (kind in (PUBLISHED, PUBLISHED_PAIR) or kind.startswith(f"{PUBLISHED}:"))

@@ -81,8 +81,8 @@ def _elsewhere(lines: Sequence[Curve]) -> list[str]:
     if not any(line.name is not None for line in lines):
         return []
     return [
-        "Yellow: dictionaries that were trained elsewhere, by name, on vectors that are not known here; what their files "
-        "say of them stands in their certificates."
+        "Yellow: dictionaries that were trained elsewhere, by name, on vectors that are not known here; their "
+        "certificates have what their files say."
     ]
 
 

@@ -80,7 +80,8 @@ class Scores:
         unscored = 1 - len(self.values) / self.sampled
         words = [dead_words(dead)] if dead > DOUBTFUL else []
         words += [f"{100 * unscored:.0f} % unscored"] if unscored > DOUBTFUL else []
-        return ", ".join([*(["broken"] if self.broken else []), *words])
+        wrong = "not of this site" if self.group == "published" else "broken"
+        return ", ".join([*([wrong] if self.broken else []), *words])
 
 
 def dead_words(share: float) -> str:
@@ -176,7 +177,7 @@ def described(table: pd.DataFrame, name: str) -> str:
     words = method(first["kind"], ratio, control_of(first["control"]))
     row = methods.of(first["kind"])
     if methods.is_published(first["kind"]):
-        return f"{name} ({row.label})"
+        return f"{name} ({methods.architecture_of(first['kind'])})"
     if row.strength is None:
         return words + ("" if pd.isna(first["k"]) else row.variant(int(first["k"])))
     return f"{words}, {methods.in_words(dict(first))}"

@@ -12,6 +12,8 @@ from sparse_coding.formats import certificate, converting, hooks
 from sparse_coding.formats.certificate import Compared, Computes
 from sparse_coding.io import dictionaries
 
+TRANSFORMER_LENS = "blocks."  # with which its names of places begin
+
 
 @dataclass(frozen=True)
 class Entered:
@@ -48,8 +50,11 @@ def enter(source: Path, output: Path, name: str, site: str, known: Collection[st
 
 
 def elsewhere(source_hook: str | None, site: str) -> str | None:
-    """What a file says of the place of its vectors, where that is not `site`; None where it is, or says nothing."""
+    """What a file says of the place of its vectors, where that is not `site`; None where it is, or cannot be told.
+
+    Only names of TransformerLens can: others are those of the modules of some architecture.
+    """
     own = hooks.named(site)["hook_name"]
-    if not source_hook or source_hook == own:
+    if source_hook is None or source_hook == own or not source_hook.startswith(TRANSFORMER_LENS):
         return None
     return f"its file says {source_hook}, and {site} is {own}"

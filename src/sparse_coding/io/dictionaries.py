@@ -63,21 +63,6 @@ def load(path: Path) -> Dictionary:
     return load_with_settings(path)[0]
 
 
-def settings_of(path: Path) -> dict:
-    """The settings that a dictionary was saved with; its tensors are not read, nor held against the checksum.
-
-    Raises BadInput, naming the file, for one of another kind.
-    """
-    wanted = "the file of a dictionary that sparse_coding wrote"
-    check_is_file(path, wanted)
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("sparse_coding", "{}"))
-        return dict(json.loads(header["settings"]))
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(path, what_is(path, SAFETENSORS, error), wanted) from None
-
-
 def load_with_settings(path: Path) -> tuple[Dictionary, dict]:
     """A dictionary and the settings it was saved with. Raises as `load`."""
     wanted = "the file of a dictionary that sparse_coding wrote"

@@ -129,9 +129,8 @@ def published(one: PublishedDictionary) -> Leaf:
     if not Path(one.path).expanduser().exists():
         return Leaf("dictionary", version=one.revision or "")
     root = path if path.is_dir() else path.parent
-    # of one file the name may say what it is, of a folder with one dictionary nothing does
-    return Leaf("dictionary", tuple(map(str, dictionary_files.of(path))), version="" if path.is_dir() else path.name,
-                root=str(root))  # fmt: skip
+    # its own name may say what it is: of sparsify, the place of its vectors
+    return Leaf("dictionary", tuple(map(str, dictionary_files.of(path))), version=path.name, root=str(root))
 
 
 def folder_files(folder: str, read: Callable[[Path], bool] = lambda file: True) -> list[str]:

@@ -144,7 +144,7 @@ def _of_choice(errors: list[Any], model: type[Section]) -> Any:
 
 def _known_keys(model: Any, location: tuple) -> str:
     for part in location[:-1]:
-        if isinstance(part, int):  # of a list: each is of the section that was found for the list
+        if isinstance(part, int) or part not in model.model_fields:  # of a list or mapping: each is of its section
             continue
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
         sections = [each for each in (annotation, *get_args(annotation)) if _is_section(each)]

@@ -22,12 +22,11 @@ from sparse_coding.interp.cases import Feature, Fragments
 from sparse_coding.interp.codes import chosen_codes, fragment_ids
 from sparse_coding.interp.panel import Panel
 from sparse_coding.interp.token_rules import panel
-from sparse_coding.io import tables
+from sparse_coding.io import tables, told
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import open_activations
 from sparse_coding.io.tables.autointerp import AUTOINTERP
 from sparse_coding.settings.slices import AutointerpSlice, Scored
-from sparse_coding.stages import told
 
 PLAIN, NULL = "plain", "shuffled_null"
 RULES = "token-rules"
@@ -48,7 +47,7 @@ def run(
     Rows depend on the dictionary, the fragments and the seed alone. Raises BadInput where files do not belong together.
     """
     named = _named(settings, dictionaries)
-    members = told.published(settings.members, dictionaries)
+    members = [row.model_copy(update=told.published(row.kind, named[row.name])) for row in settings.members.values()]
     sampling, text = settings.sampling, token_files.load(tokens)
     with open_activations(activations) as file:
         fragments = file.split("fragments")
@@ -70,7 +69,7 @@ def run(
         # One thread a dictionary, and one inside each: sums then do not depend on how many there are.
         torch.set_num_threads(1)
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            finished = pool.map(score, members.values())
+            finished = pool.map(score, members)
             for name in tqdm(finished, desc="autointerp", unit="dictionary", total=len(named)):
                 done(name)
 

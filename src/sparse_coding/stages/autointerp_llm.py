@@ -33,7 +33,7 @@ from sparse_coding.interp.judge.publishing import Column, publishable
 from sparse_coding.interp.judge.running import Answered, Outcome, Running, Task
 from sparse_coding.interp.one_model import SEPARATOR
 from sparse_coding.interp.panel import Panel
-from sparse_coding.io import judged, tables
+from sparse_coding.io import judged, tables, told
 from sparse_coding.io import tokens as token_files
 from sparse_coding.io.activations import open_activations
 from sparse_coding.llm.cache import Cache
@@ -41,7 +41,6 @@ from sparse_coding.llm.client import Client, Reach
 from sparse_coding.llm.ledger import Ledger
 from sparse_coding.llm.reaching import ledger_of, listed, reach_of
 from sparse_coding.settings.slices import AutointerpLlmSlice, Scored
-from sparse_coding.stages import told
 
 PLAIN, NULL = "plain", "shuffled_null"
 NOBODY = "nobody"  # explained
@@ -68,7 +67,9 @@ def run(
     reach = reach_of(settings.llm)
     if [path.stem for path in dictionaries] != list(settings.members):
         raise BadInput("dictionaries", ", ".join(path.stem for path in dictionaries), ", ".join(settings.members))
-    settings = settings.model_copy(update={"members": told.published(settings.members, dictionaries)})
+    files = zip(settings.members.items(), dictionaries, strict=True)
+    read = {name: row.model_copy(update=told.published(row.kind, path)) for (name, row), path in files}
+    settings = settings.model_copy(update={"members": read})
     asked, columns = _prepared(settings, activations, tokens, dictionaries, prompts, threads)
     tasks = [task for row in zip_longest(*columns) for task in row if task is not None]
     connection = settings.llm.connection

@@ -37,13 +37,13 @@ from sparse_coding.io import tokens as token_file
 from sparse_coding.io.activations import SideBySide, SiteVectors, Split, open_site
 from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.io.tables.frequency import FREQUENCY
+from sparse_coding.io.told import columns as told_columns
 from sparse_coding.lm import losses
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.portions.measuring import AT_A_TIME, MEASURE_ROWS
 from sparse_coding.settings import sites
 from sparse_coding.settings.params import Evaluation
 from sparse_coding.settings.slices import Described, EvaluationSlice
-from sparse_coding.stages.told import with_told
 from sparse_coding.variants import PLAIN, Variant
 
 RUN_ROWS = 256  # a fit reads runs of this many vectors from all over the training split
@@ -170,7 +170,7 @@ def _variants(
         raise BadInput(path, f"atoms of {atoms} dimensions", f"{vectors}, as in {' and '.join(map(str, file.paths))}")
     read = partial(spread, file.split("train"), settings.gain_refit_rows or 0, settings.batch_rows)
     asked = settings.variants_of(described.kind, described.k)
-    described = with_told(described, told)
+    described = described.model_copy(update=told_columns(described.kind, described.l0_target, told))
     made = [(recoding, recoding.fit(dictionary, read)) for recoding in (recodings.build(row.name) for row in asked)]
     first, *others = held_out.measure(dictionary, made)
     found = [Evaluated(described, path, None, dictionary, {}, first, told)]

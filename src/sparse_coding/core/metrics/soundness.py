@@ -10,7 +10,7 @@ from typing import Any
 from sparse_coding import methods
 
 HIGHEST_FVU = 1.0  # above it the mean vector alone would be nearer
-HIGHEST_MEAN_ERROR = 0.1  # of one that was trained elsewhere: above it the mean of its vectors is another one
+HIGHEST_MEAN_ERROR = 0.05  # of one that was trained elsewhere: above it the mean of its vectors is another one
 LOWEST_L0 = 1.0  # below it most vectors have no feature at all
 MOST_DEAD = 0.5  # share of the features
 DOUBTFUL = 0.2  # share of features that are dead, or have no score, above which numbers tell of few of them
