@@ -48,7 +48,8 @@ UNKNOWN = Stage(10, threads=1)
 OFF = 3.0  # by how much the table may be off, both ways, with other settings, models and machines
 # Rules that only name the files of a whole stage: no steps.
 TARGETS = (
-    "all", "dataset", "activations", "dictionaries", "baselines", "published", "evaluation", "autointerp", "plots", "toy",
+    "all", "dataset", "activations", "dictionaries", "baselines", "published", "evaluation", "autointerp",
+    "plots", "toy",
 )  # fmt: skip
 
 

@@ -32,10 +32,17 @@ def why(target: str) -> str:
     return f"{said}\n{kept}"
 
 
-def inspect(file: str) -> str:
-    """What FILE holds, what it was made from, by which code and libraries, and whether it is fresh."""
-    from sparse_coding.cli import contents, converting  # here, as below: they read tables and tensors
+def inspect(file: str, fit: bool = False, of: str | None = None, k: int | None = None, which: int | None = None) -> str:
+    """What FILE holds, what it was made from, by which code and libraries, and whether it is fresh.
 
+    --fit: of a dictionary of any format, which of the sites in results/activations it fits, and how their vectors are
+    to be scaled for it. --of, --k, --which: what its format leaves to a repository's name.
+    """
+    from sparse_coding.cli import contents, converting, fitting  # here, as below: they read tables and tensors
+
+    if fit:
+        told = {name: value for name, value in (("of", of), ("k", k), ("which", which)) if value is not None}
+        return fitting.said(Path(file), **told)
     if (said := converting.about(Path(file))) is not None:
         return said
     graph = dump.of_checkout(Path.cwd())

@@ -221,7 +221,7 @@ def _kind(made: Row) -> str | None:
 
 def _check_kind(path: Path, made: Row) -> None:
     """Raise BadInput where a file is of a kind that there is not."""
-    if (kind := _kind(made)) is not None and kind not in methods.BY_KIND:
+    if (kind := _kind(made)) is not None and not methods.is_known(kind):
         known = f"one of {', '.join(methods.BY_KIND)}"
         raise BadInput(path, f"a dictionary of kind {kind!r}, which this version does not know", known)
 
