@@ -1,7 +1,7 @@
 """The command line: `sparse_coding <command> ...`, and any stage by hand: `sparse_coding <stage> --settings JSON ...`.
 
-The arguments are those of the command's function, or of the stage's `run`. Stages are imported when called: asking
-for help loads no torch.
+The arguments are those of the command's function, or of the stage's `run`. Commands and stages are imported when
+called: asking what there is, or a shell that does (completing.py), waits for neither torch nor pydantic.
 """
 
 import argparse
@@ -11,17 +11,16 @@ import sys
 import types
 import typing
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from sparse_coding.cli.listing import listed
 from sparse_coding.ending_quietly import ending_quietly
 from sparse_coding.errors import BadInput, exit_code
-from sparse_coding.settings.params import Section
-from sparse_coding.settings.params_file import first_problem
 from sparse_coding.workflow.asked import nearest
+
+if TYPE_CHECKING:
+    from sparse_coding.settings.params import Section
 
 STAGES = (
     "dataset",
@@ -59,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str] | None) -> int:
     parser = _Parser(prog="sparse_coding", description=ABOUT)
-    parser.add_argument("--version", action="version", version=f"%(prog)s {metadata.version('sparse_coding')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     parser.add_argument("command", metavar="command", help="one of those below")
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="its arguments")
     chosen = parser.parse_args(arguments)
@@ -78,6 +77,16 @@ def _run(arguments: list[str] | None) -> int:
     if said:
         print(said)
     return 0
+
+
+class _Version(argparse.Action):
+    """It is looked up when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib import metadata
+
+        print(parser.prog, metadata.version("sparse_coding"))
+        parser.exit()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -136,7 +145,11 @@ def _count(name: str) -> Callable[[str], int]:
     return parse
 
 
-def _settings(kind: type[Section]) -> Callable[[str], object]:
+def _settings(kind: "type[Section]") -> Callable[[str], object]:
+    from pydantic import ValidationError
+
+    from sparse_coding.settings.params_file import first_problem
+
     def parse(text: str) -> object:
         source = Path(text).read_text(encoding="utf-8") if text.endswith(".json") else text
         try:
