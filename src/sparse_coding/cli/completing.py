@@ -14,6 +14,7 @@ import argcomplete
 from argcomplete.completers import FilesCompleter
 
 from sparse_coding.cli import listing, naming
+from sparse_coding.cli.helping import of_command
 from sparse_coding.cli.main import COMMANDS, GIVEN_BY_WORKFLOW, STAGES
 
 Offer = Callable[..., list[str]]  # given what is typed so far, as `prefix=`
@@ -58,18 +59,21 @@ def _functions(file: Path) -> list[ast.FunctionDef]:
 
 def _add_arguments(to: argparse.ArgumentParser, command: str, function: ast.FunctionDef, is_command: bool) -> None:
     """As main.py makes them of the function itself."""
+    names = [argument.arg for argument, _ in _arguments(function)]
+    told = of_command(ast.get_docstring(function) or "", names).of if is_command else {}
     for argument, default in _arguments(function):
         name, kind = argument.arg, ast.unparse(argument.annotation) if argument.annotation else ""
         option = f"--{name.replace('_', '-')}"
         if name in GIVEN_BY_WORKFLOW:
             continue
         if kind == "bool":
-            to.add_argument(option, dest=name, action="store_true")
+            to.add_argument(option, dest=name, action="store_true", help=told.get(name))
             continue
         if is_command and default is None:
-            added = to.add_argument(name)
+            added = to.add_argument(name, help=told.get(name))
         else:
-            added = to.add_argument(option, dest=name, nargs="*" if kind.startswith("list") else None)
+            several = "*" if kind.startswith("list") else None
+            added = to.add_argument(option, dest=name, nargs=several, help=told.get(name))
         added.completer = _offer(command, name, kind)  # type: ignore[attr-defined]
 
 

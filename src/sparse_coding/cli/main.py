@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sparse_coding.cli.helping import Help, of_command, with_default
 from sparse_coding.cli.listing import listed
 from sparse_coding.ending_quietly import ending_quietly
 from sparse_coding.errors import BadInput, exit_code
@@ -46,7 +47,10 @@ COMMANDS = {name: name for name in ("why", "inspect", "plan", "forecast", "lock"
 COMMANDS |= {name: name for name in ("convert", "features", "compare")}
 COMMANDS["import"] = "import_"
 ALL = (*COMMANDS, *STAGES)
-ABOUT = "Ask about the workflow, which `make plot` or Snakemake runs; import vectors; call a stage by hand."
+ABOUT = (
+    "Ask about the workflow, which `make plot` or Snakemake runs; look at dictionaries, compare and convert them; "
+    "import vectors; call a stage by hand."
+)
 COUNTS = ("cores", "threads")  # arguments of which there must be one at least
 GIVEN_BY_WORKFLOW = ("done", "environments")
 
@@ -102,7 +106,10 @@ def _function(command: str) -> Callable[..., str | None]:
 
 
 def _parse(command: str, run: Callable[..., str | None], rest: list[str]) -> dict[str, object]:
-    parser = argparse.ArgumentParser(prog=f"sparse_coding {command}", description=inspect.getdoc(run))
+    said = Help(inspect.getdoc(run) or "")
+    if command in COMMANDS:
+        said = of_command(said.description, list(inspect.signature(run).parameters))
+    parser = argparse.ArgumentParser(prog=f"sparse_coding {command}", description=said.description, epilog=said.pages)
     hints = typing.get_type_hints(run)
     for name, parameter in inspect.signature(run).parameters.items():
         if name in GIVEN_BY_WORKFLOW:
@@ -110,10 +117,11 @@ def _parse(command: str, run: Callable[..., str | None], rest: list[str]) -> dic
         kind, several = _kind(hints[name])
         optional = parameter.default is not inspect.Parameter.empty
         if command in COMMANDS and not optional:
-            parser.add_argument(name, type=kind)
+            parser.add_argument(name, type=kind, help=with_default(said.of.get(name, ""), None))
             continue
+        told = with_default(said.of.get(name, ""), parameter.default if optional else None)
         if kind is bool:
-            parser.add_argument(f"--{name.replace('_', '-')}", dest=name, action="store_true")
+            parser.add_argument(f"--{name.replace('_', '-')}", dest=name, action="store_true", help=told)
             continue
         parser.add_argument(
             f"--{name.replace('_', '-')}",
@@ -122,6 +130,7 @@ def _parse(command: str, run: Callable[..., str | None], rest: list[str]) -> dic
             nargs="*" if several else None,
             required=not optional,
             default=parameter.default if optional else None,
+            help=told,
         )
     return vars(parser.parse_args(rest))
 
