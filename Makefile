@@ -51,10 +51,12 @@ format: $(VENV)/.test-installed
 preset: install
 	@$(RUN)/python -m sparse_coding.settings.presets "$(NAME)"
 
-# Pages that are made: the reference of all settings from the schema, and what reruns when, by trying it.
+# Pages that are made: the reference of all settings from the schema, what reruns when, by trying it, and what the
+# notebook says, from the results that are committed.
 docs: $(VENV)/.test-installed
 	$(RUN)/python -m sparse_coding.settings.reference > docs/params.md
 	$(RUN)/python -m tests.what_reruns > build/what-reruns.md && mv build/what-reruns.md docs/what-reruns.md
+	$(RUN)/python -m tests.notebook
 
 # Measure, on two cores: how long it takes to find out that nothing is to be done (benchmarks/freshness.md); training
 # against other libraries, what their dictionaries and ours reach (2 hours, unless its lines are there), reading, harvest,
@@ -126,5 +128,5 @@ help:
 	@echo "make lint               ruff, format check, mypy"
 	@echo "make clean              show what finished work is kept for later, and ask before it is deleted"
 	@echo "make preset NAME=tiny   show what a preset changes and copy it over params.yaml"
-	@echo "make docs               renew docs/params.md and docs/what-reruns.md"
+	@echo "make docs               renew docs/params.md, docs/what-reruns.md and docs/tour.ipynb"
 	@echo "snakemake --cores 8     all sites (inside the environment, or .venv/bin/snakemake)"

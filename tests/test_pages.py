@@ -135,6 +135,15 @@ def python_on_the_default(clone: Clone, block: str) -> None:
     clone.does(".venv/bin/python block.py")
 
 
+def python_that_steers(clone: Clone, block: str) -> None:
+    """The same, and what it says: the dictionary, what fires, and a text of what was added."""
+    python_on_the_default(clone, block)
+    said = clone.does(".venv/bin/python block.py")
+    assert "topk_r4_k8_s0" in said
+    assert "feature=63" in said
+    assert "index of the index" in said
+
+
 def no_commands(clone: Clone, block: str) -> None:
     """A drawing."""
 
@@ -195,7 +204,7 @@ PAGES: dict[str, list[tuple[str, Run]]] = {
         ),
         ("grid:\n  sites:", settings),
         ("grid:\n  architectures:", settings),
-        ("from sparse_coding import load_dictionary", python_on_the_default),
+        ("from sparse_coding import load_dictionary", python_that_steers),
     ],
     "docs/use.md": [
         (

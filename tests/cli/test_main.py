@@ -1,5 +1,6 @@
 """The command line of the commands and stages: what it takes, and how it says no."""
 
+import inspect
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import tomllib
 import pyarrow.parquet as pq
 import pytest
 
+from sparse_coding.cli import commands, helping
 from sparse_coding.cli.main import COMMANDS, STAGES, main
 from sparse_coding.io import tables
 from sparse_coding.io.tables.evaluation import EVALUATION
@@ -72,6 +74,31 @@ def test_help_lists_every_command_with_a_sentence_and_stages_apart(capsys):
         found = dict(re.findall(r"^  (\w+) +([A-Z].+\.)$", part, re.MULTILINE))
         assert list(found) == list(names)
         assert all(len(sentence.split()) > 3 for sentence in found.values())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_of_each_argument_of_a_command_what_it_is(command, capsys):
+    """And nothing of it stands in what the command does, or of one argument beside another."""
+    with pytest.raises(SystemExit) as leaving:
+        main([command, "--help"])
+    assert leaving.value.code == 0
+    said = capsys.readouterr().out
+    names = list(inspect.signature(getattr(commands, COMMANDS[command])).parameters)
+    told = helping.of_command(inspect.getdoc(getattr(commands, COMMANDS[command])), names)
+    assert list(told.of) == names
+    assert all(len(words.split()) >= 2 for words in told.of.values())
+    flat = "".join(said.split())  # lines are broken between words and behind hyphens
+    for words in filter(None, (told.description, told.pages, *told.of.values())):
+        assert flat.count("".join(words.split())) == 1
+        assert "--" not in words
+    for name in re.findall(r"docs/\S+\.md", told.pages):
+        assert (ROOT / name).is_file()
+
+
+def test_help_has_defaults_where_they_say_something():
+    assert helping.with_default("how many", 10) == "how many (default: 10)"
+    assert helping.with_default("80 % of it", None) == "80 %% of it"
+    assert helping.with_default("for a program", False) == "for a program"
 
 
 def test_the_version_is_that_of_the_package(capsys):

@@ -22,7 +22,10 @@ WORK = ".work"
 
 
 def why(target: str) -> str:
-    """What would run for TARGET (a file, a folder, a step, a stage, or `all`), and because of which change."""
+    """What would run for a target, and because of which change.
+
+    target: a file or a folder of results, a step, a stage, or `all`
+    """
     graph = dump.of_checkout(Path.cwd())
     said = explain.why(graph, Path.cwd(), target)
     taken, _ = migrating.Migration(graph, Path.cwd()).found()
@@ -33,10 +36,13 @@ def why(target: str) -> str:
 
 
 def inspect(file: str, fit: bool = False, of: str | None = None, k: int | None = None, which: int | None = None) -> str:
-    """What FILE holds, what it was made from, by which code and libraries, and whether it is fresh.
+    """What a file holds, what it was made from, by which code and libraries, and whether it is fresh.
 
-    --fit: of a dictionary of any format, which of the sites in results/activations it fits, and how their vectors are
-    to be scaled for it. --of, --k, --which: what its format leaves to a repository's name.
+    file: one of results; or a dictionary of another library, file or folder, and how it is read
+    --fit: of a dictionary, which of the sites in results/activations it fits best, and how their vectors are scaled
+    --of: with --fit, what it is of, where a format leaves that to a repository's name
+    --k: with --fit, codes of each vector, where a format leaves that to a repository's name
+    --which: with --fit, which one, where a file holds several
     """
     from sparse_coding.cli import contents, converting, fitting  # here, as below: they read tables and tensors
 
@@ -60,11 +66,15 @@ def plan() -> str:
 def forecast(cores: int | None = None, no_probe: bool = False, l0: float | None = None, ask: bool = False) -> str:
     """What a whole run takes: disk, memory, processor time, by stage; and what interpretation by models would cost.
 
-    From params.yaml alone, as if nothing were made yet. --cores N: what runs side by side (default: all cores).
-    --no-probe: without time, which takes some seconds of trying on this machine. --l0 N: the L0 that training with an
-    L1 settles at, instead of a guess; time hangs on it. --ask: ask the language models a few questions, within the
-    caps, and nothing else: can they answer, and how many tokens do they count? Without it nothing is sent.
-    Pages: docs/scale.md, docs/interpretation.md.
+    From params.yaml alone, as if nothing were made yet.
+
+    --cores: how many cores are worked on side by side; all of this machine without it
+    --no-probe: without time, which takes some seconds of trying on this machine
+    --l0: the L0 that training with an L1 settles at, instead of a guess; time hangs on it
+    --ask: ask the language models a few questions, within the caps, and nothing else: can they answer, and how many
+    tokens do they count? Without it nothing is sent.
+
+    Pages: docs/scale.md, docs/interpretation.md
     """
     cores = (os.cpu_count() or 1) if cores is None else cores
     for name, value in (("--cores", cores), ("--l0", l0)):
@@ -104,7 +114,11 @@ def lock() -> str:
 def migrate(write: bool = False) -> str:
     """Bring params.yaml and the stamps of an earlier version to this one; nothing that is the same is made again.
 
-    Shows what it would write, and asks; --write: without asking. Page: docs/freshness.md.
+    Shows what it would write, and asks.
+
+    --write: without asking
+
+    Page: docs/freshness.md
     """
     path = Path("params.yaml")
     after, difference = migrating.params_difference(path)
@@ -123,7 +137,10 @@ def migrate(write: bool = False) -> str:
 
 
 def clean(yes: bool = False) -> str:
-    """Show what the content store (.work/store) holds, and what was broken off (.work/partly), ask, and delete it."""
+    """Show what the content store (.work/store) holds, and what was broken off (.work/partly), ask, and delete it.
+
+    --yes: without asking
+    """
     root = Path.cwd()
     store = Store(root, root / WORK / "store", Hashes(root, root / WORK / "hashes"))
     partly = sorted((root / WORK / "partly").glob("*"))
@@ -151,7 +168,16 @@ def clean(yes: bool = False) -> str:
 
 
 def import_(folder: Path, output: Path, site: str = "", held_out_share: float = 0.05, dtype: str = "float16") -> str:
-    """Write the vectors in FOLDER (.npy, .safetensors or .pt, each [row, d_act]) as the activations file OUTPUT."""
+    """Write vectors of a folder as an activations file.
+
+    folder: with .npy, .safetensors or .pt files, each [row, d_act]
+    output: the file to write, NAME.h5
+    --site: what the site is called; the name of the file without it
+    --held-out-share: of the rows, by which dictionaries are measured
+    --dtype: float16, bfloat16 or float32, as it is stored
+
+    Page: docs/your-own.md
+    """
     return importing.import_folder(folder, output, site, held_out_share, dtype)
 
 
@@ -159,11 +185,17 @@ def convert(
     source: Path, output: Path, to: str = "sparse_coding", dtype: str = "float32",
     of: str | None = None, k: int | None = None, which: int | None = None,
 ) -> str:  # fmt: skip
-    """Write the dictionary SOURCE, of any format that is known, as the folder OUTPUT, with a certificate.
+    """Write a dictionary of any known format in another one, with a certificate of how far they are apart.
 
-    --to FORMAT: saelens, dictionary_learning, sparsify, or sparse_coding, a file of ours. --dtype: float16 or bfloat16
-    lose digits, and the certificate says how many. --of, --k: what a file is of, and how many codes it keeps, where
-    only a repository's name tells. --which: of several in one file. Page: docs/formats.md.
+    source: its file or folder; which format it has is read from its files
+    output: the folder to write, which must not be there yet
+    --to: the format to write: sparse_coding (a file of ours), saelens, dictionary_learning or sparsify
+    --dtype: float32, or float16 or bfloat16, which lose digits; the certificate says what that costs
+    --of: where files do not tell, what it was trained on: residual, mlp, attention, transcoder or embedding
+    --k: where files do not tell, how many codes it keeps
+    --which: of several dictionaries in one file, the number of one, from 0
+
+    Page: docs/formats.md
     """
     from sparse_coding.cli import converting
 
@@ -171,11 +203,15 @@ def convert(
 
 
 def features(dictionary: str, feature: int | None = None, text: str | None = None, n: int = 10) -> str:
-    """What the features of DICTIONARY (SITE/NAME, of results) are: those with the highest scores, with explanations.
+    """What the features of a dictionary are; by itself, those with the highest scores, with their explanations.
 
-    --feature N: its explanation and score, the tokens and contexts on which it is strongest, and the tokens that it
-    promotes. Tokens and activations are made first where they are not there. --text: which features fire on each token.
-    --n: how many of each.
+    dictionary: SITE/NAME of one in results, as layer2_residual/topk_r4_k8_s0
+    --feature: the number of one: its explanation and score, the tokens and contexts on which it is strongest, and the
+    tokens that it promotes; tokens and activations are made first where they are missing
+    --text: a text instead: which features fire on each of its tokens
+    --n: how many of each are shown
+
+    Page: docs/use.md
     """
     from sparse_coding.cli import features as told
 
@@ -183,9 +219,11 @@ def features(dictionary: str, feature: int | None = None, text: str | None = Non
 
 
 def compare(first: str, second: str, json: bool = False) -> str:
-    """Two dictionaries, each SITE/NAME of results or a path of any format: settings, metrics, and features in common.
+    """Two dictionaries side by side: settings that differ, metrics, and how many features they have in common.
 
-    --json: for a program; it has all pairs of features that are nearest to one another.
+    first: SITE/NAME of one in results, or the path of one of any known format
+    second: as the first
+    --json: for a program; it has all pairs of features that are nearest to one another
     """
     from sparse_coding.cli import comparing
 

@@ -30,6 +30,11 @@ def _module(file: Path) -> str:
 
 def _line(name: str, docstring: str) -> str:
     """The name, and the first sentence of its docstring."""
+    return f"  {name:{WIDTH}}{sentence(docstring)}."
+
+
+def sentence(docstring: str) -> str:
+    """The first one, without its full stop."""
     paragraph = " ".join(docstring.partition("\n\n")[0].split())
-    sentence = paragraph.partition(". ")[0].removesuffix(".")
-    return f"  {name:{WIDTH}}{sentence[:1].upper()}{sentence[1:]}."
+    first = paragraph.partition(". ")[0].removesuffix(".")
+    return f"{first[:1].upper()}{first[1:]}"

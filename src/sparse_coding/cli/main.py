@@ -1,7 +1,7 @@
 """The command line: `sparse_coding <command> ...`, and any stage by hand: `sparse_coding <stage> --settings JSON ...`.
 
-The arguments are those of the command's function, or of the stage's `run`. Stages are imported when called: asking
-for help loads no torch.
+The arguments are those of the command's function, or of the stage's `run`. Commands and stages are imported when
+called: asking what there is, or a shell that does (completing.py), waits for neither torch nor pydantic.
 """
 
 import argparse
@@ -11,17 +11,17 @@ import sys
 import types
 import typing
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
+from sparse_coding.cli.helping import Help, of_command, with_default
 from sparse_coding.cli.listing import listed
 from sparse_coding.ending_quietly import ending_quietly
 from sparse_coding.errors import BadInput, exit_code
-from sparse_coding.settings.params import Section
-from sparse_coding.settings.params_file import first_problem
 from sparse_coding.workflow.asked import nearest
+
+if TYPE_CHECKING:
+    from sparse_coding.settings.params import Section
 
 STAGES = (
     "dataset",
@@ -48,7 +48,10 @@ COMMANDS = {name: name for name in ("why", "inspect", "plan", "forecast", "lock"
 COMMANDS |= {name: name for name in ("convert", "features", "compare")}
 COMMANDS["import"] = "import_"
 ALL = (*COMMANDS, *STAGES)
-ABOUT = "Ask about the workflow, which `make plot` or Snakemake runs; import vectors; call a stage by hand."
+ABOUT = (
+    "Ask about the workflow, which `make plot` or Snakemake runs; look at dictionaries, compare and convert them; "
+    "import vectors; call a stage by hand."
+)
 COUNTS = ("cores", "threads")  # arguments of which there must be one at least
 GIVEN_BY_WORKFLOW = ("done", "environments")
 
@@ -60,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str] | None) -> int:
     parser = _Parser(prog="sparse_coding", description=ABOUT)
-    parser.add_argument("--version", action="version", version=f"%(prog)s {metadata.version('sparse_coding')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     parser.add_argument("command", metavar="command", help="one of those below")
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="its arguments")
     chosen = parser.parse_args(arguments)
@@ -81,6 +84,16 @@ def _run(arguments: list[str] | None) -> int:
     return 0
 
 
+class _Version(argparse.Action):
+    """It is looked up when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib import metadata
+
+        print(parser.prog, metadata.version("sparse_coding"))
+        parser.exit()
+
+
 class _Parser(argparse.ArgumentParser):
     def format_help(self) -> str:
         """The usual help, then what there is, with a sentence each."""
@@ -94,7 +107,10 @@ def _function(command: str) -> Callable[..., str | None]:
 
 
 def _parse(command: str, run: Callable[..., str | None], rest: list[str]) -> dict[str, object]:
-    parser = argparse.ArgumentParser(prog=f"sparse_coding {command}", description=inspect.getdoc(run))
+    said = Help(inspect.getdoc(run) or "")
+    if command in COMMANDS:
+        said = of_command(said.description, list(inspect.signature(run).parameters))
+    parser = argparse.ArgumentParser(prog=f"sparse_coding {command}", description=said.description, epilog=said.pages)
     hints = typing.get_type_hints(run)
     for name, parameter in inspect.signature(run).parameters.items():
         if name in GIVEN_BY_WORKFLOW:
@@ -102,10 +118,11 @@ def _parse(command: str, run: Callable[..., str | None], rest: list[str]) -> dic
         kind, several = _kind(hints[name])
         optional = parameter.default is not inspect.Parameter.empty
         if command in COMMANDS and not optional:
-            parser.add_argument(name, type=kind)
+            parser.add_argument(name, type=kind, help=with_default(said.of.get(name, ""), None))
             continue
+        told = with_default(said.of.get(name, ""), parameter.default if optional else None)
         if kind is bool:
-            parser.add_argument(f"--{name.replace('_', '-')}", dest=name, action="store_true")
+            parser.add_argument(f"--{name.replace('_', '-')}", dest=name, action="store_true", help=told)
             continue
         parser.add_argument(
             f"--{name.replace('_', '-')}",
@@ -114,6 +131,7 @@ def _parse(command: str, run: Callable[..., str | None], rest: list[str]) -> dic
             nargs="*" if several else None,
             required=not optional,
             default=parameter.default if optional else None,
+            help=told,
         )
     return vars(parser.parse_args(rest))
 
@@ -137,7 +155,11 @@ def _count(name: str) -> Callable[[str], int]:
     return parse
 
 
-def _settings(kind: type[Section]) -> Callable[[str], object]:
+def _settings(kind: "type[Section]") -> Callable[[str], object]:
+    from pydantic import ValidationError
+
+    from sparse_coding.settings.params_file import first_problem
+
     def parse(text: str) -> object:
         source = Path(text).read_text(encoding="utf-8") if text.endswith(".json") else text
         try:
