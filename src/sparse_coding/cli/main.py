@@ -45,7 +45,7 @@ STAGES = (
 
 # What one types: the function in cli/commands.py.
 COMMANDS = {name: name for name in ("why", "inspect", "plan", "forecast", "lock", "migrate", "clean")}
-COMMANDS |= {name: name for name in ("convert", "features", "compare")}
+COMMANDS |= {name: name for name in ("convert", "features", "compare", "publish")}
 COMMANDS["import"] = "import_"
 ALL = (*COMMANDS, *STAGES)
 ABOUT = "Ask about the workflow, which `make plot` or Snakemake runs; import vectors; call a stage by hand."
@@ -102,7 +102,7 @@ def _parse(command: str, run: Callable[..., str | None], rest: list[str]) -> dic
         kind, several = _kind(hints[name])
         optional = parameter.default is not inspect.Parameter.empty
         if command in COMMANDS and not optional:
-            parser.add_argument(name, type=kind)
+            parser.add_argument(name, type=kind, nargs="+" if several else None)
             continue
         if kind is bool:
             parser.add_argument(f"--{name.replace('_', '-')}", dest=name, action="store_true")
