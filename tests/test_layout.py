@@ -60,6 +60,7 @@ ROOMS: dict[str, set[str]] = {
     "formats": {"files", "settings", "core", "io"},
     "stages": {"files", "settings", "core", "io", "lm", "llm", "interp", "figures", "formats"},
     "load": {"workflow", "settings", "core", "io", "formats"},
+    "publishing": {"workflow", "settings", "core", "io", "lm", "interp", "formats", "using", "load"},
     "cli": {
         "workflow",
         "settings",
@@ -71,6 +72,7 @@ ROOMS: dict[str, set[str]] = {
         "using",
         "stages",
         "load",
+        "publishing",
         "ending_quietly",
     },
 }

@@ -12,6 +12,7 @@ import sys
 import pytest
 import yaml
 
+from sparse_coding.load import load_dictionary
 from sparse_coding.settings import params_file
 from tests.pages import Clone, Run, blocks, commands, merged
 from tests.workspace import ROOT
@@ -169,6 +170,17 @@ def of_a_server(clone: Clone, block: str) -> None:
     """A file that a server reads."""
 
 
+def publishes(clone: Clone, command: str) -> None:
+    """The default's own results; its numbers are those of its tables, and the folder loads."""
+    clone.does(command)
+    said = (clone.folder / "published" / "README.md").read_text(encoding="utf-8")
+    assert "of the model with random weights" in said
+    assert "| cross-entropy |" in said
+    loaded = load_dictionary(clone.folder / "published" / "layer2_residual" / "topk_r4_k8_s0")
+    assert (loaded.n_feat, loaded.k) == (512, 8)
+    shutil.rmtree(clone.folder / "published")
+
+
 PAGES: dict[str, list[tuple[str, Run]]] = {
     "README.md": [
         (
@@ -222,6 +234,17 @@ PAGES: dict[str, list[tuple[str, Run]]] = {
         ),
         ("from sparse_coding import load_dictionary", python_on_the_default),
         ("import torch", python_on_the_default),
+    ],
+    "docs/publishing.md": [
+        (
+            ".venv/bin/sparse_coding publish",
+            each(
+                {
+                    ".venv/bin/sparse_coding publish layer2_residual/topk_r4_k8_s0 layer2_residual/tied_r4_l1-0.002_s0 "
+                    "published": publishes
+                }
+            ),
+        ),
     ],
     "docs/servers.md": [
         ("llama-server", elsewhere("llama-server")),

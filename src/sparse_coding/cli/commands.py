@@ -228,3 +228,22 @@ def compare(first: str, second: str, json: bool = False) -> str:
     from sparse_coding.cli import comparing
 
     return comparing.compare(first, second, json)
+
+
+def publish(names: list[str], out: Path, variant: str | None = None, license: str = "mit") -> str:
+    """Write dictionaries of results as a new folder, ready for a model hub. Nothing is uploaded.
+
+    Each in the format of SAELens, with a certificate and sparsity.safetensors; a card (README.md) with what was
+    measured, params.yaml, and a bundle of features and texts for Neuronpedia. Tokens and activations are made first
+    where they are not there.
+
+    names: SITE/NAME of each
+    out: the folder, which must not be there yet
+    --variant: gain_refit or threshold_refit, folded in
+    --license: as the hub names licences
+
+    Page: docs/publishing.md
+    """
+    from sparse_coding.cli import publishing
+
+    return publishing.publish(names, out, variant, license)

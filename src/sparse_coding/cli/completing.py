@@ -25,9 +25,10 @@ VALUES: dict[tuple[str, str], tuple[str, ...]] = {
     ("convert", "dtype"): ("float32", "bfloat16", "float16"),
     ("convert", "of"): ("residual", "mlp", "attention", "transcoder", "embedding"),
     ("inspect", "of"): ("residual", "mlp", "attention", "transcoder", "embedding"),
+    ("publish", "variant"): ("gain_refit", "threshold_refit"),
     ("import", "dtype"): ("float16", "bfloat16", "float32"),
 }
-NAMED = ("dictionary", "first", "second")  # arguments that take SITE/NAME
+NAMED = ("dictionary", "first", "second", "names")  # arguments that take SITE/NAME
 ALSO_PATHS = ("first", "second")
 TARGET = "target"
 
@@ -71,7 +72,7 @@ def _add_arguments(to: argparse.ArgumentParser, command: str, function: ast.Func
             to.add_argument(option, dest=name, action="store_true", help=told.get(name))
             continue
         if is_command and default is None:
-            added = to.add_argument(name, help=told.get(name))
+            added = to.add_argument(name, nargs="+" if kind.startswith("list") else None, help=told.get(name))
         else:
             several = "*" if kind.startswith("list") else None
             added = to.add_argument(option, dest=name, nargs=several, help=told.get(name))

@@ -1,16 +1,12 @@
 """What the features of a dictionary are, for a terminal: what explains them, where they fire, what they promote."""
 
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
-from sparse_coding.cli import naming
+from sparse_coding.cli import naming, vectors
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io import judged
 from sparse_coding.load import load_dictionary
-from sparse_coding.settings import declared
 from sparse_coding.using import looking
 
 BESIDE = 8  # tokens that are shown on each side of the strongest one
@@ -30,7 +26,7 @@ def features(named: str, feature: int | None, text: str | None, n: int) -> str:
         return "\n".join([*lines, *_of_text(dictionary, text, scored, n)])
     if feature is None:
         return "\n".join([*lines, *_overview(scored, n)])
-    _make(dictionary)
+    vectors.make("features", dictionary.site or "")
     return "\n".join([*lines, *_of_feature(dictionary, feature, scored, n)])
 
 
@@ -101,14 +97,3 @@ def _cut(context: looking.Context) -> str:
     at = context.strongest
     before, after = context.tokens[max(at - BESIDE, 0) : at], context.tokens[at + 1 : at + 1 + BESIDE]
     return f"{''.join(before)}\u00ab{context.tokens[at]}\u00bb{''.join(after)}"
-
-
-def _make(dictionary: Dictionary) -> None:
-    """What `dvc pull` does not bring: tokens and activations, said before they are made."""
-    vectors = declared.vectors_of(dictionary.site or "")["activations"]
-    missing = [path for path in ("results/dataset/tokens.h5", vectors) if not Path(path).is_file()]
-    if missing:
-        print(f"{' and '.join(missing)} are made first, which takes a minute or more", file=sys.stderr, flush=True)
-        done = subprocess.run([sys.executable, "-m", "snakemake", "--cores", "all", *missing], check=False)
-        if done.returncode:
-            raise BadInput("features", f"a run that ended with {done.returncode}", "tokens and activations")

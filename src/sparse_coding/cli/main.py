@@ -45,7 +45,7 @@ STAGES = (
 
 # What one types: the function in cli/commands.py.
 COMMANDS = {name: name for name in ("why", "inspect", "plan", "forecast", "lock", "migrate", "clean")}
-COMMANDS |= {name: name for name in ("convert", "features", "compare")}
+COMMANDS |= {name: name for name in ("convert", "features", "compare", "publish")}
 COMMANDS["import"] = "import_"
 ALL = (*COMMANDS, *STAGES)
 ABOUT = (
@@ -118,7 +118,9 @@ def _parse(command: str, run: Callable[..., str | None], rest: list[str]) -> dic
         kind, several = _kind(hints[name])
         optional = parameter.default is not inspect.Parameter.empty
         if command in COMMANDS and not optional:
-            parser.add_argument(name, type=kind, help=with_default(said.of.get(name, ""), None))
+            parser.add_argument(
+                name, type=kind, nargs="+" if several else None, help=with_default(said.of.get(name, ""), None)
+            )
             continue
         told = with_default(said.of.get(name, ""), parameter.default if optional else None)
         if kind is bool:

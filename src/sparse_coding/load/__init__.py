@@ -72,10 +72,10 @@ def load_dictionary(
     for name, number in (("l0", l0), ("ratio", ratio)):
         choice.check_number(name, number)
     folder = Path(results or "results").expanduser()
-    rows = _rows(folder, site)
+    rows = evaluated(folder, site)
     row = choice.nearest(choice.narrowed(rows, site, architecture, ratio, control), l0)
     if not stale:
-        _check_wanted(folder, row)
+        check_wanted(folder, row)
     return _loaded(
         _Chosen(_place(folder, row), folder, [each for each in rows if each["name"] == row["name"]]), variant
     )
@@ -189,7 +189,7 @@ def _checked(path: Path, artifact: Path | None = None) -> Stamp | None:
     return stamp
 
 
-def _check_wanted(results: Path, row: Row) -> None:
+def check_wanted(results: Path, row: Row) -> None:
     """Raise BadInput where what lies there is not what params.yaml asks for, or not what the table speaks of."""
     path = _place(results, row)
     wanted.check_is_there(path, results, row["site"], row["path"])
@@ -268,7 +268,8 @@ def _read(table: Path) -> list[Row]:
     return tables.read_also_older(table, EVALUATION, "snakemake evaluation").to_pylist()
 
 
-def _rows(results: Path, site: str) -> list[Row]:
+def evaluated(results: Path, site: str) -> list[Row]:
+    """The rows of the evaluation table of a site. Raises BadInput, naming the sites that have one, for others."""
     known = sorted(table.parent.name for table in results.glob("evaluation/*/table.parquet"))
     if not known:
         raise BadInput(results / "evaluation", "nothing evaluated yet", "tables of stage evaluation: run `make plot`")

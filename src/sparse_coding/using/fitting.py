@@ -40,8 +40,9 @@ class Fit:
 def fits(dictionary: Dictionary, results: Path) -> list[Fit]:
     """How a dictionary does on the activations that lie in `results`, of each site of its width, best FVU first.
 
-    Of those with the same FVU in hundredths, the one for which less is done to the vectors comes first. Sites with random weights are left out. Vectors are the first 4096 that were held out, or of the training split
-    where none were. Raises BadInput for one of a pair of places, and where there are no activations of its width.
+    Of those with the same FVU in hundredths, the one for which less is done to the vectors comes first. Sites with
+    random weights are left out. Vectors are the first 4096 that were held out, or of the training split where none
+    were. Raises BadInput for one of a pair of places, and where there are no activations of its width.
     """
     if dictionary.d_in != dictionary.d_out or dictionary.skip is not None:
         raise BadInput("inspect --fit", "a dictionary from one place to another", "one of a single place")

@@ -1,5 +1,6 @@
 """What the features of a dictionary are: on a text, in the corpus, for the next token, and in another dictionary."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,11 +173,19 @@ def logit_lens(dictionary: Dictionary, feature: int, model: Any = None, tokenize
     a TransformerBridge, which has its own; those of params.yaml without them. Raises BadInput for a site that is not in
     the residual stream.
     """
+    return logit_lenses(dictionary, [feature], model, tokenizer, n)[0]
+
+
+def logit_lenses(
+    dictionary: Dictionary, features: Sequence[int], model: Any = None, tokenizer: Any = None, n: int = 10
+) -> list[Lens]:
+    """`logit_lens` of each of several features: one product for all of them, so len(features) x vocabulary numbers."""
     site = sites.parse(_site(dictionary)).places[-1]
     if site.location not in WRITING:
         raise BadInput(f"site {site.name}", site.location, f"one that is in the residual stream: {', '.join(WRITING)}")
-    if not 0 <= feature < dictionary.n_feat:
-        raise BadInput("feature", str(feature), f"one from 0 to {dictionary.n_feat - 1}")
+    for feature in features:
+        if not 0 <= feature < dictionary.n_feat:
+            raise BadInput("feature", str(feature), f"one from 0 to {dictionary.n_feat - 1}")
     if model is None:
         loaded = load(params_file.load(PARAMS).model)
         model, tokenizer = loaded.network, loaded.tokenizer
@@ -187,19 +196,22 @@ def logit_lens(dictionary: Dictionary, feature: int, model: Any = None, tokenize
     head = network.get_output_embeddings()
     if head is None:
         raise BadInput("model", "no unembedding", "a model with a head")
-    direction = dictionary.atoms[feature].to(head.weight)
+    directions = dictionary.atoms[list(features)].to(head.weight)
     norm = there.final_norm()
     with torch.no_grad():
         if norm is not None:
-            direction = norm(FAR * direction) - norm(torch.zeros_like(direction))  # without its bias
-        logits = (head.weight @ direction).float()
-    logits -= logits.mean()
-    order = logits.argsort(descending=True)
+            directions = norm(FAR * directions) - norm(torch.zeros_like(directions))  # without its bias
+        logits = (directions @ head.weight.T).float()
+    logits -= logits.mean(dim=1, keepdim=True)
+    return [_lens(row, tokenizer, n) for row in logits]
 
-    def named(ids: Tensor) -> tuple[tuple[str, float], ...]:
-        return tuple((tokenizer.decode([int(token)]), float(logits[token])) for token in ids)
 
-    return Lens(named(order[:n]), named(order.flip(0)[:n]))
+def _lens(logits: Float[Tensor, " vocabulary"], tokenizer: Any, n: int) -> Lens:
+    def named(found: Any) -> tuple[tuple[str, float], ...]:
+        return tuple((tokenizer.decode([int(token)]), float(logits[token])) for token in found.indices)
+
+    n = min(n, len(logits))
+    return Lens(named(logits.topk(n)), named(logits.topk(n, largest=False)))
 
 
 def nearest(one: Dictionary, other: Dictionary) -> Matches:
