@@ -40,9 +40,9 @@ def inspect(file: str, fit: bool = False, of: str | None = None, k: int | None =
 
     file: one of results; or a dictionary of another library, file or folder, and how it is read
     --fit: of a dictionary, which of the sites in results/activations it fits best, and how their vectors are scaled
-    --of: with --fit, what it is of, where a format leaves that to a repository's name
-    --k: with --fit, codes of each vector, where a format leaves that to a repository's name
-    --which: with --fit, which one, where a file holds several
+    --of: to fit one, what it is of, where a format leaves that to a repository's name
+    --k: to fit one, codes of each vector, where a format leaves that to a repository's name
+    --which: to fit one, which of them, where a file holds several
     """
     from sparse_coding.cli import contents, converting, fitting  # here, as below: they read tables and tensors
 
