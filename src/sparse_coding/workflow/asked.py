@@ -23,7 +23,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def check_targets(graph: Graph, asked: Namespace) -> None:
     """Raise BadInput for a target that neither the workflow makes nor anyone else made, saying what there is."""
-    stages = list(dict.fromkeys(job.stage for job in graph.jobs.values()))
+    stages = list(dict.fromkeys(job.stage for job in graph.jobs.values()) | graph.named)
     known = {ALL, *stages, *graph.jobs, *graph.owner}
     for option in OPTIONS:
         for target in map(os.path.normpath, getattr(asked, option, None) or ()):

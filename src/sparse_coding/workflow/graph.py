@@ -109,6 +109,7 @@ class Graph:
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     maker: dict[str, Job] = field(default_factory=dict)  # of an artifact's path
     owner: dict[str, str] = field(default_factory=dict)  # file: the artifact that it belongs to
+    named: dict[str, None] = field(default_factory=dict)  # stages that were asked for: one may have nothing to make
     _leaf_digests: dict[Leaf, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -208,12 +209,13 @@ class Graph:
         return list(dict.fromkeys((job.step, chosen) for job in self.jobs.values() for chosen in job.chosen.values()))
 
     def stage(self, name: str) -> list[str]:
-        """The paths of all artifacts of a stage."""
+        """The paths of all artifacts of a stage. From then on it is one, also where it has none."""
+        self.named[name] = None
         return [artifact.path for job in self.jobs.values() if job.stage == name for artifact in job.artifacts.values()]
 
     def stage_keys(self) -> dict[str, str]:
         """One digest for each stage: it changes when any of its artifacts has to."""
-        stages = dict.fromkeys(job.stage for job in self.jobs.values())
+        stages = dict.fromkeys(job.stage for job in self.jobs.values()) | self.named
         return {
             stage: canonical.digest({path: self.artifacts[path].key for path in self.stage(stage)}) for stage in stages
         }

@@ -12,7 +12,7 @@ import yaml
 
 from sparse_coding.atomic import write_text
 from sparse_coding.errors import BadInput
-from sparse_coding.workflow import canonical, dump
+from sparse_coding.workflow import dump
 
 KEYS = "keys.json"
 
@@ -26,8 +26,7 @@ def make(root: Path) -> None:
     before = _signatures(root, deps)
     graph = dump.of_checkout(root)
     _check_leaves(graph, deps)
-    keys = dict.fromkeys(_stages(root / "dvc.yaml"), canonical.digest({})) | graph["stages"]
-    write_text(root / KEYS, json.dumps(keys, indent=1, sort_keys=True) + "\n")
+    write_text(root / KEYS, json.dumps(graph["stages"], indent=1, sort_keys=True) + "\n")
     now = _signatures(root, deps)
     changed = [file for file in before | now if before.get(file) != now.get(file)]
     if changed:
@@ -39,14 +38,6 @@ def _deps(path: Path) -> list[str] | None:
     if not path.exists():
         return None
     return yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]["plan"]["deps"]
-
-
-def _stages(path: Path) -> list[str]:
-    """The stages of dvc.yaml that have a key: it refuses one without, and one may have nothing to make."""
-    if not path.exists():
-        return []
-    stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
-    return [key for stage in stages.values() for each in stage.get("params", ()) for key in each.get(KEYS, ())]
 
 
 def _signatures(root: Path, deps: list[str] | None) -> dict[str, tuple[int, int]]:
