@@ -59,7 +59,7 @@ ROOMS: dict[str, set[str]] = {
     "using": {"settings", "core", "io", "lm"},
     "formats": {"files", "settings", "core", "io"},
     "stages": {"files", "settings", "core", "io", "lm", "llm", "interp", "figures", "formats"},
-    "load": {"workflow", "settings", "core", "io", "formats"},
+    "load": {"files", "workflow", "settings", "core", "io", "formats"},
     "publishing": {"workflow", "settings", "core", "io", "lm", "interp", "formats", "using", "load"},
     "cli": {
         "workflow",

@@ -35,9 +35,9 @@ def _dictionary(index: int) -> Dictionary:
     return Dictionary(atoms, torch.zeros(6), atoms, torch.zeros(4), torch.ones(6))
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    root, rows = tmp_path / "project", []
+def written(root: Path) -> Path:
+    """A results folder in `root`, with dictionaries and tables, without stamps."""
+    rows = []
     for index, (name, kind, ratio, l0) in enumerate(MEMBERS):
         path = f"results/{'dictionaries' if ratio else 'baselines'}/{SITE}/{name}.safetensors"
         dictionaries.save(root / path, _dictionary(index), {})
@@ -50,6 +50,11 @@ def results(tmp_path: Path) -> Path:
             fitted.save(gain, "gain_refit", {"gain": torch.full((6,), index + 2.0)}, root / path)
     tables.write(root / f"results/evaluation/{SITE}/table.parquet", rows, EVALUATION)
     return root / "results"
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    return written(tmp_path / "project")
 
 
 def chosen(dictionary: Dictionary) -> str:

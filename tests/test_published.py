@@ -11,6 +11,8 @@ from tests.line.tiny_line import SITE, TINY, write_texts
 from tests.tiny_model import make_tiny_model
 from tests.workspace import make_workspace, snakemake, step, write_params
 
+pytestmark = pytest.mark.gate
+
 OWN = f"results/dictionaries/{SITE}/topk_r1_k8_s0.safetensors"
 TABLES = [f"results/{stage}/{SITE}/table.parquet" for stage in ("evaluation", "autointerp")]
 

@@ -1,6 +1,7 @@
 """Which of the evaluated dictionaries is meant: of a kind, a ratio and a control, the one with the nearest L0."""
 
 import math
+from dataclasses import astuple, dataclass
 from numbers import Real
 from typing import Any
 
@@ -9,6 +10,22 @@ from sparse_coding.errors import BadInput
 
 Row = dict[str, Any]
 FACTOR = 2  # how far the L0 of a dictionary may be from the one that was asked for
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted of a dictionary; None leaves it open."""
+
+    site: str | None
+    architecture: str | None
+    l0: float | None
+    ratio: float | None
+    control: str | None
+
+    @property
+    def is_any(self) -> bool:
+        """Whether anything is wanted."""
+        return any(each is not None for each in astuple(self))
 
 
 def check_number(name: str, number: object) -> None:
