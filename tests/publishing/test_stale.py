@@ -19,7 +19,7 @@ def clone(tmp_path_factory) -> Clone:
 @pytest.mark.parametrize(("change", "words"), [
     (("steps: 1000", "steps: 1001"), r"k8_s0.safetensors: found a dictionary of other settings .*1000 -> 1001"),
     (("k: [4, 8, 16, 32]", "k: [4, 16, 32]"), "params.yaml does not ask for it"),
-    (("splice_blocks: 48", "splice_blocks: 47"), r"results/evaluation/.*topk_r4_k8_s0.json: found a result that is stale"),
+    (("splice_blocks: 48", "splice_blocks: 47"), r"evaluation/.*topk_r4_k8_s0.json: found a result that is stale"),
     (("rules: 3", "rules: 2"), r"results/autointerp/layer2_residual/table.parquet: found a result that is stale"),
 ])  # fmt: skip
 def test_what_was_made_or_measured_otherwise_is_refused(clone, monkeypatch, change, words):
