@@ -44,7 +44,7 @@ def write(
         raise BadInput("publish", "sites of a model beside imported vectors", "one of the two: publish them apart")
     origin = provenance.read(subjects[0].site, tokens if True in has_text else None)
     bundles, model = [], cache(lambda: load(params_file.load(provenance.PARAMS).model))
-    for subject in tqdm(subjects, desc="publish", unit="dictionary", delay=2):
+    for subject in tqdm(subjects, desc="publish", unit="dictionary", delay=2, disable=len(subjects) == 1):
         weights.write(subject, origin, folder / subject.folder)
         frequency = _frequency(subject, sources)
         sparsity.write(folder / subject.folder / sparsity.NAME, frequency)
