@@ -37,8 +37,8 @@ TIED, TOPK, JUMPRELU, NMF = KINDS
 ALONE = "tied_r2_l1-0.002_s0"  # not evaluated
 
 
-def held_out(folder: Path) -> torch.Tensor:
-    with open_activations(folder / "results" / "activations" / f"{SITE}.h5") as file:
+def held_out(folder: Path, site: str = SITE) -> torch.Tensor:
+    with open_activations(folder / "results" / "activations" / f"{site}.h5") as file:
         return file.split("held_out").read(0, step_inputs.N_HELD_OUT)
 
 
@@ -49,31 +49,32 @@ def fragments(folder: Path) -> torch.Tensor:
         return split.read(0, split.n_rows).reshape(step_inputs.FRAGMENTS, step_inputs.LENGTH, D)
 
 
-def make(folder: Path, model: str = "model") -> None:
-    """Write it into `folder`. model: what params.yaml calls it."""
+def make(folder: Path, site: str = SITE, **sections: Any) -> None:
+    """Write it into `folder`. sections: of params.yaml, beside model and grid."""
     results = folder / "results"
-    step_inputs.write_activations(results / "activations" / f"{SITE}.h5")
+    step_inputs.write_activations(results / "activations" / f"{site}.h5")
     step_inputs.write_tokens(results / "dataset" / "tokens.h5")
     make_tiny_model(folder / "model", d_model=D)
-    params = {"model": {"name": model}, "grid": {"sites": [SITE], "only": []}}
+    params = {"model": {"name": "model"}, "grid": {"sites": [site], "only": []}} | sections
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     shutil.copyfile(ROOT / "CITATION.cff", folder / "CITATION.cff")
-    vectors, rows, frequencies = held_out(folder), [], []
+    vectors, rows, frequencies = held_out(folder, site), [], []
     for name, (kind, dictionary) in {**KINDS, ALONE: KINDS[TIED]}.items():
         of = "baselines" if kind == "nmf" else "dictionaries"
-        path = results / of / SITE / f"{name}.safetensors"
-        told = {"site": SITE, "method": kind} if kind == "nmf" else {"site": SITE, "architecture": kind, "ratio": 2.0}
+        path = results / of / site / f"{name}.safetensors"
+        told = {"site": site, "method": kind} if kind == "nmf" else {"site": site, "architecture": kind, "ratio": 2.0}
         dictionaries.save(path, dictionary, told | ({"k": 4} if kind == "topk" else {}))
         fires = dictionary.encode(vectors) > 0
-        rows += [] if name == ALONE else _evaluated(name, kind, str(path.relative_to(folder)), fires)
+        if name != ALONE:
+            rows += [row | {"site": site} for row in _evaluated(name, kind, str(path.relative_to(folder)), fires)]
         frequencies += [
-            {"site": SITE, "name": name, "feature": feature, "frequency": share}
+            {"site": site, "name": name, "feature": feature, "frequency": share}
             for feature, share in enumerate(fires.double().mean(0).tolist())
         ]
-        gains = results / "evaluation" / SITE / "gains" / f"{name}.safetensors"
+        gains = results / "evaluation" / site / "gains" / f"{name}.safetensors"
         fitted.save(gains, "gain_refit", {"gain": GAIN}, path)
-    tables.write(results / "evaluation" / SITE / "table.parquet", rows, EVALUATION)
-    tables.write(results / "evaluation" / SITE / "frequency.parquet", frequencies, FREQUENCY)
+    tables.write(results / "evaluation" / site / "table.parquet", rows, EVALUATION)
+    tables.write(results / "evaluation" / site / "frequency.parquet", frequencies, FREQUENCY)
     _interpret(results)
 
 

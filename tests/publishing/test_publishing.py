@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,12 +16,17 @@ from sparse_coding.cli.main import main
 from sparse_coding.errors import BadInput
 from sparse_coding.formats import certificate, reading
 from sparse_coding.io import tables
+from sparse_coding.io import tokens as token_files
+from sparse_coding.io.activations import open_activations
+from sparse_coding.io.tables.evaluation import EVALUATION
 from sparse_coding.io.tables.frequency import FREQUENCY
 from sparse_coding.load import load_dictionary
-from sparse_coding.publishing import card, neuronpedia, provenance, sparsity, top_fragments
+from sparse_coding.publishing import card, neuronpedia, provenance, sparsity, top_fragments, weights
+from sparse_coding.publishing.subject import Subject
 from tests import step_inputs
 from tests.publishing import project
 from tests.publishing.project import GAIN, JUMPRELU, KINDS, NMF, SITE, TIED, TOPK
+from tests.using.test_edits import made
 
 BUNDLE = "neuronpedia/model/0-sparse-coding-res__"
 # Columns of its tables, of apps/webapp/prisma/schema.prisma of neuronpedia: an import refuses others.
@@ -276,6 +282,52 @@ def test_on_the_command_line_names_come_before_the_folder(here, capsys):
     assert main(["publish", f"{SITE}/{TIED}", "out"]) == 2
     assert "error: publish: out: found something" in capsys.readouterr().err
     assert load_dictionary(here / "out" / SITE / TOPK).k == 4
+
+
+def test_imported_vectors_have_no_texts_and_no_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project.make(tmp_path, "mine", activations={"imported": {"mine": "vectors"}})
+    commands.publish([f"mine/{TOPK}"], tmp_path / "out")
+    assert not (tmp_path / "out" / "neuronpedia").exists()
+    said = (tmp_path / "out" / "README.md").read_text()
+    assert "Corpus: not known; vectors were imported" in said
+    assert "# Sparse dictionary\n" in said
+    assert "from `mine`, vectors that were imported as `mine`" in said
+    metadata = json.loads((tmp_path / "out" / "mine" / TOPK / "cfg.json").read_text())["metadata"]
+    assert metadata["model_name"] is None
+    with pytest.raises(BadInput, match="mine, whose vectors were imported"):
+        commands.publish([f"mine/{TOPK}"], tmp_path / "refit", variant="gain_refit")
+    assert not (tmp_path / "refit").exists()
+
+
+def test_a_transcoder_is_of_two_places(here, tmp_path):
+    """What is encoded is read at the first, and promotes through the second."""
+    site, generator = "layer0_mlpin_to_mlpout", torch.Generator().manual_seed(4)
+    dictionary = replace(made(d_in=16, d_out=16, seed=4), site=site)
+    row = {name: None for name in EVALUATION.names} | {"site": site, "name": "one", "kind": "transcoder"}
+    row |= {"variant": "plain", "l0": 5.0, "n_vectors": 10, "dead": 0, "n_feat": 50, "fvu": 0.5}
+    frequency = torch.rand(50, generator=generator, dtype=torch.float64)
+    subject = Subject(
+        here / "results" / "dictionaries" / SITE / f"{TIED}.safetensors", dictionary, row, {}, (), {}, frequency
+    )
+    tokens = token_files.load(here / "results" / "dataset" / "tokens.h5")
+    origin = provenance.read(SITE, tokens)
+    weights.write(subject, origin, tmp_path / "weights")
+    cfg = json.loads((tmp_path / "weights" / "cfg.json").read_text())
+    assert cfg["architecture"] == "transcoder"
+    assert cfg["metadata"]["hook_name"] == "blocks.0.ln2.hook_normalized"
+    assert cfg["metadata"]["hook_name_out"] == "blocks.0.hook_mlp_out"
+    with open_activations(here / "results" / "activations" / f"{SITE}.h5") as file:
+        texts = neuronpedia.Texts(tokens, file.split("fragments"), None, lambda features: None)
+        named = neuronpedia.write(subject, origin, texts, frequency, tmp_path / "bundle")
+    assert named.source == "0-sparse-coding-mlp-in-to-mlp-out__one"
+    rows = project.lines(tmp_path / "bundle" / named.folder / "features" / "batch-0.jsonl.gz")
+    assert {row["hookName"] for row in rows} == {"blocks.0.hook_mlp_out"}
+    assert [row["frac_nonzero"] for row in rows] == frequency.tolist()
+    said = card.text([subject], origin, "mit", [named.folder])
+    assert "what the MLP of block 0 reads to what the MLP of block 0 writes" in said
+    assert "loss recovered |" in said
+    assert "cross-entropy" not in said.split("## How to read")[0]
 
 
 def test_places_are_taken_out_of_params_and_comments_stay():

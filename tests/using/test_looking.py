@@ -11,7 +11,7 @@ from sparse_coding.io.activations import open_activations
 from sparse_coding.lm.model import LanguageModel
 from sparse_coding.settings.params import Model
 from sparse_coding.using import features_of, logit_lens, nearest, top_texts
-from sparse_coding.using.looking import Context
+from sparse_coding.using.looking import Context, logit_lenses
 from tests import step_inputs
 from tests.tiny_model import make_tiny_model
 from tests.using.test_edits import made
@@ -68,6 +68,16 @@ def test_the_lens_is_the_direction_normed_and_unembedded(folder):
         logit_lens(made(site="layer2_attn"), 4, network, tokenizer)
     with pytest.raises(BadInput, match="one from 0 to 49"):
         logit_lens(d, 50, network, tokenizer)
+
+
+def test_lenses_of_several_features_are_those_of_each(folder):
+    network, tokenizer = AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    d = made(site=SITE)
+    for feature, lens in zip((7, 3), logit_lenses(d, [7, 3], network, tokenizer, n=5), strict=True):
+        alone = logit_lens(d, feature, network, tokenizer, n=5)
+        for side, other in ((lens.promoted, alone.promoted), (lens.suppressed, alone.suppressed)):
+            assert [token for token, _ in side] == [token for token, _ in other]
+            assert [logit for _, logit in side] == pytest.approx([logit for _, logit in other], abs=1e-5)
 
 
 def test_the_nearest_of_a_shuffled_dictionary_is_the_same_feature():

@@ -48,6 +48,11 @@ class Ids:
     source: str
 
     @property
+    def release(self) -> str:
+        """Of a model: no two releases have one name there."""
+        return f"{SET}-{self.model}"
+
+    @property
     def folder(self) -> str:
         """Where it expects the files of a source."""
         return f"{self.model}/{self.source}"
@@ -112,7 +117,7 @@ def _about(subject: Subject, provenance: Provenance, named: Ids, texts: Texts) -
     creator = next((_person(each) for each in cited.get("authors", [])), "unknown")
     title = f"Dictionaries of {provenance.model}, trained with sparse_coding"
     by = {"creatorId": CREATOR, "visibility": "PUBLIC"}
-    release: Row = {"name": named.source_set, "description": title, "creatorName": creator, "urls": [], **by}
+    release: Row = {"name": named.release, "description": title, "creatorName": creator, "urls": [], **by}
     model: Row = {
         "id": named.model,
         "displayName": provenance.model,
@@ -121,7 +126,7 @@ def _about(subject: Subject, provenance: Provenance, named: Ids, texts: Texts) -
     }
     model |= {"layers": texts.n_layers or 0, "neuronsPerLayer": 0, "owner": "", **by}
     of_set: Row = {"modelId": named.model, "name": named.source_set, "description": title, "creatorName": creator}
-    of_set |= {"releaseName": named.source_set, "urls": [], **by}
+    of_set |= {"releaseName": named.release, "urls": [], **by}
     source: Row = {"id": named.source, "modelId": named.model, "setName": named.source_set, **by}
     source |= {"num_prompts": len(texts.tokens.fragments)}
     source |= {"num_tokens_in_prompt": texts.tokens.fragment_tokens}

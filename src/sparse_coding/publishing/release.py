@@ -1,5 +1,6 @@
 """All that is published, written into one folder."""
 
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from jaxtyping import Float
 from torch import Tensor
+from tqdm import tqdm
 
 from sparse_coding.errors import BadInput
 from sparse_coding.io.activations import ActivationsFile
@@ -21,6 +23,7 @@ from sparse_coding.using.looking import Lens, logit_lenses
 
 TEXTS = (".md", ".json", ".jsonl", ".yaml", ".cff")  # that are looked through for places of this machine
 LENS = 10  # tokens on each side
+LOGITS = 2**26  # that are held at a time
 
 
 def write(
@@ -41,13 +44,15 @@ def write(
         raise BadInput("publish", "sites of a model beside imported vectors", "one of the two: publish them apart")
     origin = provenance.read(subjects[0].site, tokens if True in has_text else None)
     bundles, model = [], cache(lambda: load(params_file.load(provenance.PARAMS).model))
-    for subject in subjects:
+    for subject in tqdm(subjects, desc="publish", unit="dictionary", delay=2, disable=len(subjects) == 1):
         weights.write(subject, origin, folder / subject.folder)
         frequency = _frequency(subject, sources)
         sparsity.write(folder / subject.folder / sparsity.NAME, frequency)
         if tokens is not None and subject.site in sources:
             texts = _texts(subject, tokens, sources[subject.site], model)
             named = neuronpedia.write(subject, origin, texts, frequency, folder / neuronpedia.FOLDER)
+            if named.folder in bundles:
+                raise BadInput(f"publish {subject.folder}", f"a second {named.folder}", "one of the two")
             bundles.append(named.folder)
     (folder / "params.yaml").write_text(origin.params, encoding="utf-8")
     if origin.citation is not None:
@@ -83,7 +88,10 @@ def _lenses(subject: Subject, model: Callable[[], Loaded]) -> Lenses:
         loaded = model() if is_in_stream else None
         if loaded is None or not loaded.has_head:
             return None
-        return logit_lenses(subject.dictionary, features, loaded.network, loaded.tokenizer, LENS)
+        step = max(LOGITS // loaded.n_vocabulary, 1)
+        parts = (features[start : start + step] for start in range(0, len(features), step))
+        found = (logit_lenses(subject.dictionary, part, loaded.network, loaded.tokenizer, LENS) for part in parts)
+        return [lens for part in found for lens in part]
 
     return lenses
 
@@ -95,5 +103,5 @@ def _check_names_no_place(folder: Path) -> None:
         if file.suffix in TEXTS and file.is_file():
             said = file.read_text(encoding="utf-8")
             for place in places:
-                if f"{place}/" in said:
-                    raise BadInput(file.name, f"a path of this machine ({place}/...)", "none in what is published")
+                if re.search(rf"{re.escape(place)}(?![\w-])", said):
+                    raise BadInput(file.name, f"a path of this machine ({place})", "none in what is published")

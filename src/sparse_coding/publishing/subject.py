@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -111,8 +112,9 @@ def _frequency(results: Path, site: str, name: str, n_feat: int) -> Float[Tensor
     path = results / "evaluation" / site / "frequency.parquet"
     if path.is_file():
         vouched.check_bytes(path, path.with_name("table.parquet"))
-    rows = tables.read(path, FREQUENCY).to_pylist()
-    found = {row["feature"]: row["frequency"] for row in rows if row["name"] == name}
+    rows = tables.read(path, FREQUENCY)  # of all dictionaries of the site
+    own = rows.filter(pc.equal(rows["name"], name))
+    found = dict(zip(own["feature"].to_pylist(), own["frequency"].to_pylist(), strict=True))
     if sorted(found) != list(range(n_feat)):
         raise BadInput(f"{path}: {name}", f"{len(found)} features", f"{n_feat}, as the dictionary has")
     return torch.tensor([found[feature] for feature in range(n_feat)], dtype=torch.float64)
