@@ -330,6 +330,16 @@ def test_a_transcoder_is_of_two_places(here, tmp_path):
     assert "cross-entropy" not in said.split("## How to read")[0]
 
 
-def test_places_are_taken_out_of_params_and_comments_stay():
-    text = "model:\n  name: /srv/models/own  # mine\ndataset:\n  corpus: ~/texts\n"
-    assert provenance.without_places(text) == "model:\n  name: own  # mine\ndataset:\n  corpus: texts\n"
+def test_of_params_nothing_is_published_that_is_of_a_machine_or_a_server():
+    text = """model:
+  name: /srv/models/own  # from /data/team/x
+dataset:
+  corpus: ~/texts
+machine: {memory: 12}
+autointerp:
+  llm: {judge: m, extra: {user: me}, connection: {base_url: "http://10.1.2.3:8000/v1"}}
+"""
+    wanted = {"model": {"name": "own"}, "dataset": {"corpus": "texts"}, "autointerp": {"llm": {"judge": "m"}}}
+    said = provenance.without_places(text)
+    assert yaml.safe_load(said) == wanted
+    assert "team" not in said

@@ -15,6 +15,8 @@ from sparse_coding.settings.params import Params
 
 PARAMS, CITATION = Path("params.yaml"), Path("CITATION.cff")
 SECRET = re.compile(r"//[^/\s@]+:[^/\s@]+@|\b(?:hf|sk|ghp|gho|github_pat)[-_][A-Za-z0-9_-]{16,}")
+# Settings that are of machines and servers alone.
+OF_MACHINES = {("machine",), ("autointerp", "llm", "connection"), ("autointerp", "llm", "extra")}
 
 
 @dataclass(frozen=True)
@@ -70,25 +72,27 @@ def _text(params: Params, tokens: Tokens, on_hub: str | None) -> Text:
 
 
 def without_places(params: str) -> str:
-    """The text of a params.yaml with the last part only of each absolute path.
+    """The settings of a params.yaml that say how results were made, as YAML, with the last part only of each absolute
+    path: no comments, and nothing of machines and servers.
 
     Raises BadInput where there is a key or a password in it: what is published stays published.
     """
     if SECRET.search(params):
         wanted = "none, before it is published: keys belong into the environment"
         raise BadInput(PARAMS, "what looks like a key or a password", wanted)
-    for value in sorted(set(_texts(yaml.safe_load(params))), key=len, reverse=True):
-        if value.startswith(("/", "~")):
-            params = params.replace(value, Path(value).name)
-    return params
+    return yaml.safe_dump(_told(yaml.safe_load(params), ()), sort_keys=False, allow_unicode=True)
 
 
-def _texts(value: Any) -> list[str]:
+def _told(value: Any, place: tuple[str, ...]) -> Any:
     if isinstance(value, dict):
-        return [text for each in value.items() for part in each for text in _texts(part)]
+        return {
+            _told(name, ()): _told(each, (*place, str(name)))
+            for name, each in value.items()
+            if (*place, str(name)) not in OF_MACHINES
+        }
     if isinstance(value, list):
-        return [text for each in value for text in _texts(each)]
-    return [value] if isinstance(value, str) else []
+        return [_told(each, place) for each in value]
+    return Path(value).name if isinstance(value, str) and value.startswith(("/", "~")) else value
 
 
 def _revision() -> tuple[str | None, bool]:

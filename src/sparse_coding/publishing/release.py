@@ -18,7 +18,7 @@ from sparse_coding.lm.model import WRITING
 from sparse_coding.publishing import card, neuronpedia, provenance, sparsity, weights
 from sparse_coding.publishing.neuronpedia import Lenses, Texts
 from sparse_coding.publishing.subject import Subject
-from sparse_coding.settings import params_file, sites
+from sparse_coding.settings import hub_lock, params_file, sites
 from sparse_coding.using.looking import Lens, logit_lenses
 
 TEXTS = (".md", ".json", ".jsonl", ".yaml", ".cff")  # that are looked through for places of this machine
@@ -43,7 +43,7 @@ def write(
     if len(has_text) > 1:
         raise BadInput("publish", "sites of a model beside imported vectors", "one of the two: publish them apart")
     origin = provenance.read(subjects[0].site, tokens if True in has_text else None)
-    bundles, model = [], cache(lambda: load(params_file.load(provenance.PARAMS).model))
+    bundles, model = [], cache(lambda: load(hub_lock.pinned(params_file.load(provenance.PARAMS)).model))
     for subject in tqdm(subjects, desc="publish", unit="dictionary", delay=2, disable=len(subjects) == 1):
         weights.write(subject, origin, folder / subject.folder)
         frequency = _frequency(subject, sources)

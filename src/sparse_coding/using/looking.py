@@ -20,7 +20,7 @@ from sparse_coding.lm.holding import held
 from sparse_coding.lm.loading import load
 from sparse_coding.lm.model import WRITING, LanguageModel
 from sparse_coding.portions.encoding import ENCODE_ROWS
-from sparse_coding.settings import declared, params_file, sites
+from sparse_coding.settings import declared, hub_lock, params_file, sites
 
 ATOMS = 4096  # that are compared at a time
 PARAMS = Path("params.yaml")
@@ -187,7 +187,7 @@ def logit_lenses(
         if not 0 <= feature < dictionary.n_feat:
             raise BadInput("feature", str(feature), f"one from 0 to {dictionary.n_feat - 1}")
     if model is None:
-        loaded = load(params_file.load(PARAMS).model)
+        loaded = load(hub_lock.pinned(params_file.load(PARAMS)).model)
         model, tokenizer = loaded.network, loaded.tokenizer
     there, tokenizer = held(model), tokenizer or getattr(model, "tokenizer", None)
     if tokenizer is None:
@@ -239,4 +239,4 @@ def _site(dictionary: Dictionary) -> str:
 
 
 def _own_model() -> LanguageModel:
-    return LanguageModel.load(params_file.load(PARAMS).model)
+    return LanguageModel.load(hub_lock.pinned(params_file.load(PARAMS)).model)
