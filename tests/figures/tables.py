@@ -93,7 +93,13 @@ def row_of(site: str, about: dict, variant: str, l0: float, fvu: float, recovere
     }
     for name, half in (("l0", 0.02 * l0), ("fvu", 0.02 * fvu + 0.002), ("loss_recovered", 0.006)):
         row |= {f"{name}_low": row[name] - half, f"{name}_high": row[name] + half}
-    row |= {"mse": fvu, "cosine": 1 - fvu / 2, "alive": row["n_feat"] - row["dead"], "alive_share": 1e-4}
+    row |= {
+        "mean_error": 0.01,
+        "mse": fvu,
+        "cosine": 1 - fvu / 2,
+        "alive": row["n_feat"] - row["dead"],
+        "alive_share": 1e-4,
+    }
     row |= {column: None for column in EVALUATION.names if column.startswith("final_")} | {"loss_kind": "next_token"}
     row |= {"kl": 1 - recovered, "kl_low": None, "kl_high": None, "ce_low": None, "ce_high": None}
     row |= {
