@@ -79,7 +79,7 @@ def test_batches_do_not_matter(seed: int, rows: int, offset: float, activation: 
         parts = measure(dictionary, x, batch)
         assert parts.l0.value == pytest.approx(whole.l0.value, abs=1e-4)
         assert parts.dead == whole.dead
-        for name in ("fvu", "mse", "cosine"):
+        for name in ("fvu", "mean_error", "mse", "cosine"):
             one, other = (getattr(found, name) for found in (parts, whole))
             one, other = (value.value if isinstance(value, Ratio) else value for value in (one, other))
             assert one == pytest.approx(other, rel=1e-6, abs=1e-6)
@@ -97,6 +97,22 @@ def test_the_fvu_of_vectors_far_from_the_origin_keeps_its_digits() -> None:
     assert found.fvu.value == pytest.approx(moved, abs=0.01)
     direct = (x - x_hat).double().pow(2).sum() / (x.double() - x.double().mean(0)).pow(2).sum()
     assert found.fvu.value == pytest.approx(float(direct), rel=1e-12)
+
+
+def test_the_error_of_the_mean_is_its_part_of_fvu() -> None:
+    """FVU is what the means are apart, and how what is left varies: of a shift alone it is all of it."""
+    x, one = vectors(6, 300), torch.zeros(300, dtype=torch.int64)
+    dictionary = random_dictionary(7)
+    found = measure(dictionary, x, 64)
+    error, centred = (x - dictionary.reconstruct(x)).double(), x.double() - x.double().mean(0)
+    varies = (error - error.mean(0)).square().sum() / centred.square().sum()
+    assert found.mean_error == pytest.approx(found.fvu.value - float(varies), rel=1e-5)
+    shifted = Reconstruction(x.double().mean(0), 1, 1)
+    shifted.add(x, torch.ones(300, 1), x + 2, one)
+    assert shifted.mean_error == pytest.approx(shifted.fvu.value, rel=1e-6)
+    same = Reconstruction(torch.ones(3).double(), 1, 1)
+    same.add(torch.ones(5, 3), torch.ones(5, 1), torch.ones(5, 3), torch.zeros(5, dtype=torch.int64))
+    assert same.mean_error is None
 
 
 def test_a_perfect_reconstruction_and_the_mean() -> None:
