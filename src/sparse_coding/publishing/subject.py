@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sparse_coding import methods, variants
+from sparse_coding import methods, roles, variants
 from sparse_coding.core.dictionary import Dictionary
 from sparse_coding.errors import BadInput
 from sparse_coding.io import dictionaries, judged, tables
@@ -21,7 +21,7 @@ from sparse_coding.settings import hub_lock, sites
 from sparse_coding.workflow import vouched
 
 Row = dict[str, Any]
-BESIDE = ("random", "pca")  # baselines whose scores stand beside that of the dictionary
+BESIDE = (roles.REFERENCE, roles.LINEAR)  # baselines whose scores stand beside that of the dictionary
 
 
 @dataclass(frozen=True, eq=False)
